@@ -1,0 +1,136 @@
+/* config.c - the configuration as an object: counting, freeing, finding. */
+#include "master/config/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void strs_clear(config_strs *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        free(s->v[i]);
+    free(s->v);
+}
+
+static void pairs_free(config_pair *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        free(v[i].name);
+        free(v[i].value);
+    }
+    free(v);
+}
+
+static void project_clear(config_project *p)
+{
+    free(p->name);
+    free(p->repository);
+    glob_free(p->branches);
+    glob_free(p->tags);
+}
+
+static void step_clear(config_step *s)
+{
+    free(s->name);
+    free(s->kind);
+    free(s->script);
+    strs_clear(&s->argv);
+    free(s->shell);
+    free(s->dir);
+    pairs_free(s->env, s->n_env);
+    free(s->mode);
+}
+
+static void builder_clear(config_builder *b)
+{
+    free(b->name);
+    strs_clear(&b->tags);
+    pairs_free(b->env, b->n_env);
+    pairs_free(b->properties, b->n_properties);
+    free(b->isolation);
+    for (size_t i = 0; i < b->n_steps; i++)
+        step_clear(&b->steps[i]);
+    free(b->steps);
+}
+
+static void scheduler_clear(config_scheduler *s)
+{
+    free(s->name);
+    free(s->builders);
+    glob_free(s->branches);
+    glob_free(s->paths);
+    glob_free(s->paths_ignore);
+    glob_free(s->authors);
+    pairs_free(s->properties, s->n_properties);
+    cron_free(s->cron);
+    cron_zone_free(s->zone);
+    free(s->cron_text);
+    free(s->zone_name);
+    free(s->branch);
+}
+
+static void promotion_clear(config_promotion *p)
+{
+    free(p->name);
+    free(p->from);
+    free(p->to);
+    free(p->builders);
+}
+
+config *config_ref(config *self)
+{
+    __atomic_add_fetch(&self->refs, 1, __ATOMIC_RELAXED);
+    return self;
+}
+
+config *config_unref(config *self)
+{
+    if (!self || __atomic_sub_fetch(&self->refs, 1, __ATOMIC_ACQ_REL) != 0)
+        return NULL;
+    for (size_t i = 0; i < self->n_projects; i++)
+        project_clear(&self->projects[i]);
+    for (size_t i = 0; i < self->n_builders; i++)
+        builder_clear(&self->builders[i]);
+    for (size_t i = 0; i < self->n_schedulers; i++)
+        scheduler_clear(&self->schedulers[i]);
+    for (size_t i = 0; i < self->n_promotions; i++)
+        promotion_clear(&self->promotions[i]);
+    free(self->projects);
+    free(self->builders);
+    free(self->schedulers);
+    free(self->promotions);
+    free(self->name);
+    free(self->web_listen);
+    free(self->web_url);
+    free(self->workers_listen);
+    free(self->workers_address);
+    free(self->text);
+    free(self);
+    return NULL;
+}
+
+int64_t config_find_builder(const config *self, const char *name)
+{
+    const char *slash = strrchr(name, '/');
+    size_t n_project = slash ? (size_t)(slash - name) : 0;
+    int64_t found = -1;
+    for (size_t i = 0; i < self->n_builders; i++) {
+        const config_builder *b = &self->builders[i];
+        const char *project = self->projects[b->project].name;
+        if (strcmp(b->name, slash ? slash + 1 : name) != 0)
+            continue;
+        if (slash && (strlen(project) != n_project || memcmp(project, name, n_project) != 0))
+            continue;
+        if (found >= 0)
+            return -2;
+        found = (int64_t)i;
+    }
+    return found;
+}
+
+int64_t config_find_project(const config *self, const char *name)
+{
+    for (size_t i = 0; i < self->n_projects; i++)
+        if (strcmp(self->projects[i].name, name) == 0)
+            return (int64_t)i;
+    return -1;
+}

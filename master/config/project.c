@@ -1,0 +1,114 @@
+/* project.c - `projects`: repositories to watch. */
+#include <ctype.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "master/config/load.h"
+#include "shared/base/fs.h"
+
+static const char *const project_keys[] = {"name", "repository",  "branches", "tags",
+                                           "poll", "build_first", "source",   NULL};
+static const char *const project_later[] = {"pipeline", "credentials", "hook_secret",
+                                            "allow",    "retention",   NULL};
+
+enum { REPOSITORY_MAX = 2000 };
+
+/* The path as seen from the root: repositories are handed to workers and to git, which have other
+ * directories. */
+static char *absolute(config_reader *r, const char *file, const char *path)
+{
+    char cwd[PATH_MAX];
+    const char *slash = strrchr(file, '/');
+    size_t n = slash ? (size_t)(slash - file) + 1 : 0;
+    char *out;
+    if (*path == '/')
+        return config_copy(r, path);
+    if (*file == '/')
+        out = pw_strf("%.*s%s", (int)n, file, path);
+    else
+        out = pw_strf("%s/%.*s%s", getcwd(cwd, sizeof(cwd)) ? cwd : ".", (int)n, file, path);
+    if (!out)
+        r->errors->failed = true;
+    return out;
+}
+
+/* What is wrong with SCHEME://REST, or NULL. */
+static const char *url_wrong(const char *s, const char *rest)
+{
+    static const char *const schemes[] = {"https", "http", "ssh", "git", "file", NULL};
+    size_t n = (size_t)(rest - s) - 3, host = strcspn(rest, "/");
+    const char *at = memchr(rest, '@', host), *colon = memchr(rest, ':', host);
+    bool known = false;
+    for (size_t i = 0; schemes[i]; i++)
+        known |= strlen(schemes[i]) == n && strncmp(s, schemes[i], n) == 0;
+    if (!known)
+        return "is of no scheme that is known (https, http, ssh, git, file)";
+    if (at && colon && colon < at)
+        return "has a password in it; secrets do not belong into this file";
+    if (strncmp(s, "file:", 5) == 0 ? *rest != '/' : !host || !rest[host])
+        return "is not complete";
+    return NULL;
+}
+
+/* A URL, git's HOST:PATH, or a path (relative to the file). `ext::command` and options are what
+ * must not pass. */
+static void check_repository(config_reader *r, const yaml_node *map, config_project *p)
+{
+    const yaml_node *v = yaml_node_get(map, "repository");
+    const char *s = p->repository, *scheme = strstr(s, "://"), *wrong = NULL;
+    size_t word = strcspn(s, ":/");
+    if (*s == '-' || config_has_control(s))
+        wrong = "is no repository";
+    else if (s[word] == ':' && s[word + 1] == ':')
+        wrong = "names a helper program; that is not allowed";
+    else if (scheme && scheme == s + word)
+        wrong = url_wrong(s, scheme + 3);
+    else if (s[word] == ':' && (!word || !s[word + 1]))
+        wrong = "is not complete";
+    if (wrong) {
+        yaml_fail(r->errors, v, "\"repository\" %s", wrong);
+        return;
+    }
+    if (s[word] == ':')
+        return;
+    char *path = absolute(r, yaml_node_file(v), s);
+    if (path) {
+        free(p->repository);
+        p->repository = path;
+    }
+}
+
+static void read_project(config_reader *r, size_t i)
+{
+    static const char *const sources[] = {"origin", NULL}, *const sources_later[] = {"master",
+                                                                                     NULL};
+    const yaml_node *map = r->projects.v[i];
+    config_project *p = &r->c->projects[i];
+    int source = 0;
+    p->poll = 60 * CONFIG_SECOND;
+    if (!yaml_check_keys(map, "a project", project_keys, project_later, r->errors) &&
+        yaml_node_type(map) != YAML_MAP)
+        return;
+    (void)config_get_name(r, map, &p->name);
+    for (size_t k = 0; k < i; k++)
+        config_check_unique(r, "project", &r->projects, i, p->name, r->c->projects[k].name, k);
+    if (yaml_get_str(map, "repository", true, REPOSITORY_MAX, &p->repository, r->errors))
+        check_repository(r, map, p);
+    config_get_globs(r, map, "branches", GLOB_BRANCH, "*", GLOBS_EMPTY_WRONG, &p->branches);
+    config_get_globs(r, map, "tags", GLOB_BRANCH, NULL, GLOBS_EMPTY_NONE, &p->tags);
+    (void)config_get_time(r, map, "poll", CONFIG_SECOND, &p->poll);
+    (void)yaml_get_bool(map, "build_first", &p->build_first, r->errors);
+    (void)config_get_kind(r, map, "source", sources, sources_later, &source);
+}
+
+void config_read_projects(config_reader *r)
+{
+    r->c->projects = config_alloc(r, r->projects.n, sizeof(*r->c->projects));
+    if (!r->c->projects)
+        return;
+    r->c->n_projects = r->projects.n;
+    for (size_t i = 0; i < r->projects.n; i++)
+        read_project(r, i);
+}

@@ -1,0 +1,190 @@
+/* scheduler.c - `schedulers`, and the one that a project gets when the file gives it none. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "master/config/load.h"
+
+static const char *const kinds[] = {[SCHED_BRANCH] = "branch",
+                                    [SCHED_PERIODIC] = "periodic",
+                                    [SCHED_NIGHTLY] = "nightly",
+                                    [SCHED_FORCE] = "force",
+                                    NULL};
+static const char *const kinds_later[] = {"dependent", "triggered", "proposal", "try", NULL};
+
+static const char *const scheduler_keys[] = {
+    "name",     "kind",  "project", "builders",        "priority", "properties",
+    "branches", "quiet", "paths",   "paths_ignore",    "authors",  "every",
+    "cron",     "zone",  "branch",  "only_if_changed", NULL};
+static const char *const scheduler_later[] = {"testfix", "supersede",  "fail_fast",
+                                              "after",   "parameters", NULL};
+
+/* Which kinds a key is for, as bits; keys that are not here are for all. */
+#define K(kind) (1u << (kind))
+static const struct key_kinds {
+    const char *key;
+    unsigned kinds;
+    const char *text;
+} key_kinds[] = {
+    {"branches", K(SCHED_BRANCH), "branch"},
+    {"quiet", K(SCHED_BRANCH), "branch"},
+    {"paths", K(SCHED_BRANCH), "branch"},
+    {"paths_ignore", K(SCHED_BRANCH), "branch"},
+    {"authors", K(SCHED_BRANCH), "branch"},
+    {"every", K(SCHED_PERIODIC), "periodic"},
+    {"cron", K(SCHED_NIGHTLY), "nightly"},
+    {"zone", K(SCHED_NIGHTLY), "nightly"},
+    {"only_if_changed", K(SCHED_NIGHTLY), "nightly"},
+    {"branch", K(SCHED_PERIODIC) | K(SCHED_NIGHTLY), "periodic or nightly"},
+};
+
+static void check_key_kinds(config_reader *r, const yaml_node *map, config_sched_kind kind)
+{
+    for (size_t i = 0; i < sizeof(key_kinds) / sizeof(key_kinds[0]); i++)
+        if (yaml_node_value(map, key_kinds[i].key) && !(key_kinds[i].kinds & K(kind)))
+            yaml_fail(r->errors, yaml_node_key(map, key_kinds[i].key),
+                      "\"%s\" is for kind %s, not %s", key_kinds[i].key, key_kinds[i].text,
+                      kinds[kind]);
+}
+
+static void read_branch(config_reader *r, const yaml_node *map, config_scheduler *s)
+{
+    config_get_globs(r, map, "branches", GLOB_BRANCH, "*", GLOBS_EMPTY_WRONG, &s->branches);
+    (void)config_get_time(r, map, "quiet", 0, &s->quiet);
+    config_get_globs(r, map, "paths", GLOB_PATH, NULL, GLOBS_EMPTY_NULL, &s->paths);
+    config_get_globs(r, map, "paths_ignore", GLOB_PATH, NULL, GLOBS_EMPTY_NULL, &s->paths_ignore);
+    config_get_globs(r, map, "authors", GLOB_BRANCH, NULL, GLOBS_EMPTY_NULL, &s->authors);
+}
+
+static void read_periodic(config_reader *r, const yaml_node *map, config_scheduler *s)
+{
+    if (!yaml_node_value(map, "every"))
+        yaml_fail(r->errors, map, "required key \"every\" is missing (kind periodic)");
+    (void)config_get_time(r, map, "every", CONFIG_SECOND, &s->every);
+    config_get_branch(r, map, "branch", false, &s->branch);
+}
+
+/* The two errors of a wrong cron line or zone: ours to tell, or memory. */
+static void told(config_reader *r, const yaml_node *map, const char *key, const pw_err *err)
+{
+    const yaml_node *v = yaml_node_get(map, key);
+    if (err->code == PW_ENOMEM)
+        r->errors->failed = true;
+    else
+        yaml_fail(r->errors, v ? v : map, "\"%s\": %s", key,
+                  err->text); /* UTC, the default, may be absent too */
+}
+
+static void read_nightly(config_reader *r, const yaml_node *map, config_scheduler *s)
+{
+    pw_err err = {0};
+    if (!yaml_node_value(map, "cron")) {
+        yaml_fail(r->errors, map, "required key \"cron\" is missing (kind nightly)");
+    } else if (yaml_get_str(map, "cron", true, 1000, &s->cron_text, r->errors)) {
+        s->cron = cron_parse(s->cron_text, &err);
+        if (!s->cron)
+            told(r, map, "cron", &err);
+    }
+    if (yaml_get_str(map, "zone", false, 100, &s->zone_name, r->errors)) {
+        if (!s->zone_name)
+            s->zone_name = config_copy(r, "UTC");
+        s->zone = s->zone_name ? cron_zone_open(s->zone_name, &err) : NULL;
+        if (!s->zone && s->zone_name)
+            told(r, map, "zone", &err);
+    }
+    config_get_branch(r, map, "branch", false, &s->branch);
+    (void)yaml_get_bool(map, "only_if_changed", &s->only_if_changed, r->errors);
+}
+
+static void read_scheduler(config_reader *r, size_t i)
+{
+    static void (*const readers[])(config_reader *, const yaml_node *,
+                                   config_scheduler *) = {[SCHED_BRANCH] = read_branch,
+                                                          [SCHED_PERIODIC] = read_periodic,
+                                                          [SCHED_NIGHTLY] = read_nightly,
+                                                          [SCHED_FORCE] = NULL};
+    const yaml_node *map = r->schedulers.v[i];
+    config_scheduler *s = &r->c->schedulers[i];
+    int kind = -1;
+    s->project = CONFIG_NONE;
+    if (!yaml_check_keys(map, "a scheduler", scheduler_keys, scheduler_later, r->errors) &&
+        yaml_node_type(map) != YAML_MAP)
+        return;
+    (void)config_get_name(r, map, &s->name);
+    for (size_t k = 0; k < i; k++)
+        config_check_unique(r, "scheduler", &r->schedulers, i, s->name, r->c->schedulers[k].name,
+                            k);
+    s->project = config_get_project(r, map);
+    config_get_builders(r, map, s->project, false, &s->builders, &s->n_builders);
+    (void)yaml_get_int(map, "priority", -CONFIG_PRIORITY_MAX, CONFIG_PRIORITY_MAX, &s->priority,
+                       r->errors);
+    config_get_pairs(r, map, "properties", CONFIG_PROPERTIES, &s->properties, &s->n_properties);
+    if (!yaml_node_value(map, "kind"))
+        yaml_fail(r->errors, map, "required key \"kind\" is missing");
+    else if (config_get_kind(r, map, "kind", kinds, kinds_later, &kind) && kind >= 0) {
+        s->kind = (config_sched_kind)kind;
+        check_key_kinds(r, map, s->kind);
+        if (readers[kind])
+            readers[kind](r, map, s);
+    }
+}
+
+static bool name_taken(const config *c, const char *name)
+{
+    for (size_t i = 0; i < c->n_schedulers; i++)
+        if (c->schedulers[i].name && strcmp(c->schedulers[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* The project's name, or with -2, -3, ... behind it. */
+static char *free_name(config_reader *r, const char *project)
+{
+    char *name = config_copy(r, project);
+    for (size_t n = 2; name && name_taken(r->c, name); n++) {
+        free(name);
+        name = pw_strf("%.90s-%zu", project, n);
+        if (!name)
+            r->errors->failed = true;
+    }
+    return name;
+}
+
+/* Every branch, every builder, at once: what most people want first. */
+static void add_default(config_reader *r, size_t project)
+{
+    char any[] = "*";
+    char *const items[] = {any};
+    config_scheduler s = {.kind = SCHED_BRANCH, .project = project};
+    config_all_builders(r, project, &s.builders, &s.n_builders);
+    if (s.n_builders) {
+        s.name = free_name(r, r->c->projects[project].name);
+        s.branches = glob_parse(GLOB_BRANCH, items, 1, NULL);
+    }
+    if (s.name && s.branches) {
+        r->c->schedulers[r->c->n_schedulers++] = s;
+        return;
+    }
+    if (s.n_builders)
+        r->errors->failed = true;
+    free(s.name);
+    free(s.builders);
+    glob_free(s.branches);
+}
+
+void config_read_schedulers(config_reader *r)
+{
+    config *c = r->c;
+    c->schedulers = config_alloc(r, r->schedulers.n + c->n_projects, sizeof(*c->schedulers));
+    if (!c->schedulers)
+        return;
+    c->n_schedulers = r->schedulers.n;
+    for (size_t i = 0; i < r->schedulers.n; i++)
+        read_scheduler(r, i);
+    for (size_t p = 0; p < c->n_projects; p++) {
+        bool has = false;
+        for (size_t i = 0; i < r->schedulers.n; i++)
+            has |= c->schedulers[i].project == p;
+        if (!has && c->projects[p].name)
+            add_default(r, p);
+    }
+}

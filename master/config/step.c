@@ -1,0 +1,229 @@
+/* step.c - the steps of a builder: `run` and `checkout`. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "master/config/load.h"
+#include "shared/base/fs.h"
+
+static const char *const run_only[] = {"shell",        "dir",   "env",       "pty",    "timeout",
+                                       "idle_timeout", "grace", "log_limit", "stderr", NULL};
+static const char *const step_keys[] = {"name",
+                                        "run",
+                                        "checkout",
+                                        "always_run",
+                                        "halt_on_failure",
+                                        "flunk_on_failure",
+                                        "warn_on_failure",
+                                        "shell",
+                                        "dir",
+                                        "env",
+                                        "pty",
+                                        "timeout",
+                                        "idle_timeout",
+                                        "grace",
+                                        "log_limit",
+                                        "stderr",
+                                        NULL};
+static const char *const step_later[] = {"if",       "locks", "reports", "artifacts",
+                                         "trigger",  "cache", "fetch",   "set_property",
+                                         "annotate", "http",  NULL};
+
+#define LOG_LIMIT_MIN ((uint64_t)4096)
+#define LOG_LIMIT_MAX ((uint64_t)1 << 40)
+
+static const char *const shells[] = {"sh", "bash", NULL};
+static const char *const modes[] = {"fresh", "clean", "incremental", NULL};
+static const char *const stderrs[] = {"together", "separate", NULL};
+
+/* Relative, without "..": the step must stay in the work directory. */
+static bool dir_ok(const char *s)
+{
+    if (!*s || *s == '/' || strlen(s) > 1000 || config_has_control(s))
+        return false;
+    for (const char *p = s; p; p = strchr(p, '/')) {
+        p += *p == '/';
+        size_t n = strcspn(p, "/");
+        if (n == 2 && p[0] == '.' && p[1] == '.')
+            return false;
+    }
+    return true;
+}
+
+static bool blank(const char *s)
+{
+    return s[strspn(s, " \t\r\n")] == '\0';
+}
+
+static void read_argv(config_reader *r, const yaml_node *map, const yaml_node *v, config_step *s)
+{
+    if (!yaml_get_strs(map, "run", CONFIG_ARGV_MAX, &s->argv.v, &s->argv.n, r->errors))
+        return;
+    if (!s->argv.n || !s->argv.v[0][0])
+        yaml_fail(r->errors, v, "\"run\" as a list must begin with a program");
+    if (yaml_node_value(map, "shell"))
+        yaml_fail(r->errors, yaml_node_key(map, "shell"),
+                  "\"shell\" has no use where \"run\" is a list: no shell reads it");
+}
+
+static void read_run(config_reader *r, const yaml_node *map, config_step *s)
+{
+    const yaml_node *v = yaml_node_get(map, "run"), *dir = yaml_node_value(map, "dir");
+    const char *text = yaml_node_text(v);
+    int shell = 0, err = 0;
+    if (yaml_node_type(v) == YAML_LIST)
+        read_argv(r, map, v, s);
+    else if (!text || blank(text))
+        yaml_fail(r->errors, v,
+                  "\"run\" must be a script, or a list of a program and its arguments");
+    else if (strlen(text) > PW_SCRIPT_MAX)
+        yaml_fail(r->errors, v,
+                  "\"run\" is longer than %d bytes; put the script into the repository",
+                  PW_SCRIPT_MAX);
+    else
+        s->script = config_copy(r, text);
+    (void)yaml_get_enum(map, "shell", shells, &shell, r->errors);
+    s->shell = config_copy(r, shells[shell]);
+    if (yaml_get_str(map, "dir", false, SIZE_MAX, &s->dir, r->errors) && s->dir && !dir_ok(s->dir))
+        yaml_fail(r->errors, dir,
+                  "\"dir\" must be a path below the work directory, without \"..\"");
+    config_get_pairs(r, map, "env", CONFIG_ENV, &s->env, &s->n_env);
+    (void)yaml_get_bool(map, "pty", &s->pty, r->errors);
+    (void)config_get_time(r, map, "timeout", CONFIG_SECOND / 1000, &s->timeout);
+    (void)config_get_time(r, map, "idle_timeout", 0, &s->idle_timeout);
+    (void)config_get_time(r, map, "grace", CONFIG_SECOND / 1000, &s->grace);
+    (void)yaml_get_enum(map, "stderr", stderrs, &err, r->errors);
+    s->stderr_separate = err == 1;
+    const yaml_node *limit = yaml_node_value(map, "log_limit");
+    if (yaml_get_size(map, "log_limit", &s->log_limit, r->errors) && limit &&
+        (s->log_limit < LOG_LIMIT_MIN || s->log_limit > LOG_LIMIT_MAX))
+        yaml_fail(r->errors, limit, "\"log_limit\" must be from 4K to 1024G");
+}
+
+static void read_checkout(config_reader *r, const yaml_node *map, config_step *s)
+{
+    static const char *const keys[] = {"mode", "submodules", "depth", NULL}, *const later[] = {
+                                                                                 "lfs", "sparse",
+                                                                                 NULL};
+    const yaml_node *v = yaml_node_value(map, "checkout");
+    int mode = 1;
+    int64_t depth = 0;
+    for (size_t i = 0; run_only[i]; i++) {
+        const yaml_node *key = yaml_node_key(map, run_only[i]);
+        if (key)
+            yaml_fail(r->errors, key, "\"%s\" is for steps with \"run\"", run_only[i]);
+    }
+    if (v && (yaml_check_keys(v, "\"checkout\"", keys, later, r->errors) ||
+              yaml_node_type(v) == YAML_MAP)) {
+        (void)yaml_get_enum(v, "mode", modes, &mode, r->errors);
+        (void)yaml_get_bool(v, "submodules", &s->submodules, r->errors);
+        (void)yaml_get_int(v, "depth", 0, CONFIG_DEPTH_MAX, &depth, r->errors);
+    }
+    s->mode = config_copy(r, modes[mode]);
+    s->depth = (uint64_t)depth;
+}
+
+static void read_flags(config_reader *r, const yaml_node *map, config_step *s)
+{
+    (void)yaml_get_bool(map, "halt_on_failure", &s->flags.halt_on_failure, r->errors);
+    (void)yaml_get_bool(map, "flunk_on_failure", &s->flags.flunk_on_failure, r->errors);
+    (void)yaml_get_bool(map, "warn_on_failure", &s->flags.warn_on_failure, r->errors);
+    (void)yaml_get_bool(map, "always_run", &s->flags.always_run, r->errors);
+}
+
+/* The kind, NULL unless there is exactly one. A key that is wrong may have been meant for it: then
+ * that is enough said. */
+static const char *read_kind(config_reader *r, const yaml_node *map, bool keys_ok)
+{
+    const yaml_node *run = yaml_node_key(map, "run"), *checkout = yaml_node_key(map, "checkout");
+    if (run && checkout) {
+        yaml_fail(r->errors, run, "a step has one of \"run\" and \"checkout\", not both");
+        return NULL;
+    }
+    if (run || checkout)
+        return run ? "run" : "checkout";
+    if (keys_ok)
+        yaml_fail(r->errors, map, "a step needs \"run\" or \"checkout\"");
+    return NULL;
+}
+
+/* A step's name is the name of its log: a file name, and not that of another step's second log. */
+static bool name_ok(const char *s)
+{
+    size_t n = strlen(s);
+    return pw_name_ok(s) && n <= CONFIG_STEP_NAME_MAX &&
+           (n < 7 || strcmp(s + n - 7, ".stderr") != 0);
+}
+
+static void read_step(config_reader *r, const yaml_node *map, config_step *s)
+{
+    s->idle_timeout = 20 * 60 * CONFIG_SECOND;
+    s->grace = 10 * CONFIG_SECOND;
+    s->log_limit = (uint64_t)512 << 20;
+    s->flags = pw_flags_default;
+    bool keys_ok = yaml_check_keys(map, "a step", step_keys, step_later, r->errors);
+    if (yaml_node_type(map) != YAML_MAP)
+        return;
+    const char *kind = read_kind(r, map, keys_ok);
+    if (yaml_get_str(map, "name", false, 1000, &s->name, r->errors) && s->name && !name_ok(s->name))
+        yaml_fail(r->errors, yaml_node_get(map, "name"),
+                  "\"%.100s\" is no name of a step: letters, digits and ._+=,@- only, at most %d, "
+                  "no dot in front, not .stderr behind",
+                  s->name, CONFIG_STEP_NAME_MAX);
+    read_flags(r, map, s);
+    if (!kind)
+        return;
+    s->kind = config_copy(r, kind);
+    if (!s->name)
+        s->name = config_copy(r, kind);
+    if (strcmp(kind, "run") == 0)
+        read_run(r, map, s);
+    else
+        read_checkout(r, map, s);
+}
+
+static bool name_taken(const config_builder *b, size_t but, const char *name)
+{
+    for (size_t i = 0; i < b->n_steps; i++)
+        if (i != but && b->steps[i].name && strcmp(b->steps[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Repeated names get -2, -3, ...; the first keeps its own. From the end, so that those before still
+ * have the names as written and counting them gives the number; a number that is taken by a written
+ * name is passed over. */
+static void number_names(config_reader *r, config_builder *b)
+{
+    for (size_t i = b->n_steps; i-- > 1;) {
+        config_step *s = &b->steps[i];
+        size_t before = 0;
+        for (size_t k = 0; k < i; k++)
+            before += strcmp(b->steps[k].name, s->name) == 0;
+        while (before) {
+            char *name = pw_strf("%s-%zu", s->name, ++before);
+            if (!name) {
+                r->errors->failed = true;
+                return;
+            }
+            if (!name_taken(b, i, name)) {
+                free(s->name);
+                s->name = name;
+                break;
+            }
+            free(name);
+        }
+    }
+}
+
+void config_read_steps(config_reader *r, config_builder *b, const yaml_node *list)
+{
+    size_t n = yaml_node_count(list), errors = r->errors->n;
+    b->steps = config_alloc(r, n, sizeof(*b->steps));
+    if (!b->steps)
+        return;
+    b->n_steps = n;
+    for (size_t i = 0; i < n; i++)
+        read_step(r, yaml_node_item(list, i), &b->steps[i]);
+    if (errors == r->errors->n && !r->errors->failed)
+        number_names(r, b);
+}

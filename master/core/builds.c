@@ -1,0 +1,312 @@
+/* Attempts and builds: what the records of a journal do to them, and how they end. */
+#include "master/core/model.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/base/log.h"
+
+/* ---- ending */
+void core_attempt_over(core *self, core_attempt *a, att_state to, pw_result result, const char *reason)
+{
+    pw_err err = {0};
+    if (a->state > ATT_RUNNING || !core_turn(self) ||
+        !core_ok(self, store_attempt_close(self->st, a->id, to, result, reason, pw_wall(self->host), &err), &err))
+        return;
+    a->state = to;
+    a->superseded = to == ATT_CLOSED;
+    core_worker *w = core_worker_get(self, a->worker);
+    if (w && w->busy > 0)
+        w->busy--;
+    core_build *b = pw_table_get(self->builds, a->build);
+    if (b && b->live == a)
+        b->live = NULL;
+    self->dispatch = true;
+}
+
+void core_attempt_forget(core *self, core_attempt *a)
+{
+    pw_err err = {0};
+    if (!core_turn(self) || !core_ok(self, store_attempt_forget(self->st, a->id, &err), &err))
+        return;
+    core_effect *e = core_add_effect(self, CORE_SEAL);
+    if (e)
+        e->attempt = a->id;
+    (void)pw_table_del(self->attempts, a->id);
+    pw_schema_clear(&rec_end_schema, &a->end);
+    free(a);
+}
+
+void core_build_finish(core *self, core_build *b, pw_result result, const char *reason)
+{
+    pw_err err = {0};
+    core_request *r = b->request;
+    core_builder *builder = r->builder;
+    uint64_t project_row = r->stamp->project_row;
+    if (!core_turn(self))
+        return;
+    if (b->live)
+        core_attempt_over(self, b->live, ATT_CLOSED, result, reason);
+    if (!core_ok(self, store_build_finish(self->st, b->id, result, reason, pw_wall(self->host), builder->row, r->stamp->branch, r->stamp->id, &err), &err))
+        return;
+    if (result >= 0 && result < 7)
+        self->finished[result]++;
+    core_note_event(self, EVENT_BUILD, b->id);
+    pw_log(PW_LOG_INFO, "build_finished", "build=%" PRIu64 " builder=\"%s\" result=%s", b->id, builder->name ? builder->name : "?",
+           pw_result_name(result));
+    (void)pw_table_del(self->builds, b->id);
+    free(b);
+    core_request_finish(self, r, 0);
+    core_edges_touched(self, project_row, builder);
+}
+
+void core_build_again(core *self, core_build *b, const char *reason, bool spare)
+{
+    pw_err err = {0};
+    unsigned retries = b->request->builder->conf ? b->request->builder->conf->retries : 0;
+    if (spare && b->tries > 0)
+        b->tries--; /* a rejected offer never ran */
+    else if (!spare && b->tries > retries) {
+        core_build_finish(self, b, PW_EXCEPTION, reason);
+        return;
+    }
+    if (!core_turn(self) || !core_ok(self, store_build_requeue(self->st, b->id, &err), &err))
+        return;
+    b->state = BUILD_QUEUED;
+    if (queue_push(b->request->builder, b->request) < 0) {
+        (void)core_nomem(self);
+        return;
+    }
+    core_note_event(self, EVENT_BUILD, b->id);
+    self->dispatch = true;
+    pw_log(PW_LOG_WARN, "build_again", "build=%" PRIu64 " tries=%" PRIu64 " reason=\"%s\"", b->id, b->tries, reason);
+}
+
+void core_build_cancel(core *self, core_build *b, const char *reason)
+{
+    core_attempt *a = b->live;
+    if (a) {
+        core_effect *e = core_add_effect(self, CORE_CANCEL);
+        if (!e)
+            return;
+        e->worker = a->worker;
+        e->attempt = a->id;
+        e->epoch = a->epoch;
+        e->text = pw_strf("%s", reason);
+        core_attempt_over(self, a, ATT_CLOSED, PW_CANCELLED, reason);
+    }
+    core_build_finish(self, b, PW_CANCELLED, reason);
+}
+
+/* ---- attempts, seen from the link */
+core_attempt *core_attempt_find(core *self, uint64_t id)
+{
+    return pw_table_get(self->attempts, id);
+}
+
+core_attempt *core_attempt_next(core *self, uint64_t worker, size_t *pos)
+{
+    core_attempt *a;
+    while ((a = pw_table_next(self->attempts, pos)))
+        if (a->worker == worker)
+            return a;
+    return NULL;
+}
+
+bool core_attempt_was(core *self, uint64_t id, uint64_t worker)
+{
+    store_attempt row;
+    return store_attempt_get(self->st, id, &row, NULL) == 0 && row.worker == worker && row.state == ATT_FORGOTTEN;
+}
+
+void core_att_started(core *self, core_attempt *a)
+{
+    pw_err err = {0};
+    core_build *b = pw_table_get(self->builds, a->build);
+    a->any = true;
+    if (a->state != ATT_OFFERED || !core_turn(self) || !core_ok(self, store_attempt_run(self->st, a->id, &err), &err))
+        return;
+    a->state = ATT_RUNNING;
+    core_worker *w = core_worker_get(self, a->worker);
+    if (w)
+        w->bad_offers = 0;
+    if (!b || b->live != a)
+        return;
+    b->state = BUILD_RUNNING;
+    if (!b->started)
+        b->started = pw_wall(self->host);
+    if (core_ok(self, store_build_start(self->st, b->id, b->started, &err), &err))
+        core_note_event(self, EVENT_BUILD, b->id);
+}
+
+/* Name and kind of a step stand in the frozen job; the name is lent. */
+static bool step_facts(core *self, const core_attempt *a, uint64_t idx, store_step *s)
+{
+    if (self->facts_build != a->build) {
+        PW_AUTO(pw_buf_clearp) pw_buf frozen = PW_BUF(PW_JOB_MAX);
+        self->facts_build = 0;
+        pw_schema_clear(&job_spec_schema, &self->facts);
+        if (store_job_get(self->st, a->build, &frozen, NULL) < 0 ||
+            pw_schema_decode(&job_spec_schema, frozen.p, frozen.len, &self->facts, NULL) < 0)
+            return false;
+        self->facts_build = a->build;
+    }
+    const job_step *j = self->facts.steps.v;
+    if (idx >= self->facts.steps.n)
+        return false;
+    s->name = j[idx].name;
+    s->kind = strcmp(j[idx].kind, "checkout") == 0;
+    return true;
+}
+
+void core_att_step_started(core *self, core_attempt *a, const rec_step_start *r)
+{
+    pw_err err = {0};
+    store_step s = {.attempt = a->id, .idx = r->step, .state = STEP_RUNNING, .result = PW_NO_RESULT, .started = (pw_msec)r->wall_ms,
+                    .exit_code = -1};
+    if (a->superseded || !core_turn(self) || !step_facts(self, a, r->step, &s))
+        return;
+    (void)core_ok(self, store_step_start(self->st, &s, &err), &err);
+    core_note_event(self, EVENT_STEP, a->build);
+}
+
+void core_att_step_ended(core *self, core_attempt *a, const rec_step_end *r)
+{
+    pw_err err = {0};
+    store_step s = {.attempt = a->id, .idx = r->step, .state = STEP_DONE, .result = r->result <= PW_CANCELLED ? (pw_result)r->result : PW_EXCEPTION,
+                    .finished = (pw_msec)r->wall_ms, .exit_code = r->ran && !r->signal ? (int64_t)r->exit_code : -1,
+                    .signal = r->signal, .lines = r->lines, .bytes = r->bytes, .cpu_ms = r->cpu_ms, .max_rss = r->max_rss,
+                    .reason = r->reason};
+    if (a->superseded || !core_turn(self) || !step_facts(self, a, r->step, &s))
+        return;
+    (void)core_ok(self, store_step_end(self->st, &s, &err), &err);
+    core_note_event(self, EVENT_STEP, a->build);
+}
+
+void core_att_property(core *self, core_attempt *a, const rec_property *r)
+{
+    pw_err err = {0};
+    if (!a->superseded && core_turn(self))
+        (void)core_ok(self, store_property_put(self->st, a->build, r->name, r->value, "step", &err), &err);
+}
+
+void core_att_ended(core *self, core_attempt *a, const rec_end *r)
+{
+    core_build *b = pw_table_get(self->builds, a->build);
+    if (a->state > ATT_RUNNING || !b || b->live != a)
+        return; /* superseded: kept beside the build, counted nowhere */
+    queue_remove(b->request->builder, b->request);
+    pw_result result = r->result <= PW_CANCELLED ? (pw_result)r->result : PW_EXCEPTION;
+    unsigned retries = b->request->builder->conf ? b->request->builder->conf->retries : 0;
+    bool again = result == PW_EXCEPTION && b->tries <= retries;
+    core_attempt_over(self, a, ATT_ENDED, again ? PW_RETRY : result, r->reason);
+    if (again)
+        core_build_again(self, b, r->reason ? r->reason : "exception", false);
+    else
+        core_build_finish(self, b, result, r->reason);
+}
+
+void core_att_offsets(core *self, core_attempt *a, uint64_t applied, uint32_t applied_chain, uint64_t stored, uint32_t stored_chain)
+{
+    pw_err err = {0};
+    if (!core_turn(self) ||
+        !core_ok(self, store_attempt_offsets(self->st, a->id, applied, applied_chain, stored, stored_chain, &err), &err))
+        return;
+    a->applied = applied;
+    a->applied_chain = applied_chain;
+    a->stored = stored;
+    a->stored_chain = stored_chain;
+    if (a->state < ATT_ENDED || !a->end_at || a->stored < a->end_at)
+        return;
+    core_effect *e = core_add_effect(self, CORE_FORGET);
+    if (!e)
+        return;
+    e->worker = a->worker;
+    e->attempt = a->id;
+    e->epoch = a->epoch;
+    core_attempt_forget(self, a);
+}
+
+void core_att_frame(core *self, const store_frame *f)
+{
+    pw_err err = {0};
+    if (core_turn(self))
+        (void)core_ok(self, store_frame_add(self->st, f, &err), &err);
+}
+
+void core_att_log(core *self, const store_log *l)
+{
+    pw_err err = {0};
+    if (core_turn(self))
+        (void)core_ok(self, store_log_put(self->st, l, &err), &err);
+}
+
+void core_log_sealed(core *self, uint64_t attempt, uint64_t idx, uint64_t stream, uint64_t packed)
+{
+    pw_err err = {0};
+    if (core_turn(self))
+        (void)core_ok(self, store_log_seal(self->st, attempt, idx, stream, packed, &err), &err);
+}
+
+void core_att_lost(core *self, core_attempt *a, const char *why, bool gone)
+{
+    core_build *b = pw_table_get(self->builds, a->build);
+    bool live = b && b->live == a;
+    pw_log(PW_LOG_WARN, "attempt_lost", "attempt=%" PRIu64 " build=%" PRIu64 " reason=\"%s\"", a->id, a->build, why);
+    if (live)
+        queue_remove(b->request->builder, b->request);
+    core_attempt_over(self, a, ATT_CLOSED, PW_RETRY, why);
+    if (live)
+        core_build_again(self, b, why, false);
+    if (gone && !self->fault.code)
+        core_attempt_forget(self, a);
+}
+
+void core_att_present(core *self, core_attempt *a)
+{
+    core_build *b = pw_table_get(self->builds, a->build);
+    a->lost = false;
+    a->silent_us = 0;
+    if (b && b->live == a)
+        queue_remove(b->request->builder, b->request);
+    if (!a->any)
+        a->offered_at = pw_now(self->host);
+}
+
+void core_att_reoffer(core *self, core_attempt *a)
+{
+    pw_err err = {0};
+    PW_AUTO(pw_buf_clearp) pw_buf job = PW_BUF(PW_JOB_MAX);
+    core_build *b = pw_table_get(self->builds, a->build);
+    core_worker *w = core_worker_get(self, a->worker);
+    if (!b || b->live != a || !w || !core_turn(self))
+        return;
+    core_att_present(self, a);
+    if (a->offers >= CORE_OFFERS_MAX) { /* a job that kills agents ends; its worker rests */
+        w->row.quarantine = pw_wall(self->host) + CORE_QUARANTINE_MS;
+        (void)core_ok(self, store_worker_flags(self->st, w->row.id, w->row.paused, w->row.draining, w->row.removed, w->row.quarantine, "took three offers and began none", NULL, &err), &err);
+        core_note_event(self, EVENT_WORKER, w->row.id);
+        core_att_lost(self, a, "offered three times, never begun", true);
+        return;
+    }
+    a->offers++;
+    if (core_ok(self, store_attempt_reoffer(self->st, a->id, a->offers, &err), &err) &&
+        core_ok(self, core_thaw(self, b, a->id, w, &job, &err), &err))
+        core_offer_effect(self, a, &job);
+}
+
+void core_att_rejected(core *self, core_attempt *a, const char *why, pw_usec retry_after)
+{
+    core_build *b = pw_table_get(self->builds, a->build);
+    core_worker *w = core_worker_get(self, a->worker);
+    (void)retry_after; /* the next heartbeat with a free slot says when */
+    if (w)
+        w->rejecting = true;
+    if (!b || b->live != a)
+        return;
+    core_attempt_over(self, a, ATT_CLOSED, PW_RETRY, why);
+    core_build_again(self, b, why, true);
+    if (!self->fault.code)
+        core_attempt_forget(self, a);
+}

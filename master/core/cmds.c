@@ -1,0 +1,510 @@
+/* Commands of people: force, change, retry, cancel, workers, promotions. Each is one function in one table; each writes its line of
+ * the audit log; the answer is kept under its Idempotency-Key. */
+#include "master/core/model.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/base/fs.h"
+#include "shared/crypt/crypt.h"
+
+core_cmd *core_cmd_new(core_cmd_kind kind, pw_err *err)
+{
+    core_cmd *c = calloc(1, sizeof(*c));
+    if (!c) {
+        (void)pw_fail(err, PW_ENOMEM, "out of memory");
+        return NULL;
+    }
+    c->kind = kind;
+    pw_buf_init(&c->body, 1024 * 1024);
+    return c;
+}
+
+core_cmd *core_cmd_free(core_cmd *c)
+{
+    if (!c)
+        return NULL;
+    free(c->idem);
+    free(c->actor);
+    free(c->project);
+    free(c->builder);
+    free(c->branch);
+    free(c->revision);
+    free(c->reason);
+    free(c->name);
+    core_props_clear(&c->props);
+    pw_buf_clear(&c->body);
+    free(c);
+    return NULL;
+}
+
+void core_cmd_fail(core_cmd *c, int status, const char *code, const char *fmt, ...)
+{
+    char text[600];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    c->status = status;
+    pw_buf_reset(&c->body);
+    (void)pw_buf_addf(&c->body, "{\"error\":{\"code\":\"%s\",\"message\":", code);
+    (void)pw_buf_json(&c->body, text);
+    (void)pw_buf_adds(&c->body, "}}");
+}
+
+/* ---- finding what is meant */
+static bool find_builder(core *self, core_cmd *c, size_t *ret)
+{
+    char full[600];
+    const char *name = c->builder ? c->builder : "";
+    if (c->project) {
+        (void)snprintf(full, sizeof(full), "%s/%s", c->project, name);
+        name = strchr(name, '/') ? name : full;
+    }
+    int64_t i = config_find_builder(self->conf, name);
+    if (i >= 0) {
+        *ret = (size_t)i;
+        return true;
+    }
+    if (i == -1) {
+        core_cmd_fail(c, 404, "not_found", "there is no builder \"%s\"", name);
+        return false;
+    }
+    PW_AUTO(pw_buf_clearp) pw_buf list = PW_BUF(500);
+    for (size_t k = 0; k < self->conf->n_builders; k++)
+        if (strcmp(self->conf->builders[k].name, name) == 0)
+            (void)pw_buf_addf(&list, "%s%s/%s", list.len ? ", " : "", self->conf->projects[self->conf->builders[k].project].name, name);
+    core_cmd_fail(c, 400, "bad_request", "several projects have a builder \"%s\": say %s", name, pw_buf_str(&list));
+    return false;
+}
+
+static bool find_project(core *self, core_cmd *c, size_t *ret)
+{
+    int64_t i = c->project ? config_find_project(self->conf, c->project) : self->conf->n_projects == 1 ? 0 : -1;
+    if (i < 0) {
+        core_cmd_fail(c, c->project ? 404 : 400, c->project ? "not_found" : "bad_request",
+                      c->project ? "there is no project \"%s\"" : "say which project%s", c->project ? c->project : "");
+        return false;
+    }
+    *ret = (size_t)i;
+    return true;
+}
+
+static core_worker *find_worker(core *self, core_cmd *c)
+{
+    core_worker *w;
+    for (size_t pos = 0; c->name && (w = pw_table_next(self->workers, &pos));)
+        if (strcmp(w->row.name, c->name) == 0 && !w->row.removed)
+            return w;
+    core_cmd_fail(c, 404, "not_found", "there is no worker \"%s\"", c->name ? c->name : "");
+    return NULL;
+}
+
+static bool audit(core *self, const core_cmd *c, const char *action, const char *object)
+{
+    pw_err err = {0};
+    return core_turn(self) &&
+           core_ok(self, store_audit_add(self->st, pw_wall(self->host), c->actor ? c->actor : "?", action, object, c->reason, &err), &err);
+}
+
+/* ---- builds */
+static void cmd_force(core *self, core_cmd *c)
+{
+    size_t builder;
+    store_rev rev;
+    char ref[300];
+    pw_err err = {0};
+    PW_AUTO(pw_buf_clearp) pw_buf props = PW_BUF(PW_JOB_MAX);
+    if (!find_builder(self, c, &builder))
+        return;
+    core_builder *b = &self->builder[builder];
+    core_project *p = &self->project[b->project];
+    if (!c->reason || !*c->reason) {
+        core_cmd_fail(c, 400, "bad_request", "a forced build needs a reason");
+        return;
+    }
+    const char *branch = c->branch ? c->branch : p->head;
+    if (!branch || strlen(branch) > 255) {
+        core_cmd_fail(c, 409, "conflict", p->trouble ? "the repository of \"%s\" could not be read: %s" : "the repository of \"%s\" was not read yet%s",
+                      p->conf->name, p->trouble ? p->trouble : "");
+        return;
+    }
+    if (c->revision ? !store_rev_parse(c->revision, &rev) : !core_tip_get(self, b->project, core_kind_ref(ref, branch), &rev)) {
+        core_cmd_fail(c, c->revision ? 400 : 404, c->revision ? "bad_request" : "not_found",
+                      c->revision ? "\"%s\" is not a whole revision" : "there is no branch \"%s\"", c->revision ? c->revision : branch);
+        return;
+    }
+    if (core_props_pack(&c->props, &props, &err) < 0) {
+        core_cmd_fail(c, 400, "bad_request", "%s", err.text);
+        return;
+    }
+    core_stamp *s = core_stamp_make(self, p->row, branch, &rev);
+    if (!s)
+        return;
+    uint64_t id = 0;
+    core_ask ask = {.reason = c->reason, .who = c->actor, .stamp = s, .prio = CORE_FORCE_PRIO, .collapse = false,
+                    .props = (const uint8_t *)props.p, .props_len = props.len, .builders = &builder, .n_builders = 1};
+    uint64_t set = core_ask_builds(self, &ask, &id);
+    core_stamp_unref(s);
+    if (set && audit(self, c, "force", b->name)) {
+        c->status = 202;
+        (void)pw_buf_addf(&c->body, "{\"buildset\":%" PRIu64 ",\"requests\":[%" PRIu64 "]}", set, id);
+    }
+}
+
+static void cmd_change(core *self, core_cmd *c)
+{
+    size_t project;
+    store_rev rev, known;
+    char ref[300];
+    pw_err err = {0};
+    if (!find_project(self, c, &project))
+        return;
+    if (!c->branch || !*c->branch || strlen(c->branch) > 255 || !c->revision || !store_rev_parse(c->revision, &rev)) {
+        core_cmd_fail(c, 400, "bad_request", "a change needs a branch and a whole revision");
+        return;
+    }
+    (void)core_kind_ref(ref, c->branch);
+    bool same = core_tip_get(self, project, ref, &known) && store_rev_equal(&known, &rev);
+    uint64_t id = 0, first_request = self->next_id, set = self->next_buildset;
+    if (!same) {
+        core_stamp *s = core_stamp_make(self, self->project[project].row, c->branch, &rev);
+        if (!s)
+            return;
+        store_change row = {.id = self->next_change, .stamp = s->id, .at = pw_wall(self->host), .tip = true,
+                            .source = (char *)(uintptr_t)"hand", .author = c->actor};
+        if (core_ok(self, store_change_add(self->st, &row, &err), &err)) {
+            id = self->next_change++;
+            core_note_event(self, EVENT_CHANGE, id);
+            core_tip_set(self, project, ref, &rev); /* the poller, when it sees it too, has nothing to add */
+            if (glob_match(self->project[project].conf->branches, c->branch) && !core_moved_by_us(self, project, c->branch, &rev))
+                core_trigger_branch(self, project, s, &row);
+        }
+        core_stamp_unref(s);
+        core_poll_now(self, project); /* the repository is the truth: a change told by hand is a hint */
+    }
+    if (self->fault.code || !core_turn(self))
+        return;
+    c->status = 202;
+    (void)pw_buf_addf(&c->body, "{\"change\":%" PRIu64 ",\"buildset\":", id);
+    if (self->next_buildset > set)
+        (void)pw_buf_addf(&c->body, "%" PRIu64 ",\"requests\":[", set);
+    else
+        (void)pw_buf_adds(&c->body, "null,\"requests\":[");
+    for (uint64_t k = first_request; k < self->next_id; k++)
+        (void)pw_buf_addf(&c->body, "%s%" PRIu64, k > first_request ? "," : "", k);
+    (void)pw_buf_adds(&c->body, "]}");
+}
+
+static void cmd_retry(core *self, core_cmd *c)
+{
+    store_build row;
+    store_request old;
+    pw_err err = {0};
+    if (store_build_get(self->st, c->id, &row, &err) < 0) {
+        core_cmd_fail(c, 404, "not_found", "there is no build %" PRIu64, c->id);
+        return;
+    }
+    size_t index = 0;
+    while (index < self->n_builders && self->builder[index].row != row.builder)
+        index++;
+    core_stamp *s = core_stamp_load(self, row.stamp);
+    int got = store_request_get(self->st, row.request, &old, &err);
+    if (row.state != BUILD_DONE || index == self->n_builders || !s || got < 0) {
+        core_cmd_fail(c, 409, "conflict", row.state != BUILD_DONE ? "build %" PRIu64 " is not finished" : "the builder of build %" PRIu64 " is not in the configuration any more", c->id);
+    } else {
+        PW_AUTO(pw_freep) char *reason = pw_strf("retry of build %" PRIu64, c->id);
+        uint64_t id = 0;
+        core_ask ask = {.reason = reason, .who = c->actor, .stamp = s, .prio = CORE_FORCE_PRIO, .props = old.props,
+                        .props_len = old.props_len, .builders = &index, .n_builders = 1};
+        uint64_t set = reason ? core_ask_builds(self, &ask, &id) : 0;
+        if (set && audit(self, c, "retry", reason)) {
+            c->status = 202;
+            (void)pw_buf_addf(&c->body, "{\"buildset\":%" PRIu64 ",\"requests\":[%" PRIu64 "]}", set, id);
+        }
+    }
+    if (got == 0)
+        store_request_clear(&old);
+    core_stamp_unref(s);
+    store_build_clear(&row);
+}
+
+static void cancelled(core *self, core_cmd *c)
+{
+    if (audit(self, c, "cancel", NULL)) {
+        c->status = 202;
+        (void)pw_buf_addf(&c->body, "{\"id\":%" PRIu64 "}", c->id);
+    }
+}
+
+static void cmd_cancel_build(core *self, core_cmd *c)
+{
+    core_build *b = pw_table_get(self->builds, c->id);
+    store_build row;
+    if (b) {
+        core_build_cancel(self, b, c->reason ? c->reason : "cancelled");
+        cancelled(self, c);
+    } else if (store_build_get(self->st, c->id, &row, NULL) == 0) {
+        core_cmd_fail(c, 409, "conflict", "build %" PRIu64 " is finished: %s", c->id, pw_result_name(row.result));
+        store_build_clear(&row);
+    } else {
+        core_cmd_fail(c, 404, "not_found", "there is no build %" PRIu64, c->id);
+    }
+}
+
+static void cmd_cancel_request(core *self, core_cmd *c)
+{
+    core_request *r = pw_table_get(self->requests, c->id);
+    if (!r) {
+        core_cmd_fail(c, 404, "not_found", "request %" PRIu64 " is not open", c->id);
+        return;
+    }
+    if (r->build)
+        core_build_cancel(self, r->build, c->reason ? c->reason : "cancelled");
+    else
+        core_request_finish(self, r, 0);
+    cancelled(self, c);
+}
+
+/* ---- workers */
+void core_set_join(core *self, core_join_line *fn, void *fn_self)
+{
+    self->join = fn;
+    self->join_self = fn_self;
+}
+
+static core_worker *worker_row(core *self, core_cmd *c, pw_msec now)
+{
+    core_worker *w;
+    pw_err err = {0};
+    uint64_t id;
+    for (size_t pos = 0; (w = pw_table_next(self->workers, &pos));)
+        if (strcmp(w->row.name, c->name) == 0) {
+            if (w->row.removed || !w->row.has_key)
+                break; /* comes back, or gets a new token before its first join */
+            core_cmd_fail(c, 409, "conflict", "there is a worker \"%s\" already", c->name);
+            return NULL;
+        }
+    if (!core_turn(self))
+        return NULL;
+    if (!w || w->row.removed) {
+        if (!core_ok(self, store_worker_add(self->st, c->name, now, &id, &err), &err))
+            return NULL;
+        if (w) {
+            w->row.removed = w->row.has_key = w->row.paused = w->row.draining = false;
+            return w;
+        }
+        w = calloc(1, sizeof(*w));
+        bool failed = false;
+        if (w) {
+            w->row.id = id;
+            w->row.created = now;
+            w->row.name = pw_strdup(c->name, &failed);
+        }
+        if (!w || failed || pw_table_put(self->workers, id, w, &err) < 0) {
+            if (w)
+                store_worker_clear(&w->row);
+            free(w);
+            (void)core_nomem(self);
+            return NULL;
+        }
+    }
+    return w;
+}
+
+static void cmd_worker_add(core *self, core_cmd *c)
+{
+    pw_err err = {0};
+    uint8_t pub[32], sec[32];
+    char at[PW_TIME_MAX];
+    pw_msec now = pw_wall(self->host);
+    PW_AUTO(pw_buf_clearp) pw_buf line = PW_BUF(4096);
+    if (!c->name || !pw_name_ok(c->name)) {
+        core_cmd_fail(c, 400, "bad_request", "a worker's name has 1 to 100 letters, digits and . _ + = , @ -");
+        return;
+    }
+    core_worker *w = worker_row(self, c, now);
+    if (!w)
+        return;
+    crypt_keypair(pub, sec);
+    if (!self->join || !core_ok(self, self->join(self->join_self, c->name, sec, now + CORE_ENROL_MS, &line, &err), &err) ||
+        !core_ok(self, store_enrol_put(self->st, w->row.id, pub, now + CORE_ENROL_MS, &err), &err))
+        return;
+    w->enrolled = true;
+    w->once_expires = now + CORE_ENROL_MS;
+    memcpy(w->once, pub, 32);
+    core_note_event(self, EVENT_WORKER, w->row.id);
+    if (!audit(self, c, "worker.add", c->name))
+        return;
+    c->status = 202;
+    (void)pw_buf_adds(&c->body, "{\"name\":");
+    (void)pw_buf_json(&c->body, c->name);
+    (void)pw_buf_adds(&c->body, ",\"line\":");
+    (void)pw_buf_json(&c->body, pw_buf_str(&line));
+    (void)pw_buf_addf(&c->body, ",\"expires\":\"%s\"}", pw_time_text(now + CORE_ENROL_MS, at));
+}
+
+static void worker_flags(core *self, core_cmd *c, const char *action, bool paused, bool draining, bool removed)
+{
+    pw_err err = {0};
+    bool failed = false;
+    core_worker *w = find_worker(self, c);
+    if (!w)
+        return;
+    if (!core_turn(self) ||
+        !core_ok(self, store_worker_flags(self->st, w->row.id, paused, draining, removed, 0, c->reason, c->actor, &err), &err) ||
+        (removed && !core_ok(self, store_worker_revoke(self->st, w->row.id, &err), &err)))
+        return;
+    w->row.paused = paused;
+    w->row.draining = draining;
+    w->row.removed = removed;
+    w->row.quarantine = 0;
+    free(w->row.reason);
+    free(w->row.who);
+    w->row.reason = pw_strdup(c->reason, &failed);
+    w->row.who = pw_strdup(c->actor, &failed);
+    if (removed) { /* from the next message on its key is nobody's */
+        w->row.has_key = w->enrolled = false;
+        core_effect *e = core_add_effect(self, CORE_DROP);
+        if (e) {
+            e->worker = w->row.id;
+            e->text = pw_strf("removed");
+        }
+    }
+    self->dispatch = true;
+    core_note_event(self, EVENT_WORKER, w->row.id);
+    if (audit(self, c, action, c->name)) {
+        c->status = 202;
+        (void)pw_buf_adds(&c->body, "{\"name\":");
+        (void)pw_buf_json(&c->body, c->name);
+        (void)pw_buf_adds(&c->body, "}");
+    }
+}
+
+static void cmd_worker_pause(core *self, core_cmd *c)
+{
+    worker_flags(self, c, "worker.pause", true, false, false);
+}
+
+static void cmd_worker_resume(core *self, core_cmd *c)
+{
+    worker_flags(self, c, "worker.resume", false, false, false);
+}
+
+static void cmd_worker_drain(core *self, core_cmd *c)
+{
+    worker_flags(self, c, "worker.drain", false, true, false);
+}
+
+static void cmd_worker_remove(core *self, core_cmd *c)
+{
+    worker_flags(self, c, "worker.remove", false, false, true);
+}
+
+/* ---- promotions and health */
+static void cmd_promote(core *self, core_cmd *c)
+{
+    static const char *const names[] = {"done", "waiting", "diverged", "stopped"};
+    for (size_t i = 0; i < self->conf->n_promotions; i++) {
+        core_edge *e = &self->edge[i];
+        if (!c->name || strcmp(e->conf->name, c->name) != 0)
+            continue;
+        c->status = c->dry_run ? 200 : 202;
+        (void)pw_buf_adds(&c->body, "{\"edge\":");
+        (void)pw_buf_json(&c->body, c->name);
+        (void)pw_buf_addf(&c->body, ",\"state\":\"%s\",\"reason\":", e->intent ? "waiting" : names[e->state]);
+        (void)pw_buf_json(&c->body, e->intent ? "a push is under way" : e->reason ? e->reason : "the repository was not read yet");
+        (void)pw_buf_adds(&c->body, "}");
+        if (!c->dry_run && audit(self, c, "promote", c->name)) {
+            e->dirty = true;
+            e->not_before = 0;
+            core_poll_now(self, e->conf->project);
+        }
+        return;
+    }
+    core_cmd_fail(c, 404, "not_found", "there is no promotion \"%s\"", c->name ? c->name : "");
+}
+
+void core_condition(core *self, const char *name, const char *text)
+{
+    bool failed = false;
+    size_t i = 0;
+    while (i < self->n_conds && strcmp(self->cond[i].name, name) != 0)
+        i++;
+    if (i < self->n_conds) {
+        free(self->cond[i].text);
+        self->cond[i].text = pw_strdup(text, &failed);
+        return;
+    }
+    core_cond *v = realloc(self->cond, (self->n_conds + 1) * sizeof(*v));
+    if (!v)
+        return;
+    self->cond = v;
+    v[i] = (core_cond){pw_strdup(name, &failed), pw_strdup(text, &failed)};
+    self->n_conds += v[i].name != NULL;
+}
+
+static void cmd_health(core *self, core_cmd *c)
+{
+    bool fine = true;
+    for (size_t i = 0; i < self->n_conds; i++)
+        fine &= self->cond[i].text == NULL;
+    c->status = fine ? 200 : 503;
+    (void)pw_buf_addf(&c->body, "{\"status\":\"%s\",\"checks\":[{\"name\":\"core\",\"ok\":true,\"text\":\"\"}", fine ? "ok" : "failing");
+    for (size_t i = 0; i < self->n_conds; i++) {
+        (void)pw_buf_adds(&c->body, ",{\"name\":");
+        (void)pw_buf_json(&c->body, self->cond[i].name);
+        (void)pw_buf_addf(&c->body, ",\"ok\":%s,\"text\":", self->cond[i].text ? "false" : "true");
+        (void)pw_buf_json(&c->body, self->cond[i].text ? self->cond[i].text : "");
+        (void)pw_buf_adds(&c->body, "}");
+    }
+    for (size_t i = 0; i < self->conf->n_projects; i++) { /* a repository that cannot be read is told, but is not our failure */
+        if (!self->project[i].trouble)
+            continue;
+        (void)pw_buf_adds(&c->body, ",{\"name\":\"repository ");
+        (void)pw_buf_addf(&c->body, "%s\",\"ok\":true,\"text\":", self->conf->projects[i].name);
+        (void)pw_buf_json(&c->body, self->project[i].trouble);
+        (void)pw_buf_adds(&c->body, "}");
+    }
+    (void)pw_buf_adds(&c->body, "]}");
+}
+
+static void (*const handlers[])(core *, core_cmd *) = {
+    [CMD_FORCE] = cmd_force,
+    [CMD_CHANGE] = cmd_change,
+    [CMD_RETRY] = cmd_retry,
+    [CMD_CANCEL_BUILD] = cmd_cancel_build,
+    [CMD_CANCEL_REQUEST] = cmd_cancel_request,
+    [CMD_WHY] = core_why,
+    [CMD_WORKER_ADD] = cmd_worker_add,
+    [CMD_WORKER_PAUSE] = cmd_worker_pause,
+    [CMD_WORKER_RESUME] = cmd_worker_resume,
+    [CMD_WORKER_DRAIN] = cmd_worker_drain,
+    [CMD_WORKER_REMOVE] = cmd_worker_remove,
+    [CMD_PROMOTE] = cmd_promote,
+    [CMD_HEALTH] = cmd_health,
+};
+
+void core_command(core *self, core_cmd *cmd)
+{
+    pw_err err = {0};
+    core_effect *e = core_add_effect(self, CORE_REPLY);
+    if (!e) { /* no memory for an answer: the turn is broken, and with it everybody is told */
+        core_cmd_fail(cmd, 503, "unavailable", "out of memory");
+        cmd->done(cmd, cmd->done_self);
+        return;
+    }
+    e->cmd = cmd;
+    bool keep = cmd->idem && *cmd->idem;
+    int known = keep ? store_idem_get(self->st, cmd->idem, &cmd->status, &cmd->body, &err) : PW_ENOTFOUND;
+    if (known != PW_ENOTFOUND) {
+        (void)core_ok(self, known, &err);
+        return;
+    }
+    handlers[cmd->kind](self, cmd);
+    /* only what was done is kept: after an error the same request may be tried again */
+    if (keep && !self->fault.code && cmd->status >= 200 && cmd->status < 300 && cmd->kind != CMD_WHY && core_turn(self))
+        (void)core_ok(self, store_idem_put(self->st, cmd->idem, pw_wall(self->host), cmd->status, pw_buf_str(&cmd->body), &err), &err);
+}

@@ -1,0 +1,536 @@
+#include "master/core/core.h"
+#include "master/core/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/base/log.h"
+#include "shared/base/num.h"
+
+/* ---- the turn */
+bool core_turn(core *self)
+{
+    if (self->fault.code)
+        return false;
+    if (self->turn)
+        return true;
+    pw_err err = {0};
+    if (store_begin(self->st, &err) < 0) {
+        self->fault = err;
+        return false;
+    }
+    self->turn = true;
+    return true;
+}
+
+bool core_ok(core *self, int code, const pw_err *err)
+{
+    if (code >= 0)
+        return true;
+    if (!self->fault.code) {
+        self->fault = *err;
+        self->fault.code = (pw_code)code;
+    }
+    return false;
+}
+
+int core_nomem(core *self)
+{
+    pw_err err = {0};
+    int r = pw_fail(&err, PW_ENOMEM, "out of memory");
+    (void)core_ok(self, r, &err);
+    return r;
+}
+
+void core_note_event(core *self, event_kind kind, uint64_t id)
+{
+    for (size_t i = self->n_notes; i-- > 0 && self->n_notes - i <= 16;)
+        if (self->note[i].kind == kind && self->note[i].id == id)
+            return;
+    if (self->n_notes == self->cap_notes) {
+        size_t cap = self->cap_notes ? 2 * self->cap_notes : 64;
+        struct core_note *v = realloc(self->note, cap * sizeof(*v));
+        if (!v) {
+            (void)core_nomem(self);
+            return;
+        }
+        self->note = v;
+        self->cap_notes = cap;
+    }
+    self->note[self->n_notes++] = (struct core_note){kind, id};
+}
+
+core_effect *core_add_effect(core *self, core_effect_kind kind)
+{
+    if (self->n_effects == self->cap_effects) {
+        size_t cap = self->cap_effects ? 2 * self->cap_effects : 64;
+        core_effect *v = realloc(self->effect, cap * sizeof(*v));
+        if (!v) {
+            (void)core_nomem(self);
+            return NULL;
+        }
+        self->effect = v;
+        self->cap_effects = cap;
+    }
+    core_effect *e = &self->effect[self->n_effects++];
+    *e = (core_effect){.kind = kind};
+    return e;
+}
+
+static void effect_clear(core_effect *e)
+{
+    free(e->job);
+    free(e->text);
+    *e = (core_effect){0};
+}
+
+bool core_dirty(const core *self)
+{
+    return self->turn || self->dispatch || self->n_effects > 0 || self->fault.code;
+}
+
+static bool write_events(core *self)
+{
+    pw_err err = {0};
+    pw_msec at = pw_wall(self->host);
+    for (size_t i = 0; i < self->n_notes; i++)
+        if (!core_ok(self, store_event_add(self->st, self->next_event++, at, self->note[i].kind, self->note[i].id, &err), &err))
+            return false;
+    return true;
+}
+
+int core_commit(core *self, core_effect_cb *cb, void *cb_self, pw_err *err)
+{
+    if (self->dispatch && !self->fault.code) {
+        self->dispatch = false;
+        core_dispatch(self);
+    }
+    if (self->turn && !self->fault.code && self->n_notes > 0 && write_events(self)) {
+        core_effect *e = core_add_effect(self, CORE_EVENT);
+        if (e)
+            e->id = self->next_event - 1;
+    }
+    if (self->turn && !self->fault.code) {
+        pw_err e = {0};
+        (void)core_ok(self, store_commit(self->st, &e), &e);
+    }
+    if (self->fault.code) {
+        if (store_in_turn(self->st))
+            store_rollback(self->st);
+        /* whoever asked is told that it did not happen */
+        for (size_t i = 0; i < self->n_effects; i++) {
+            core_effect *e = &self->effect[i];
+            if (e->kind == CORE_REPLY) {
+                core_cmd_fail(e->cmd, 503, "unavailable", "the master cannot write its database: %s", self->fault.text);
+                cb(cb_self, e);
+            }
+            effect_clear(e);
+        }
+        self->n_effects = 0;
+        if (err)
+            *err = self->fault;
+        return self->fault.code;
+    }
+    self->turn = false;
+    self->n_notes = 0;
+    /* a callback may add effects (it must not): only those of this turn go out */
+    size_t n = self->n_effects;
+    for (size_t i = 0; i < n; i++) {
+        cb(cb_self, &self->effect[i]);
+        effect_clear(&self->effect[i]);
+    }
+    if (self->n_effects > n)
+        memmove(self->effect, self->effect + n, (self->n_effects - n) * sizeof(*self->effect));
+    self->n_effects -= n;
+    return 0;
+}
+
+/* ---- time */
+/* Attempts whose worker is away, or is there and says nothing of them. */
+static void silence(core *self, pw_usec now, pw_usec step)
+{
+    core_attempt *a;
+    for (size_t pos = 0; (a = pw_table_next(self->attempts, &pos));) {
+        const core_worker *w = core_worker_get(self, a->worker);
+        if (a->state > ATT_RUNNING || a->lost || !w)
+            continue;
+        if (w->connected && memcmp(w->row.spool, a->spool, 16) == 0) {
+            if (a->any || !a->offered_at || now - a->offered_at <= CORE_FIRST_RECORD_US)
+                continue;
+            a->offered_at = 0; /* resync repeats the offer */
+            core_effect *e = core_add_effect(self, CORE_DROP);
+            if (e) {
+                e->worker = a->worker;
+                e->text = pw_strf("no record of attempt %llu within 15 s", (unsigned long long)a->id);
+            }
+            continue;
+        }
+        a->silent_us += step;
+        if (a->silent_us < self->conf->lost_after && (a->any || a->silent_us < CORE_MOVE_OFFER_US))
+            continue;
+        a->lost = true; /* may be fenced: in the transaction that offers the build elsewhere */
+        core_build *b = pw_table_get(self->builds, a->build);
+        if (b && b->live == a && queue_push(b->request->builder, b->request) < 0)
+            (void)core_nomem(self);
+        self->dispatch = true;
+    }
+}
+
+void core_tick(core *self)
+{
+    pw_usec now = pw_now(self->host);
+    pw_msec wall = pw_wall(self->host);
+    /* silence is counted in time that this process observed: a tick adds at most two ticks (PROTOCOL 6.2) */
+    pw_usec step = now - self->last_tick;
+    if (step > 2000000)
+        step = 2000000;
+    self->last_tick = now;
+    silence(self, now, step);
+    core_schedule_tick(self, wall);
+    core_poll_tick(self, now);
+    core_edges_tick(self, now);
+    if (now >= self->housekeeping) {
+        pw_err err = {0};
+        int n = 0;
+        self->housekeeping = now + 60 * 1000000LL;
+        if (core_turn(self)) {
+            n = store_events_expire(self->st, wall - CORE_EVENTS_MS, 2000, &err);
+            if (core_ok(self, n, &err))
+                (void)core_ok(self, store_idem_expire(self->st, wall - CORE_IDEM_MS, 2000, &err), &err);
+        }
+        if (n == 2000)
+            self->housekeeping = now + 1000000;
+    }
+    const core_worker *w;
+    for (size_t pos = 0; (w = pw_table_next(self->workers, &pos));)
+        if (w->row.quarantine && w->row.quarantine <= wall)
+            self->dispatch = true;
+}
+
+pw_usec core_deadline(const core *self)
+{
+    pw_usec now = pw_now(self->host), best = self->last_tick + 1000000;
+    for (size_t i = 0; i < self->conf->n_projects; i++)
+        if (!self->project[i].polling && self->project[i].next_poll < best)
+            best = self->project[i].next_poll;
+    pw_msec next = core_schedule_next(self);
+    if (next) {
+        pw_usec at = now + (next - pw_wall(self->host)) * 1000;
+        if (at < best)
+            best = at;
+    }
+    return best > now ? best : now;
+}
+
+void core_new_epoch(core *self, const char *why)
+{
+    char text[32];
+    pw_err err = {0};
+    (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)(self->next_id + CORE_ID_SKIP));
+    if (!core_turn(self) || !core_ok(self, store_new_epoch(self->st, &err), &err) ||
+        !core_ok(self, store_meta_put(self->st, "id_floor", text, &err), &err))
+        return;
+    self->next_id += CORE_ID_SKIP;
+    self->next_buildset += CORE_ID_SKIP;
+    self->next_change += CORE_ID_SKIP;
+    self->next_promotion += CORE_ID_SKIP;
+    pw_log(PW_LOG_ERROR, "new_epoch", "reason=\"%s\"", why);
+}
+
+const config *core_config(const core *self)
+{
+    return self->conf;
+}
+
+store *core_store(const core *self)
+{
+    return self->st;
+}
+
+/* ---- loading */
+static int load_builders(core *self, pw_err *err)
+{
+    self->builder = calloc(self->conf->n_builders ? self->conf->n_builders : 1, sizeof(*self->builder));
+    if (!self->builder)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    for (size_t i = 0; i < self->conf->n_builders; i++) {
+        const config_builder *c = &self->conf->builders[i];
+        core_builder *b = &self->builder[i];
+        b->conf = c;
+        b->project = c->project;
+        b->name = c->name;
+        self->n_builders++;
+        int r = store_builder_id(self->st, self->project[c->project].row, c->name, &b->row, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+typedef struct load {
+    core *self;
+    pw_err *err;
+} load;
+
+static int load_worker(void *p, const store_worker *row)
+{
+    load *l = p;
+    core_worker *w = calloc(1, sizeof(*w));
+    bool failed = false;
+    if (!w)
+        return pw_fail(l->err, PW_ENOMEM, "out of memory");
+    w->row = *row;
+    w->row.name = pw_strdup(row->name, &failed);
+    w->row.tags = pw_strdup(row->tags, &failed);
+    w->row.facts = pw_strdup(row->facts, &failed);
+    w->row.version = pw_strdup(row->version, &failed);
+    w->row.reason = pw_strdup(row->reason, &failed);
+    w->row.who = pw_strdup(row->who, &failed);
+    if (failed || pw_table_put(l->self->workers, row->id, w, l->err) < 0) {
+        store_worker_clear(&w->row);
+        free(w);
+        return pw_fail(l->err, PW_ENOMEM, "out of memory");
+    }
+    return 0;
+}
+
+static int load_enrol(void *p, uint64_t worker, const uint8_t key[32], pw_msec expires)
+{
+    load *l = p;
+    core_worker *w = core_worker_get(l->self, worker);
+    if (w) {
+        w->enrolled = true;
+        w->once_expires = expires;
+        memcpy(w->once, key, 32);
+    }
+    return 0;
+}
+
+static int load_request(void *p, const store_request *row)
+{
+    load *l = p;
+    return core_request_load(l->self, row) ? 0 : pw_fail(l->err, PW_ENOMEM, "out of memory, or request %llu is damaged", (unsigned long long)row->id);
+}
+
+static int load_build(void *p, const store_build *row)
+{
+    load *l = p;
+    core_request *r = pw_table_get(l->self->requests, row->request);
+    if (!r) {
+        pw_log(PW_LOG_ERROR, "build_without_request", "build=%llu request=%llu", (unsigned long long)row->id, (unsigned long long)row->request);
+        return 0;
+    }
+    core_build *b = calloc(1, sizeof(*b));
+    if (!b || pw_table_put(l->self->builds, row->id, b, l->err) < 0) {
+        free(b);
+        return pw_fail(l->err, PW_ENOMEM, "out of memory");
+    }
+    *b = (core_build){.id = row->id, .request = r, .state = row->state, .tries = row->tries, .last_worker = row->worker,
+                      .created = row->created, .started = row->started};
+    r->build = b;
+    if (row->state != BUILD_QUEUED)
+        queue_remove(r->builder, r);
+    return 0;
+}
+
+static int load_attempt(void *p, const store_attempt *row)
+{
+    load *l = p;
+    core_attempt *a = calloc(1, sizeof(*a));
+    if (!a || pw_table_put(l->self->attempts, row->id, a, l->err) < 0) {
+        free(a);
+        return pw_fail(l->err, PW_ENOMEM, "out of memory");
+    }
+    a->id = row->id;
+    a->epoch = row->epoch;
+    a->build = row->build;
+    a->worker = row->worker;
+    a->offers = row->offers;
+    a->state = row->state;
+    memcpy(a->spool, row->spool, 16);
+    memcpy(a->boot, row->boot, 16);
+    a->any = row->applied > 0;
+    a->applied = row->applied;
+    a->applied_chain = row->applied_chain;
+    a->stored = a->received = row->stored;
+    a->stored_chain = a->received_chain = row->stored_chain;
+    core_build *b = pw_table_get(l->self->builds, row->build);
+    if (row->state <= ATT_RUNNING && b) {
+        core_worker *w = core_worker_get(l->self, row->worker);
+        b->live = a;
+        b->last_worker = row->worker;
+        if (w)
+            w->busy++;
+    } else
+        a->superseded = row->state == ATT_CLOSED;
+    return 0;
+}
+
+/* What waits for a builder that the configuration has no more ends with that reason; what runs goes on. */
+static void end_gone(core *self)
+{
+    core_request *r;
+    for (size_t pos = 0; (r = pw_table_next(self->requests, &pos));) {
+        if (r->builder->conf || !r->pos)
+            continue;
+        if (r->build)
+            core_build_finish(self, r->build, PW_CANCELLED, "its builder was removed from the configuration");
+        else
+            core_request_finish(self, r, 0);
+    }
+}
+
+static int load_all(core *self, pw_err *err)
+{
+    store_highest h;
+    int r = store_highest_ids(self->st, &h, err);
+    if (r < 0)
+        return r;
+    PW_AUTO(pw_buf_clearp) pw_buf floor_text = PW_BUF(64);
+    uint64_t floor_id = 0;
+    r = store_meta_get(self->st, "id_floor", &floor_text, err);
+    if (r < 0 && r != PW_ENOTFOUND)
+        return r;
+    if (r >= 0 && (r = pw_parse_u64(pw_buf_str(&floor_text), &floor_id, err)) < 0)
+        return r;
+    self->next_id = (h.build > floor_id ? h.build : floor_id) + 1;
+    self->next_attempt = h.attempt + 1;
+    self->next_buildset = h.buildset + 1;
+    self->next_change = h.change + 1;
+    self->next_promotion = h.promotion + 1;
+    self->next_event = h.event + 1;
+    if (!(self->requests = pw_table_new(err)) || !(self->builds = pw_table_new(err)) ||
+        !(self->attempts = pw_table_new(err)) || !(self->workers = pw_table_new(err)))
+        return PW_ENOMEM;
+    self->project = calloc(self->conf->n_projects ? self->conf->n_projects : 1, sizeof(*self->project));
+    if (!self->project)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    for (size_t i = 0; i < self->conf->n_projects; i++)
+        if ((r = core_project_load(self, i, err)) < 0)
+            return r;
+    load l = {self, err};
+    if ((r = load_builders(self, err)) < 0 || (r = store_worker_each(self->st, load_worker, &l, err)) < 0 ||
+        (r = store_enrol_each(self->st, load_enrol, &l, err)) < 0 ||
+        (r = store_open_requests(self->st, load_request, &l, err)) < 0 ||
+        (r = store_open_builds(self->st, load_build, &l, err)) < 0 ||
+        (r = store_open_attempts(self->st, load_attempt, &l, err)) < 0 || (r = core_schedule_load(self, err)) < 0 ||
+        (r = core_promotions_load(self, err)) < 0)
+        return r;
+    end_gone(self);
+    return 0;
+}
+
+core *core_new(store *st, config *conf, const pw_host *host, pw_err *err)
+{
+    PW_AUTO(core_freep) core *self = calloc(1, sizeof(*self));
+    if (!self) {
+        (void)pw_fail(err, PW_ENOMEM, "out of memory");
+        return NULL;
+    }
+    self->st = st;
+    self->conf = config_ref(conf);
+    self->host = host;
+    self->last_tick = pw_now(host);
+    self->housekeeping = self->last_tick + 5000000;
+    /* rows of new projects and builders are made here; the first turn commits them */
+    int r = core_turn(self) ? load_all(self, err) : self->fault.code;
+    if (self->fault.code && err)
+        *err = self->fault;
+    if (r < 0 || self->fault.code) {
+        store_rollback(st);
+        return NULL;
+    }
+    self->dispatch = true;
+    return pw_take(self);
+}
+
+core *core_free(core *self)
+{
+    if (!self)
+        return NULL;
+    void *v;
+    for (size_t pos = 0; self->attempts && (v = pw_table_next(self->attempts, &pos));) {
+        core_attempt *a = v;
+        pw_schema_clear(&rec_end_schema, &a->end);
+        free(a);
+    }
+    for (size_t pos = 0; self->builds && (v = pw_table_next(self->builds, &pos));)
+        free(v);
+    for (size_t pos = 0; self->requests && (v = pw_table_next(self->requests, &pos));) {
+        core_request *r = v;
+        core_stamp_unref(r->stamp);
+        free(r->props);
+        free(r);
+    }
+    for (size_t pos = 0; self->workers && (v = pw_table_next(self->workers, &pos));) {
+        core_worker *w = v;
+        store_worker_clear(&w->row);
+        free(w->gate);
+        free(w);
+    }
+    pw_table_free(self->attempts);
+    pw_table_free(self->builds);
+    pw_table_free(self->requests);
+    pw_table_free(self->workers);
+    for (size_t i = 0; self->builder && i < self->n_builders; i++)
+        free(self->builder[i].heap);
+    free(self->builder);
+    for (core_builder *b = self->gone, *next; b; b = next) {
+        next = b->next;
+        free(b->heap);
+        free(b);
+    }
+    for (size_t i = 0; self->project && i < self->conf->n_projects; i++) {
+        core_project *p = &self->project[i];
+        for (size_t k = 0; k < p->n_refs; k++)
+            free(p->ref[k].name);
+        free(p->ref);
+        free(p->head);
+        free(p->trouble);
+    }
+    free(self->project);
+    for (size_t i = 0; i < self->n_quiet; i++)
+        core_stamp_unref(self->quiet[i].stamp);
+    free(self->quiet);
+    free(self->schedule);
+    for (size_t i = 0; self->edge && i < self->conf->n_promotions; i++)
+        free(self->edge[i].reason);
+    free(self->edge);
+    for (size_t i = 0; i < self->n_intents; i++)
+        free(self->intent[i].target);
+    free(self->intent);
+    for (size_t i = 0; i < self->n_conds; i++) {
+        free(self->cond[i].name);
+        free(self->cond[i].text);
+    }
+    free(self->cond);
+    for (size_t i = 0; i < self->n_effects; i++) {
+        core_cmd_free(self->effect[i].cmd);
+        effect_clear(&self->effect[i]);
+    }
+    free(self->effect);
+    free(self->note);
+    pw_schema_clear(&job_spec_schema, &self->facts);
+    config_unref(self->conf);
+    free(self);
+    return NULL;
+}
+
+void core_get_figures(const core *self, core_figures *ret)
+{
+    core_figures f = {.open = pw_table_count(self->builds)};
+    memcpy(f.finished, self->finished, sizeof(f.finished));
+    for (size_t i = 0; i < self->n_builders; i++)
+        f.waiting += self->builder[i].n;
+    const core_worker *w;
+    for (size_t pos = 0; (w = pw_table_next(self->workers, &pos));) {
+        if (w->row.removed)
+            continue;
+        f.workers++;
+        f.connected += w->connected;
+        f.slots += w->connected ? w->row.slots : 0;
+        f.busy += w->busy;
+    }
+    *ret = f;
+}

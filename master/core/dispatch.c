@@ -1,0 +1,188 @@
+/* Which build goes to which worker: the oldest by priority whose builder has a free, fitting worker. */
+#include "master/core/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/crypt/crypt.h"
+
+core_worker *core_worker_get(const core *self, uint64_t id)
+{
+    return pw_table_get(self->workers, id);
+}
+
+static bool has_tag(const char *tags, const char *tag)
+{
+    size_t n = strlen(tag);
+    for (const char *p = tags; p && *p;) {
+        size_t k = strcspn(p, " ");
+        if (k == n && memcmp(p, tag, n) == 0)
+            return true;
+        p += k;
+        p += strspn(p, " ");
+    }
+    return false;
+}
+
+core_block core_worker_block(const core *self, const core_worker *w, const core_builder *b)
+{
+    if (w->row.removed)
+        return BLOCK_REMOVED;
+    if (!w->row.has_key)
+        return BLOCK_NEW;
+    for (size_t i = 0; b->conf && i < b->conf->tags.n; i++)
+        if (!has_tag(w->row.tags, b->conf->tags.v[i]))
+            return BLOCK_TAGS;
+    if (!w->connected)
+        return BLOCK_OFFLINE;
+    if (w->row.paused)
+        return BLOCK_PAUSED;
+    if (w->row.draining)
+        return BLOCK_DRAINING;
+    if (w->row.quarantine > pw_wall(self->host))
+        return BLOCK_QUARANTINE;
+    if (w->gate)
+        return BLOCK_GATE;
+    if (w->rejecting)
+        return BLOCK_REJECTED;
+    return w->busy < w->row.slots ? BLOCK_NONE : BLOCK_BUSY;
+}
+
+/* The least busy one; for a repeated build another one than last time, where there is another. */
+static core_worker *pick_worker(const core *self, const core_builder *b, const core_request *r)
+{
+    core_worker *w, *best = NULL;
+    uint64_t avoid = r->build ? r->build->last_worker : 0;
+    for (size_t pos = 0; (w = pw_table_next(self->workers, &pos));) {
+        if (w->busy >= w->row.slots || core_worker_block(self, w, b) != BLOCK_NONE)
+            continue;
+        if (!best || (best->row.id == avoid) > (w->row.id == avoid) ||
+            ((best->row.id == avoid) == (w->row.id == avoid) && w->busy * best->row.slots < best->busy * w->row.slots))
+            best = w;
+    }
+    return best;
+}
+
+void core_offer_effect(core *self, core_attempt *a, pw_buf *job)
+{
+    core_effect *e = core_add_effect(self, CORE_OFFER);
+    if (!e)
+        return;
+    e->worker = a->worker;
+    e->attempt = a->id;
+    e->epoch = a->epoch;
+    e->job_len = job->len;
+    crypt_hash(job->p, job->len, e->digest);
+    e->job = (uint8_t *)pw_buf_take(job);
+    if (!e->job)
+        (void)core_nomem(self);
+}
+
+static core_build *claim(core *self, core_request *r)
+{
+    pw_err err = {0};
+    core_build *b = calloc(1, sizeof(*b));
+    if (!b || pw_table_put(self->builds, self->next_id, b, &err) < 0) {
+        free(b);
+        (void)core_nomem(self);
+        return NULL;
+    }
+    b->id = self->next_id++;
+    b->request = r;
+    b->state = BUILD_QUEUED;
+    b->created = pw_wall(self->host);
+    return b;
+}
+
+static core_attempt *new_attempt(core *self, core_build *b, core_worker *w)
+{
+    pw_err err = {0};
+    core_attempt *a = calloc(1, sizeof(*a));
+    if (!a || pw_table_put(self->attempts, self->next_attempt, a, &err) < 0) {
+        free(a);
+        (void)core_nomem(self);
+        return NULL;
+    }
+    a->id = self->next_attempt++;
+    a->epoch = store_epoch(self->st);
+    a->build = b->id;
+    a->worker = w->row.id;
+    a->offers = 1;
+    a->state = ATT_OFFERED;
+    a->offered_at = pw_now(self->host);
+    memcpy(a->spool, w->row.spool, 16);
+    memcpy(a->boot, w->row.boot, 16);
+    b->live = a;
+    b->last_worker = w->row.id;
+    w->busy++;
+    return a;
+}
+
+static void offer(core *self, core_request *r, core_worker *w)
+{
+    pw_err err = {0};
+    PW_AUTO(pw_buf_clearp) pw_buf job = PW_BUF(PW_JOB_MAX);
+    bool fresh = !r->build;
+    if (!core_turn(self))
+        return;
+    queue_remove(r->builder, r);
+    core_build *b = fresh ? claim(self, r) : r->build;
+    if (!b)
+        return;
+    r->build = b;
+    if (b->live) /* its worker was silent for too long: this is the transaction that fences it */
+        core_attempt_over(self, b->live, ATT_CLOSED, PW_RETRY, "lost: another worker takes over");
+    b->tries++;
+    core_attempt *a = new_attempt(self, b, w);
+    if (!a || !core_ok(self, fresh ? core_freeze(self, b, a->id, w, &job, &err) : core_thaw(self, b, a->id, w, &job, &err), &err))
+        return;
+    b->state = BUILD_DISPATCHED;
+    if (fresh) {
+        store_build row = {.id = b->id, .request = r->id, .builder = r->builder->row, .stamp = r->stamp->id, .worker = w->row.id,
+                           .attempt = a->id, .state = BUILD_DISPATCHED, .result = PW_NO_RESULT, .created = b->created,
+                           .tries = b->tries};
+        if (!core_ok(self, store_build_add(self->st, &row, job.p, job.len, &err), &err) ||
+            !core_ok(self, store_request_claim(self->st, r->id, b->id, &err), &err))
+            return;
+        core_note_event(self, EVENT_REQUEST, r->id);
+    } else if (!core_ok(self, store_build_dispatch(self->st, b->id, w->row.id, a->id, b->tries, &err), &err)) {
+        return;
+    }
+    core_offer_effect(self, a, &job);
+    if (self->fault.code)
+        return;
+    store_attempt row = {.id = a->id, .epoch = a->epoch, .build = b->id, .worker = w->row.id, .offers = 1, .state = ATT_OFFERED,
+                         .offered = pw_wall(self->host), .result = PW_NO_RESULT};
+    memcpy(row.spool, a->spool, 16);
+    memcpy(row.boot, a->boot, 16);
+    (void)core_ok(self, store_attempt_add(self->st, &row, self->effect[self->n_effects - 1].digest, &err), &err);
+    core_note_event(self, EVENT_BUILD, b->id);
+}
+
+void core_dispatch(core *self)
+{
+    while (!self->fault.code) {
+        core_request *best = NULL;
+        core_worker *on = NULL;
+        bool room = false;
+        const core_worker *w;
+        for (size_t pos = 0; !room && (w = pw_table_next(self->workers, &pos));)
+            room = w->connected && w->busy < w->row.slots;
+        for (size_t i = 0; room && i < self->n_builders; i++) {
+            core_builder *b = &self->builder[i];
+            if (b->n == 0 || !b->conf)
+                continue;
+            core_request *r = b->heap[0];
+            if (best && (best->key < r->key || (best->key == r->key && best->id < r->id)))
+                continue;
+            core_worker *found = pick_worker(self, b, r);
+            if (found) {
+                best = r;
+                on = found;
+            }
+        }
+        if (!best)
+            return;
+        offer(self, best, on);
+    }
+}

@@ -1,0 +1,260 @@
+/* model.h - the core's structures, private to master/core. What stands here is what is unfinished; history is in the store. */
+#ifndef PW_MASTER_CORE_MODEL_H
+#define PW_MASTER_CORE_MODEL_H
+#include "master/core/core.h"
+#include "shared/base/table.h"
+
+enum {
+    CORE_AGE_STEP_MS = 600000,       /* a waiting request gains 1 priority for each 10 minutes */
+    CORE_FORCE_PRIO = 100,
+    CORE_OFFERS_MAX = 3,
+    CORE_FIRST_RECORD_US = 15 * 1000000,
+    CORE_MOVE_OFFER_US = 30 * 1000000, /* an offer without any record may move to another worker after that silence */
+    CORE_QUARANTINE_MS = 5 * 60000,
+    CORE_ENROL_MS = 3600000,
+    CORE_IDEM_MS = 24 * 3600000,
+    CORE_EVENTS_MS = 24 * 3600000,
+    CORE_BACKOFF_MIN_US = 1000000,
+    CORE_BACKOFF_MAX_US = 300 * 1000000,
+    CORE_PUSH_RETRY_US = 30 * 1000000,
+    CORE_ID_SKIP = 1000000,
+};
+
+/* What was to be built: shared by requests and builds, counted. */
+typedef struct core_stamp {
+    uint64_t id;
+    uint64_t project_row;
+    store_rev rev;
+    unsigned refs;
+    char branch[]; /* as people write it, without refs/heads/ */
+} core_stamp;
+
+typedef struct core_build core_build;
+typedef struct core_builder core_builder;
+
+typedef struct core_request {
+    uint64_t id, buildset;
+    core_builder *builder;
+    core_stamp *stamp;
+    int64_t prio;
+    pw_msec created;
+    bool collapse;
+    uint8_t *props;
+    size_t props_len;
+    core_build *build; /* set once claimed; waiting again when its attempt is to be repeated */
+    int64_t key;       /* order in the queue: smaller first */
+    size_t pos;        /* place in the builder's heap + 1; 0: not waiting */
+} core_request;
+
+struct core_build {
+    uint64_t id;
+    core_request *request;
+    build_state state;
+    uint64_t tries;
+    uint64_t last_worker;
+    pw_msec created, started;
+    core_attempt *live; /* NULL while queued */
+};
+
+struct core_builder {
+    uint64_t row;
+    size_t project;               /* index into core.project; SIZE_MAX: the configuration has it no more */
+    const config_builder *conf;   /* NULL: gone */
+    char *name;
+    core_request **heap;
+    size_t n, cap;
+    core_builder *next;           /* of `gone` */
+};
+
+typedef struct core_ref {
+    char *name;
+    store_rev rev;
+} core_ref;
+typedef struct core_project {
+    uint64_t row;
+    const config_project *conf;
+    core_ref *ref; /* sorted by name */
+    size_t n_refs;
+    bool looked, polling, again;
+    char *head;
+    pw_usec next_poll;
+    unsigned failures;
+    char *trouble; /* why the last look failed; NULL fine */
+} core_project;
+
+typedef struct core_quiet { /* a tree-stable timer that runs */
+    size_t scheduler;
+    core_stamp *stamp;
+    pw_msec due;
+} core_quiet;
+typedef struct core_schedule {
+    const config_scheduler *conf;
+    pw_msec next; /* periodic, nightly: wall time of the next firing; 0 none */
+    pw_msec last;
+    uint64_t last_stamp;
+} core_schedule;
+
+typedef struct core_edge {
+    const config_promotion *conf;
+    bool dirty, reading;
+    uint64_t intent;   /* open promotion, 0 none */
+    pw_usec not_before;
+    pw_usec moved_at;
+    edge_state state;  /* as told last */
+    char *reason;
+} core_edge;
+typedef struct core_intent { /* an open promotion */
+    uint64_t id;
+    size_t edge; /* SIZE_MAX: its edge is gone from the configuration */
+    size_t project;
+    char *target;
+    store_rev old, rev;
+    pw_usec retry_at; /* 0: under way */
+} core_intent;
+
+typedef struct core_worker {
+    store_worker row;
+    bool enrolled;
+    uint8_t once[32]; /* one-time key, while enrolled */
+    pw_msec once_expires;
+    bool connected;
+    bool rejecting;   /* said no: nothing more before its next heartbeat with a free slot */
+    char *gate;
+    uint64_t busy;    /* attempts that hold a slot */
+    unsigned bad_offers;
+} core_worker;
+
+typedef struct core_cond {
+    char *name, *text;
+} core_cond;
+
+struct core {
+    store *st;
+    config *conf;
+    const pw_host *host;
+    pw_err fault; /* first store error of the turn; code 0 none */
+    bool turn;
+    uint64_t next_id, next_attempt, next_buildset, next_change, next_promotion, next_event;
+
+    core_builder *builder; /* in the configuration's order */
+    size_t n_builders;
+    core_builder *gone;    /* builders that only open rows know */
+    core_project *project; /* in the configuration's order */
+    core_quiet *quiet;
+    size_t n_quiet;
+    core_schedule *schedule;
+    core_edge *edge;
+    core_intent *intent;
+    size_t n_intents;
+    core_cond *cond;
+    size_t n_conds;
+    pw_table *requests, *builds, *attempts, *workers;
+
+    core_effect *effect;
+    size_t n_effects, cap_effects;
+    struct core_note { event_kind kind; uint64_t id; } *note; /* events of this turn, each once */
+    size_t n_notes, cap_notes;
+    bool dispatch; /* something may be dispatchable */
+    pw_usec last_tick;
+    pw_usec housekeeping;
+    core_join_line *join;
+    void *join_self;
+    uint64_t finished[7];
+    uint64_t facts_build; /* the job decoded last: steps of one build come in rows */
+    job_spec facts;
+};
+
+/* ---- core.c */
+/* Opens the turn's transaction if need be; false after a fault of this turn (then nothing more must be written). */
+bool core_turn(core *self);
+/* Notes a store result: a negative one breaks the turn. Returns whether it was fine. */
+bool core_ok(core *self, int code, const pw_err *err);
+void core_note_event(core *self, event_kind kind, uint64_t id);
+core_effect *core_add_effect(core *self, core_effect_kind kind); /* zeroed; NULL breaks the turn */
+int core_nomem(core *self);
+
+/* ---- stamps.c */
+core_stamp *core_stamp_make(core *self, uint64_t project_row, const char *branch, const store_rev *rev); /* row made when absent */
+core_stamp *core_stamp_load(core *self, uint64_t id);
+core_stamp *core_stamp_ref(core_stamp *s);
+core_stamp *core_stamp_unref(core_stamp *s);
+
+/* ---- queue.c: a builder's heap of waiting requests */
+int queue_push(core_builder *b, core_request *r);
+void queue_remove(core_builder *b, core_request *r);
+int64_t queue_key(int64_t prio, pw_msec created);
+
+/* ---- requests.c */
+typedef struct core_ask { /* a build set to be made */
+    const char *scheduler, *reason, *who;
+    core_stamp *stamp; /* borrowed */
+    int64_t prio;
+    bool collapse;     /* may ride with others, where the builder allows it */
+    const uint8_t *props;
+    size_t props_len;
+    const size_t *builders; /* indices */
+    size_t n_builders;
+} core_ask;
+/* Makes the set and its requests; ret_ids may be NULL. Returns the build set's id, 0 when the turn broke. */
+uint64_t core_ask_builds(core *self, const core_ask *ask, uint64_t *ret_ids);
+void core_request_drop(core *self, core_request *r); /* out of queue and memory; rows are the caller's */
+void core_request_finish(core *self, core_request *r, uint64_t rode_with);
+core_request *core_request_load(core *self, const store_request *row);
+core_builder *core_builder_by_row(core *self, uint64_t row);
+
+/* ---- jobs.c: freezing */
+/* The job of a build for its first attempt, encoded: what is stored and what is sent. */
+int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_worker *w, pw_buf *out, pw_err *err);
+/* The stored job for a later attempt; for the attempt that it was frozen for, the very same bytes. */
+int core_thaw(core *self, const core_build *b, uint64_t attempt, const core_worker *w, pw_buf *out, pw_err *err);
+/* Pairs <-> the bytes kept with a request. */
+int core_props_pack(const pw_list *pairs, pw_buf *out, pw_err *err);
+int core_props_unpack(const uint8_t *p, size_t n, pw_list *ret, pw_err *err);
+void core_props_clear(pw_list *pairs);
+
+/* ---- dispatch.c */
+typedef enum core_block { /* why a worker does not take a builder's next build now, the most lasting cause first */
+    BLOCK_NONE, BLOCK_REMOVED, BLOCK_NEW, BLOCK_TAGS, BLOCK_OFFLINE, BLOCK_PAUSED, BLOCK_DRAINING, BLOCK_QUARANTINE, BLOCK_GATE,
+    BLOCK_REJECTED, BLOCK_BUSY
+} core_block;
+core_block core_worker_block(const core *self, const core_worker *w, const core_builder *b);
+void core_dispatch(core *self);
+core_worker *core_worker_get(const core *self, uint64_t id);
+void core_offer_effect(core *self, core_attempt *a, pw_buf *job);
+
+/* ---- builds.c */
+void core_build_finish(core *self, core_build *b, pw_result result, const char *reason);
+/* The attempt is over without a result of the code's: tried again, or given up as exception. spare: uses no retry. */
+void core_build_again(core *self, core_build *b, const char *reason, bool spare);
+/* Frees the slot, closes the row. */
+void core_attempt_over(core *self, core_attempt *a, att_state to, pw_result result, const char *reason);
+void core_attempt_forget(core *self, core_attempt *a); /* row forgotten, out of memory; a is gone afterwards */
+void core_build_cancel(core *self, core_build *b, const char *reason);
+
+/* ---- schedule.c */
+void core_trigger_branch(core *self, size_t project, core_stamp *stamp, const store_change *tip);
+void core_schedule_tick(core *self, pw_msec wall);
+void core_quiet_drop(core *self, size_t i);
+int core_schedule_load(core *self, pw_err *err);
+pw_msec core_schedule_next(const core *self);
+
+/* ---- changes.c */
+bool core_tip_get(const core *self, size_t project, const char *ref, store_rev *ret);
+void core_tip_set(core *self, size_t project, const char *ref, const store_rev *rev);
+void core_poll_tick(core *self, pw_usec now);
+void core_poll_now(core *self, size_t project);
+int core_project_load(core *self, size_t i, pw_err *err);
+int64_t core_project_by_row(const core *self, uint64_t row);
+
+/* ---- promotions.c */
+void core_edges_touched(core *self, uint64_t project_row, const core_builder *b); /* b NULL: refs moved */
+void core_edges_tick(core *self, pw_usec now);
+bool core_moved_by_us(const core *self, size_t project, const char *branch, const store_rev *rev);
+int core_promotions_load(core *self, pw_err *err);
+void core_edge_tell(core *self, size_t edge, edge_state state, const store_rev *rev, const char *reason);
+
+/* ---- why.c */
+void core_why(core *self, core_cmd *cmd);
+
+const char *core_kind_ref(char out[300], const char *branch); /* refs/heads/BRANCH */
+#endif

@@ -1,0 +1,195 @@
+/* Schedulers: which changes and which instants make build sets. Cron and periodic triggers are unique rows (schedule, instant):
+ * the last instant fired is committed with its build set. */
+#include "master/core/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- branch schedulers */
+static bool important(const config_scheduler *s, const char *files)
+{
+    if ((!s->paths && !s->paths_ignore) || !files)
+        return true;
+    PW_AUTO(pw_buf_clearp) pw_buf path = PW_BUF(8192);
+    for (const char *p = files; *p;) {
+        size_t n = strcspn(p, "\n");
+        pw_buf_reset(&path);
+        if (pw_buf_add(&path, p, n) < 0)
+            return true;
+        if ((!s->paths || glob_match(s->paths, pw_buf_str(&path))) &&
+            !(s->paths_ignore && glob_match(s->paths_ignore, pw_buf_str(&path))))
+            return true;
+        p += n + (p[n] == '\n');
+    }
+    return false;
+}
+
+static void fire(core *self, size_t i, core_stamp *stamp, const char *reason)
+{
+    const config_scheduler *s = self->schedule[i].conf;
+    PW_AUTO(pw_buf_clearp) pw_buf props = PW_BUF(PW_JOB_MAX);
+    pw_err err = {0};
+    pw_list pairs = {s->properties, s->n_properties}; /* a config_pair is a msg_pair: see jobs.c */
+    if (!core_ok(self, core_props_pack(&pairs, &props, &err), &err))
+        return;
+    core_ask ask = {.scheduler = s->name, .reason = reason, .stamp = stamp, .prio = s->priority, .collapse = true,
+                    .props = (const uint8_t *)props.p, .props_len = props.len, .builders = s->builders, .n_builders = s->n_builders};
+    (void)core_ask_builds(self, &ask, NULL);
+}
+
+void core_quiet_drop(core *self, size_t i)
+{
+    pw_err err = {0};
+    core_quiet *q = &self->quiet[i];
+    if (!core_turn(self) ||
+        !core_ok(self, store_quiet_del(self->st, self->schedule[q->scheduler].conf->name, q->stamp->branch, &err), &err))
+        return;
+    core_stamp_unref(q->stamp);
+    *q = self->quiet[--self->n_quiet];
+}
+
+/* One timer per scheduler and branch; it starts anew with each change. */
+static void quiet_set(core *self, size_t scheduler, core_stamp *stamp, pw_msec due)
+{
+    pw_err err = {0};
+    size_t i = 0;
+    if (!core_turn(self) ||
+        !core_ok(self, store_quiet_put(self->st, self->schedule[scheduler].conf->name, stamp->branch, stamp->id, due, &err), &err))
+        return;
+    while (i < self->n_quiet && (self->quiet[i].scheduler != scheduler || strcmp(self->quiet[i].stamp->branch, stamp->branch) != 0))
+        i++;
+    if (i == self->n_quiet) {
+        core_quiet *v = realloc(self->quiet, (self->n_quiet + 1) * sizeof(*v));
+        if (!v) {
+            (void)core_nomem(self);
+            return;
+        }
+        self->quiet = v;
+        self->n_quiet++;
+    } else {
+        core_stamp_unref(self->quiet[i].stamp);
+    }
+    self->quiet[i] = (core_quiet){scheduler, core_stamp_ref(stamp), due};
+}
+
+void core_trigger_branch(core *self, size_t project, core_stamp *stamp, const store_change *tip)
+{
+    for (size_t i = 0; i < self->conf->n_schedulers; i++) {
+        const config_scheduler *s = self->schedule[i].conf;
+        if (s->kind != SCHED_BRANCH || s->project != project || !glob_match(s->branches, stamp->branch) ||
+            (s->authors && (!tip->author || !glob_match(s->authors, tip->author))) || !important(s, tip->files))
+            continue;
+        if (s->quiet > 0)
+            quiet_set(self, i, stamp, pw_wall(self->host) + s->quiet / 1000);
+        else
+            fire(self, i, stamp, "change");
+    }
+}
+
+/* ---- timed schedulers */
+static pw_msec next_instant(const core_schedule *s, pw_msec after)
+{
+    if (s->conf->kind == SCHED_PERIODIC)
+        return s->last ? s->last + s->conf->every / 1000 : after;
+    int64_t t = cron_next(s->conf->cron, s->conf->zone, after / 1000);
+    return t < 0 ? 0 : t * 1000;
+}
+
+static void timed(core *self, size_t i, pw_msec wall)
+{
+    core_schedule *s = &self->schedule[i];
+    core_project *p = &self->project[s->conf->project];
+    const char *branch = s->conf->branch ? s->conf->branch : p->head;
+    char ref[300];
+    store_rev rev;
+    pw_err err = {0};
+    if (!branch || !core_tip_get(self, s->conf->project, core_kind_ref(ref, branch), &rev)) {
+        if (!p->looked) /* not seen yet: wait for the first look rather than lose the instant */
+            return;
+        s->next = next_instant(s, wall);
+        if (s->conf->kind == SCHED_PERIODIC)
+            s->next = wall + s->conf->every / 1000;
+        return;
+    }
+    core_stamp *stamp = core_stamp_make(self, p->row, branch, &rev);
+    if (!stamp)
+        return;
+    bool skip = s->conf->kind == SCHED_NIGHTLY && s->conf->only_if_changed && s->last_stamp == stamp->id;
+    if (!skip)
+        fire(self, i, stamp, s->conf->kind == SCHED_NIGHTLY ? "nightly" : "periodic");
+    s->last = s->conf->kind == SCHED_NIGHTLY ? s->next : wall;
+    s->last_stamp = stamp->id;
+    s->next = next_instant(s, wall);
+    if (core_turn(self))
+        (void)core_ok(self, store_schedule_put(self->st, s->conf->name, s->last, s->last_stamp, &err), &err);
+    core_stamp_unref(stamp);
+}
+
+void core_schedule_tick(core *self, pw_msec wall)
+{
+    for (size_t i = self->n_quiet; i-- > 0 && !self->fault.code;) {
+        if (self->quiet[i].due > wall)
+            continue;
+        size_t scheduler = self->quiet[i].scheduler;
+        core_stamp *stamp = core_stamp_ref(self->quiet[i].stamp);
+        core_quiet_drop(self, i);
+        fire(self, scheduler, stamp, "change");
+        core_stamp_unref(stamp);
+    }
+    for (size_t i = 0; i < self->conf->n_schedulers && !self->fault.code; i++)
+        if (self->schedule[i].next && self->schedule[i].next <= wall)
+            timed(self, i, wall);
+}
+
+pw_msec core_schedule_next(const core *self)
+{
+    pw_msec best = 0;
+    for (size_t i = 0; i < self->n_quiet; i++)
+        if (!best || self->quiet[i].due < best)
+            best = self->quiet[i].due;
+    for (size_t i = 0; i < self->conf->n_schedulers; i++)
+        if (self->schedule[i].next && (!best || self->schedule[i].next < best))
+            best = self->schedule[i].next;
+    return best;
+}
+
+/* ---- loading */
+static int load_quiet(void *p, const char *scheduler, const char *branch, uint64_t stamp, pw_msec due)
+{
+    core *self = p;
+    (void)branch;
+    for (size_t i = 0; i < self->conf->n_schedulers; i++) {
+        if (strcmp(self->schedule[i].conf->name, scheduler) != 0)
+            continue;
+        core_stamp *s = core_stamp_load(self, stamp);
+        core_quiet *v = s ? realloc(self->quiet, (self->n_quiet + 1) * sizeof(*v)) : NULL;
+        if (!v) {
+            core_stamp_unref(s);
+            return PW_ENOMEM;
+        }
+        self->quiet = v;
+        self->quiet[self->n_quiet++] = (core_quiet){i, s, due};
+    }
+    return 0;
+}
+
+int core_schedule_load(core *self, pw_err *err)
+{
+    pw_msec wall = pw_wall(self->host);
+    self->schedule = calloc(self->conf->n_schedulers ? self->conf->n_schedulers : 1, sizeof(*self->schedule));
+    if (!self->schedule)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    for (size_t i = 0; i < self->conf->n_schedulers; i++) {
+        core_schedule *s = &self->schedule[i];
+        s->conf = &self->conf->schedulers[i];
+        if (s->conf->kind != SCHED_PERIODIC && s->conf->kind != SCHED_NIGHTLY)
+            continue;
+        int r = store_schedule_get(self->st, s->conf->name, &s->last, &s->last_stamp, err);
+        if (r < 0 && r != PW_ENOTFOUND)
+            return r;
+        /* an instant that passed while the master was down fires once now (the newest such, not each) */
+        s->next = next_instant(s, s->conf->kind == SCHED_NIGHTLY && s->last ? s->last : wall);
+    }
+    int r = store_quiets(self->st, load_quiet, self, err);
+    return r < 0 ? r : 0;
+}

@@ -1,0 +1,136 @@
+/* Workers: enrolment, sessions, states. A worker is its key, never a name that it claims. */
+#include "master/core/model.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/base/log.h"
+#include "shared/crypt/crypt.h"
+
+uint64_t core_key_owner(core *self, const uint8_t key[32], bool *ret_enrol)
+{
+    core_worker *w;
+    for (size_t pos = 0; (w = pw_table_next(self->workers, &pos));) {
+        if (w->row.removed)
+            continue;
+        if (w->row.has_key && crypt_equal(w->row.key, key, 32)) {
+            *ret_enrol = false;
+            return w->row.id;
+        }
+        if (w->enrolled && w->once_expires > pw_wall(self->host) && crypt_equal(w->once, key, 32)) {
+            *ret_enrol = true;
+            return w->row.id;
+        }
+    }
+    return 0;
+}
+
+int core_worker_join(core *self, uint64_t worker, const uint8_t once[32], const char *name, const uint8_t key[32], pw_err *err)
+{
+    core_worker *w = core_worker_get(self, worker);
+    pw_err e = {0};
+    if (!w || w->row.removed || strcmp(w->row.name, name) != 0)
+        return pw_fail(err, PW_EDENIED, "the token is not for a worker called \"%s\"", name);
+    if (w->row.has_key && crypt_equal(w->row.key, key, 32))
+        return 0; /* said again: the answer was lost */
+    if (!w->enrolled || !crypt_equal(w->once, once, 32))
+        return pw_fail(err, PW_EDENIED, "the token was used already");
+    if (!core_turn(self) || !core_ok(self, store_worker_join(self->st, worker, key, &e), &e))
+        return pw_fail(err, PW_ESYS, "the master cannot write its database");
+    /* the one-time key stays good for the same key, so that a lost answer can be asked for again, until it expires */
+    memcpy(w->row.key, key, 32);
+    w->row.has_key = true;
+    (void)core_ok(self, store_audit_add(self->st, pw_wall(self->host), name, "worker.join", name, NULL, &e), &e);
+    core_note_event(self, EVENT_WORKER, worker);
+    pw_log(PW_LOG_INFO, "worker_joined", "worker=\"%s\"", name);
+    return 0;
+}
+
+const char *core_worker_name(const core *self, uint64_t worker)
+{
+    const core_worker *w = core_worker_get(self, worker);
+    return w ? w->row.name : "?";
+}
+
+void core_worker_spool(const core *self, uint64_t worker, uint8_t ret_spool[16])
+{
+    const core_worker *w = core_worker_get(self, worker);
+    memset(ret_spool, 0, 16);
+    if (w)
+        memcpy(ret_spool, w->row.spool, 16);
+}
+
+static bool replace(core *self, char **where, const char *s)
+{
+    bool failed = false;
+    char *v = pw_strdup(s, &failed);
+    if (failed) {
+        (void)core_nomem(self);
+        return false;
+    }
+    free(*where);
+    *where = v;
+    return true;
+}
+
+void core_worker_up(core *self, uint64_t worker, const core_hello *h, bool *ret_rebooted)
+{
+    static const uint8_t none[16];
+    core_worker *w = core_worker_get(self, worker);
+    pw_err err = {0};
+    pw_msec now = pw_wall(self->host);
+    *ret_rebooted = false;
+    if (!w || !core_turn(self))
+        return;
+    *ret_rebooted = memcmp(w->row.boot, none, 16) != 0 && memcmp(w->row.boot, h->boot, 16) != 0;
+    if (!core_ok(self, store_worker_hello(self->st, worker, h->spool, h->boot, h->slots, h->tags, h->facts, h->version, now, &err), &err) ||
+        !replace(self, &w->row.tags, h->tags) || !replace(self, &w->row.facts, h->facts) ||
+        !replace(self, &w->row.version, h->version))
+        return;
+    memcpy(w->row.spool, h->spool, 16);
+    memcpy(w->row.boot, h->boot, 16);
+    w->row.slots = h->slots;
+    w->row.seen = now;
+    if (w->enrolled && w->row.has_key) { /* the new key works: the one-time key has served */
+        w->enrolled = false;
+        (void)core_ok(self, store_worker_join(self->st, worker, w->row.key, &err), &err);
+    }
+    w->connected = true;
+    w->rejecting = false;
+    free(w->gate);
+    w->gate = NULL;
+    self->dispatch = true;
+    core_note_event(self, EVENT_WORKER, worker);
+    pw_log(PW_LOG_INFO, "worker_connected", "worker=\"%s\" slots=%" PRIu64 " version=\"%s\"", w->row.name, w->row.slots, h->version);
+}
+
+void core_worker_down(core *self, uint64_t worker, const char *why)
+{
+    core_worker *w = core_worker_get(self, worker);
+    pw_err err = {0};
+    if (!w || !w->connected)
+        return;
+    w->connected = false;
+    pw_log(PW_LOG_WARN, "worker_missing", "worker=\"%s\" reason=\"%s\"", w->row.name, why);
+    if (core_turn(self) && core_ok(self, store_worker_seen(self->st, worker, pw_wall(self->host), &err), &err))
+        core_note_event(self, EVENT_WORKER, worker);
+}
+
+void core_worker_beat(core *self, uint64_t worker, uint64_t free_slots, const char *gate)
+{
+    core_worker *w = core_worker_get(self, worker);
+    if (!w)
+        return;
+    if (free_slots > 0 && w->rejecting) {
+        w->rejecting = false;
+        self->dispatch = true;
+    }
+    if ((gate != NULL) != (w->gate != NULL) || (gate && strcmp(gate, w->gate) != 0)) {
+        if (!replace(self, &w->gate, gate))
+            return;
+        self->dispatch = true;
+        if (core_turn(self))
+            core_note_event(self, EVENT_WORKER, worker);
+    }
+}

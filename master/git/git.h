@@ -1,0 +1,90 @@
+/* git.h - the git thread: mirrors, what changed, histories and pushes. Transport is the `git` program (children with a deadline,
+ * killed with the master); objects and graph questions are libgit2 (the only module that includes it) on the bare mirrors in
+ * STATE/mirrors. One job per repository at a time, in order; several repositories side by side would need several threads: a
+ * slow one must not delay another, so children of different repositories run at the same time.
+ * Requests are sent by the core's thread; answers come through a channel. All requests and answers are plain owned data. */
+#ifndef PW_MASTER_GIT_GIT_H
+#define PW_MASTER_GIT_GIT_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/base/chan.h"
+#include "shared/base/cleanup.h"
+#include "shared/base/err.h"
+#include "shared/base/host.h"
+
+enum { GIT_REV = 65, GIT_COMMITS_MAX = 200, GIT_HISTORY_MAX = 1000 };
+
+typedef struct git_ref {
+    char *name; /* refs/heads/master */
+    char rev[GIT_REV];
+} git_ref;
+typedef struct git_commit {
+    char rev[GIT_REV];
+    char *author;  /* Name <mail> */
+    char *subject; /* first line */
+    char *files;   /* changed paths against the first parent, one a line, at most 1,000; NULL unknown */
+    pw_msec at;    /* committer time */
+} git_commit;
+typedef struct git_moved { /* one ref that is not where it was */
+    char *ref;
+    char old[GIT_REV]; /* "" new */
+    char rev[GIT_REV]; /* "" deleted */
+    bool forced;       /* old is no ancestor of rev */
+    git_commit *commit; /* first-parent commits after old, oldest first, the last one is rev; at most GIT_COMMITS_MAX newest */
+    size_t n_commits;
+} git_moved;
+
+typedef enum git_kind { GIT_POLL = 1, GIT_HISTORY, GIT_PUSH } git_kind;
+/* One request and, filled in, its answer: the same object comes back. */
+typedef struct git_job {
+    git_kind kind;
+    uint64_t project; /* row id; names the mirror STATE/mirrors/ID.git */
+    char *repository;
+    uint64_t tag;     /* the asker's: edge, promotion */
+    pw_usec timeout;  /* of each child */
+
+    git_ref *known;   /* POLL: refs as last seen (heads and tags) */
+    size_t n_known;
+    bool first;       /* POLL: never seen before: no commits are listed */
+
+    char *from, *to;  /* HISTORY: full ref names */
+    char *ref;        /* PUSH: full ref name */
+    char old[GIT_REV]; /* PUSH: lease, "" = must not exist */
+    char rev[GIT_REV]; /* PUSH: object to push */
+
+    /* answer */
+    int code; /* 0, or a negative pw_code: text says why */
+    char text[400];
+    git_moved *moved; /* POLL */
+    size_t n_moved;
+    char *head;       /* POLL: branch that the remote's HEAD names, NULL unknown */
+    char from_rev[GIT_REV], to_rev[GIT_REV]; /* HISTORY: "" absent */
+    bool to_in_from, from_in_to;             /* HISTORY: ancestry of the tips */
+    struct git_candidate {
+        char rev[GIT_REV];
+        bool contains_to;
+    } *candidate; /* HISTORY: first-parent chain of from, newest first, down to (not with) what is in `to` */
+    size_t n_candidates;
+    enum git_outcome {
+        GIT_PUSHED = 1, /* the ref points to (or contains) rev: done now, or found done */
+        GIT_LOST_RACE,  /* the ref is elsewhere: nothing was pushed */
+        GIT_REFUSED,    /* the server said no (hook, permission): text */
+        GIT_UNKNOWN     /* no answer: look again before doing anything */
+    } outcome;          /* PUSH */
+    bool pushed_now;    /* PUSH: false = the ref was there already when we looked */
+    char at_rev[GIT_REV]; /* PUSH: where the ref is now */
+} git_job;
+git_job *git_job_new(git_kind kind, pw_err *err);
+git_job *git_job_free(git_job *j);
+PW_DEFINE_FREEP(git_job, git_job_free)
+
+typedef struct git_service git_service;
+/* Starts the thread(s). dir: STATE/mirrors. answers: borrowed; receives git_job pointers. */
+git_service *git_start(const char *dir, pw_chan *answers, pw_err *err);
+/* Kills children, ends the threads, frees queued jobs. */
+git_service *git_stop(git_service *self);
+/* Takes the job. PW_EFULL: too many wait (the job is freed). */
+int git_send(git_service *self, git_job *job, pw_err *err);
+#endif

@@ -1,0 +1,192 @@
+/* The beginning of a session: who may have it, and what happens to each job on either side (PROTOCOL 2). */
+#include "master/link/resync.h"
+#include "master/link/state.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/base/log.h"
+#include "shared/base/num.h"
+#include "shared/crypt/crypt.h"
+
+static void refuse(sessions *self, uint64_t peer, uint64_t nonce, const char *reason, uint64_t retry_ms)
+{
+    msg_refused m = {nonce, (char *)(uintptr_t)reason, retry_ms};
+    sessions_queue(self, peer, PW_MSG_REFUSED, &m, NULL, 0);
+}
+
+/* A valid mark newer than the database: somebody set the state directory back without `restore`. */
+static void check_mark(sessions *self, const msg_hello *m)
+{
+    uint8_t mac[32];
+    const store *st = core_store(self->core);
+    if (m->mark.n != 32)
+        return;
+    crypt_mac(self->mark_key, m->mark.p, 16, mac);
+    if (crypt_equal(mac, m->mark.p + 16, 16) && pw_le64(m->mark.p) == store_epoch(st) && pw_le64(m->mark.p + 8) > store_turn(st) + 1)
+        core_new_epoch(self->core, "a worker knows a later state of this database: it was set back without restore");
+}
+
+/* Two agents, one key: the same spool replaces at once; another one waits until the old session fails a ping. */
+static bool may_have(sessions *self, uint64_t peer, uint64_t worker, const uint8_t spool[16], const msg_hello *m)
+{
+    session *old = sessions_of_worker(self, worker);
+    if (!old)
+        return true;
+    if (old->peer == peer || memcmp(old->spool, spool, 16) == 0) {
+        sessions_end(self, old, "replaced by a newer session");
+        return true;
+    }
+    self->fig.alarms++;
+    pw_log(PW_LOG_ERROR, "two_agents_one_key", "worker=\"%s\"", core_worker_name(self->core, worker));
+    if (!old->asked) {
+        msg_ping p = {old->id, old->echo, true};
+        old->asked = pw_now(self->host);
+        sessions_queue(self, old->peer, PW_MSG_PING, &p, NULL, 0);
+    }
+    refuse(self, peer, m->nonce, "busy: another agent with this key is connected", 5000);
+    return false;
+}
+
+static bool parse_ids(const msg_hello *m, uint8_t spool[16], uint8_t boot[16])
+{
+    char hex[33];
+    size_t n = 0;
+    for (const char *p = m->boot; *p && n < 32; p++) /* the kernel writes it with dashes */
+        if (*p != '-')
+            hex[n++] = *p;
+    hex[n] = '\0';
+    return pw_unhex(m->spool, spool, 16) && pw_unhex(hex, boot, 16);
+}
+
+static void verdict_for(sessions *self, const session *s, const msg_hello_job *j, msg_welcome_job *v)
+{
+    core_attempt *a = core_attempt_find(self->core, j->attempt);
+    if (a && a->epoch != j->epoch)
+        a = NULL; /* the same number in another history */
+    resync_fact f = {.this_epoch = a || j->epoch == store_epoch(core_store(self->core)), .open = a != NULL, .start = j->start, .length = j->length};
+    if (a) {
+        f.ours = a->worker == s->worker && memcmp(a->spool, s->spool, 16) == 0;
+        f.closed = a->state > ATT_RUNNING;
+        f.applied = a->applied;
+        f.stored = a->stored;
+    } else if (f.this_epoch) {
+        f.forgotten = core_attempt_was(self->core, j->attempt, s->worker);
+    }
+    *v = (msg_welcome_job){.epoch = j->epoch, .attempt = j->attempt, .verdict = PW_HOLD};
+    switch (resync_decide(&f)) {
+    case RESYNC_RESUME_CANCEL:
+        v->cancel = true;
+        /* fall through */
+    case RESYNC_RESUME:
+        v->verdict = PW_RESUME;
+        v->offset = a->stored;
+        v->chain = a->stored_chain;
+        v->window = SESSION_JOB_WINDOW;
+        a->received = a->stored;
+        a->received_chain = a->stored_chain;
+        if (a->end_at > a->stored)
+            a->end_at = 0; /* it is read again */
+        if (!f.closed)
+            core_att_present(self->core, a);
+        break;
+    case RESYNC_FORGET:
+        v->verdict = PW_FORGET;
+        break;
+    case RESYNC_HOLD_ALARM:
+        self->fig.alarms++;
+        pw_log(PW_LOG_ERROR, "foreign_job", "worker=\"%s\" attempt=%" PRIu64, core_worker_name(self->core, s->worker), j->attempt);
+        break;
+    case RESYNC_LOST:
+        core_att_lost(self->core, a, "the worker lost a part of its journal", false);
+        break;
+    case RESYNC_HOLD:
+        break;
+    }
+}
+
+static bool lists(const msg_hello *m, uint64_t epoch, uint64_t attempt)
+{
+    const msg_hello_job *j = m->jobs.v;
+    for (size_t i = 0; i < m->jobs.n; i++)
+        if (j[i].epoch == epoch && j[i].attempt == attempt)
+            return true;
+    return false;
+}
+
+static void absent(sessions *self, const session *s, const msg_hello *m, bool rebooted)
+{
+    core_attempt *a;
+    for (size_t pos = 0; (a = core_attempt_next(self->core, s->worker, &pos));) {
+        if (lists(m, a->epoch, a->id))
+            continue;
+        resync_absent f = {.same_spool = memcmp(a->spool, s->spool, 16) == 0, .any = a->any,
+                           .this_epoch = a->epoch == store_epoch(core_store(self->core)),
+                           .rebooted = rebooted, .closed = a->state > ATT_RUNNING};
+        resync_fate fate = resync_absent_decide(&f);
+        if (fate == FATE_REOFFER)
+            core_att_reoffer(self->core, a);
+        else if (fate == FATE_LOST)
+            core_att_lost(self->core, a, rebooted ? "the worker's machine was started anew" : "the worker does not have it any more", true);
+    }
+}
+
+static int facts_text(const msg_hello *m, pw_buf *tags, pw_buf *facts)
+{
+    const msg_pair *f = m->facts.v;
+    for (size_t i = 0; i < m->tags.n; i++)
+        if (pw_buf_addf(tags, "%s%s", i ? " " : "", m->tags.v[i]) < 0)
+            return PW_ELIMIT;
+    for (size_t i = 0; i < m->facts.n; i++)
+        if (pw_buf_addf(facts, "%s%s=%s", i ? "\n" : "", f[i].name, f[i].value) < 0)
+            return PW_ELIMIT;
+    return 0;
+}
+
+void sessions_hello(sessions *self, uint64_t peer, uint64_t worker, const msg_hello *m)
+{
+    PW_AUTO(pw_buf_clearp) pw_buf tags = PW_BUF(65536);
+    PW_AUTO(pw_buf_clearp) pw_buf facts = PW_BUF(65536);
+    PW_AUTO(pw_freep) msg_welcome_job *verdict = NULL;
+    pw_err err = {0};
+    uint8_t spool[16], boot[16], mark[32];
+    bool rebooted;
+    if (m->proto_min > PW_PROTO_MAX || m->proto_max < PW_PROTO_MIN) {
+        refuse(self, peer, m->nonce, m->proto_min > PW_PROTO_MAX ? "this master is too old for that agent: upgrade the master" : "that agent is too old for this master: upgrade the worker", 60000);
+        return;
+    }
+    if (!parse_ids(m, spool, boot) || facts_text(m, &tags, &facts) < 0) {
+        refuse(self, peer, m->nonce, "the hello's spool or boot id is malformed", 60000);
+        return;
+    }
+    if (!may_have(self, peer, worker, spool, m))
+        return;
+    check_mark(self, m);
+    session *s = calloc(1, sizeof(*s));
+    verdict = calloc(m->jobs.n + 1, sizeof(*verdict));
+    if (!s || !verdict || pw_table_put(self->by_peer, peer, s, &err) < 0) {
+        free(s);
+        refuse(self, peer, m->nonce, "the master is out of memory", 5000);
+        return;
+    }
+    *s = (session){.id = pw_random_u64(self->host), .peer = peer, .worker = worker, .nonce = m->nonce,
+                   .seen = pw_now(self->host), .sent = pw_now(self->host)};
+    memcpy(s->spool, spool, 16);
+    core_hello h = {.slots = m->slots, .tags = pw_buf_str(&tags), .facts = pw_buf_str(&facts), .version = m->version};
+    memcpy(h.spool, spool, 16);
+    memcpy(h.boot, boot, 16);
+    core_worker_up(self->core, worker, &h, &rebooted);
+    const msg_hello_job *j = m->jobs.v;
+    for (size_t i = 0; i < m->jobs.n; i++)
+        verdict_for(self, s, &j[i], &verdict[i]);
+    absent(self, s, m, rebooted);
+    sessions_mark(self, mark);
+    msg_welcome w = {.session = s->id, .nonce = m->nonce, .epoch = store_epoch(core_store(self->core)), .mark = {mark, 32},
+                     .proto = m->proto_max < PW_PROTO_MAX ? m->proto_max : PW_PROTO_MAX, .heartbeat_ms = SESSION_HEARTBEAT_MS,
+                     .window = SESSION_WORKER_WINDOW, .jobs = {verdict, m->jobs.n}};
+    size_t sessions_now = pw_table_count(self->by_peer);
+    if (w.window * sessions_now > SESSION_TOTAL_WINDOW)
+        w.window = SESSION_TOTAL_WINDOW / sessions_now;
+    sessions_queue(self, peer, PW_MSG_WELCOME, &w, NULL, 0);
+}

@@ -1,0 +1,62 @@
+/* state.h - structures of master/link, private to the folder. */
+#ifndef PW_MASTER_LINK_STATE_H
+#define PW_MASTER_LINK_STATE_H
+#include "master/link/sessions.h"
+#include "shared/base/table.h"
+#include "shared/wire/msg.h"
+
+typedef struct session {
+    uint64_t id;     /* random; in every message */
+    uint64_t peer;   /* the connection */
+    uint64_t worker;
+    uint64_t nonce;
+    uint8_t spool[16];
+    pw_usec seen, sent;
+    pw_usec asked;   /* ping sent because another spool wants in; 0 none */
+    uint64_t echo;   /* sent_us of its newest heartbeat */
+    bool dead;       /* ended in this turn; swept afterwards */
+} session;
+
+typedef struct outgoing {
+    uint64_t peer;
+    uint8_t *head, *bulk; /* owned */
+    size_t head_len, bulk_len;
+} outgoing;
+
+typedef struct pending { /* a frame in the log store, not yet known to be on disk */
+    uint64_t attempt, end; /* journal offset behind its record */
+    uint32_t chain;
+    uint64_t ticket;       /* 0: not asked for yet */
+    store_frame frame;
+    uint64_t log_bytes, log_lines, log_packed; /* where its log stood after it */
+} pending;
+
+struct sessions {
+    core *core;
+    logs *logs;
+    const pw_host *host;
+    uint8_t mark_key[32];
+    sessions_send *send;
+    void *send_self;
+    pw_table *by_peer;   /* session */
+    outgoing *out;
+    size_t n_out, cap_out;
+    pending *pend;       /* in order of journal and time */
+    size_t n_pend, cap_pend;
+    sessions_figures fig;
+};
+
+/* ---- sessions.c */
+session *sessions_of_worker(const sessions *self, uint64_t worker);
+void sessions_end(sessions *self, session *s, const char *why);
+/* Queues a message for after the commit. bulk is copied. */
+void sessions_queue(sessions *self, uint64_t peer, pw_msg_type type, const void *body, const void *bulk, size_t bulk_len);
+void sessions_ack(sessions *self, const core_attempt *a);
+void sessions_mark(const sessions *self, uint8_t out[32]);
+
+/* ---- hello.c */
+void sessions_hello(sessions *self, uint64_t peer, uint64_t worker, const msg_hello *m);
+
+/* ---- ingest.c */
+void ingest_journal(sessions *self, session *s, const msg_journal *m, const uint8_t *bulk, size_t n);
+#endif

@@ -1,0 +1,138 @@
+/* impl.h - inside of the log store: segments, the live index, the archive thread. This folder only.
+ *
+ * One mutex guards everything that several threads touch; it is never held across I/O. Appending, cutting, rolling back and
+ * dropping belong to the core's thread; the archive thread only reads frames, and only of logs that are complete; views copy
+ * what they need under the lock and read files outside of it, with a count on the segment. */
+#ifndef PW_MASTER_LOGS_IMPL_H
+#define PW_MASTER_LOGS_IMPL_H
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "master/logs/frame.h"
+#include "master/logs/logs.h"
+#include "master/logs/sealed.h"
+#include "shared/base/table.h"
+
+enum { LOGS_SEGMENT_BYTES = 64 * 1024 * 1024 };
+
+typedef struct segment {
+    struct segment *next;      /* in logs.segments or logs.trash */
+    struct segment *sync_next; /* archive thread: in the round that runs */
+    uint32_t id;
+    int fd; /* -1: the file is missing */
+    unsigned refs;
+    uint64_t size;   /* where the next frame goes; core's thread */
+    uint64_t frames; /* of live logs */
+    bool dirty;      /* written to since the last sync began */
+    bool fresh;      /* its name is not on disk yet: the folder wants a sync */
+    bool closed;     /* never written or synced again */
+} segment;
+
+typedef struct frame {
+    uint64_t raw_pos, first_line;
+    uint64_t ticket; /* on disk when that sync was answered well; 0: known from the database */
+    pw_msec t_first;
+    segment *seg;
+    uint32_t at, len, raw_len, lines;
+    uint32_t t_span; /* ms from its first to its last byte */
+    uint8_t codec;
+} frame;
+_Static_assert(sizeof(frame) <= 64, "a long quiet log has many frames");
+
+typedef struct live {
+    log_key key;
+    struct live *next; /* of the same attempt */
+    frame *frames;
+    size_t n, cap;
+    uint64_t bytes, lines, packed;
+    unsigned refs;
+    unsigned rollbacks; /* views forget what they had decoded */
+    bool done, sealing;
+    bool gone; /* no longer in the index */
+} live;
+
+typedef struct group { /* the live logs of one attempt */
+    uint64_t attempt;
+    live *first;
+} group;
+
+typedef struct seal_job {
+    struct seal_job *next;
+    live *log; /* counted */
+    int code;
+    char text[400];
+    uint64_t packed;
+    bool synced_dir;
+} seal_job;
+
+struct logs {
+    pw_chan *answers;
+    char *dir, *seg_dir;
+    uint64_t segment_bytes; /* a segment is closed when it has reached that */
+    _Atomic uint64_t generation;
+    void (*grew)(void *);
+    void *grew_self;
+    uint32_t last_segment; /* highest id that was ever seen; core's thread */
+    segment *current;      /* core's thread */
+
+    pthread_mutex_t lock; /* all below */
+    pthread_cond_t wake;
+    pw_table *groups;
+    segment *segments, *trash; /* trash: to be unlinked by the archive thread */
+    uint64_t requested, answered, synced; /* tickets */
+    bool failed; /* a sync failed: no more rounds before the core has dropped what it lost */
+    seal_job *seals, **seals_end;
+    bool stop, running;
+    pthread_t thread;
+};
+
+void logs_lock(logs *self);
+void logs_unlock(logs *self);
+/* Moves the generation and tells the one who wants to know. Core's thread, without the lock. */
+void logs_grew(logs *self);
+
+/* ---- segment.c; "lock" = the caller holds it */
+/* Reads the folder: the ids in use. */
+int segment_scan(logs *self, pw_err *err);
+/* Writes n bytes, in a new segment when it is time. Core's thread, without the lock; the caller then adds the frame. */
+int segment_append(logs *self, const void *p, size_t n, segment **ret, uint32_t *ret_at, pw_err *err);
+/* The segment that a row of the database names; a missing file is not an error here. Core's thread, at start. */
+int segment_load(logs *self, uint32_t id, segment **ret, pw_err *err);
+void segment_drop_frame(logs *self, segment *s); /* lock */
+void segment_close(logs *self, segment *s);      /* lock */
+/* Without the lock; closes the file when nobody counts on it. */
+void segment_unref(logs *self, segment *s);
+int segment_unlink(logs *self, uint32_t id, pw_err *err);
+/* Unlinks every segment that no frame names. */
+int segment_sweep(logs *self, pw_err *err);
+void segment_free_all(logs *self);
+
+/* ---- index.c; all with the lock held */
+live *index_find(const logs *self, log_key key);
+int index_make(logs *self, log_key key, live **ret, pw_err *err);
+/* Room for one more frame. */
+int index_reserve(live *l, pw_err *err);
+void index_add(live *l, const frame *f);
+/* Takes it out and lets its segments go; views find the sealed file next. */
+void index_drop(logs *self, live *l);
+void index_unref(live *l);
+/* Drops all frames behind ticket `synced`. */
+void index_rollback(logs *self, uint64_t synced);
+frame_get index_frame; /* src: the live */
+void index_free_all(logs *self);
+
+/* ---- archive.c */
+int archive_start(logs *self, pw_err *err);
+void archive_stop(logs *self);
+/* Runs the sync that is asked for, if any; false: the thread must end. Archive thread, without the lock. */
+bool archive_breathe(logs *self);
+
+/* ---- seal.c: archive thread, without the lock */
+/* Writes the first n frames of a complete log to its file. The folder is not synced yet. */
+int seal_write(logs *self, const live *l, size_t n, zip_ctx *zip, uint64_t *ret_packed,
+               bool *ret_made_dir, pw_err *err);
+
+/* ---- view.c */
+/* A view over the sealed file fd (taken), whosever log it is. */
+log_view *log_view_of_file(int fd, pw_err *err);
+#endif

@@ -1,0 +1,80 @@
+#include <string.h>
+#include <time.h>
+
+#include "master/server/state.h"
+#include "shared/base/log.h"
+
+static void *run(void *p)
+{
+    janitor *j = p;
+    pw_err err = {0};
+    pthread_mutex_lock(&j->lock);
+    while (!j->stop) {
+        if (!j->work) {
+            pthread_cond_wait(&j->wake, &j->lock);
+            continue;
+        }
+        j->work = false;
+        pthread_mutex_unlock(&j->lock);
+        uint64_t wal = 0;
+        if (store_checkpoint(j->ck, &wal, &err) < 0)
+            pw_log_err(PW_LOG_WARN, "checkpoint_failed", &err);
+        else
+            atomic_store(&j->wal, wal);
+        pthread_mutex_lock(&j->lock);
+        struct timespec until;
+        (void)clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += 100 * 1000000;
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_sec++;
+            until.tv_nsec -= 1000000000;
+        }
+        while (!j->stop && pthread_cond_timedwait(&j->wake, &j->lock, &until) == 0)
+            ; /* a pass each 100 ms is enough, however often a turn asks for one */
+    }
+    pthread_mutex_unlock(&j->lock);
+    return NULL;
+}
+
+int janitor_start(janitor *j, const char *db, pw_err *err)
+{
+    if (!(j->ck = store_checkpointer_open(db, err)))
+        return err->code;
+    (void)pthread_mutex_init(&j->lock, NULL);
+    (void)pthread_cond_init(&j->wake, NULL);
+    j->stop = j->work = false;
+    int r = pthread_create(&j->thread, NULL, run, j);
+    if (r != 0) {
+        store_checkpointer_close(j->ck);
+        return pw_fail_at(err, __FILE__, __LINE__, PW_ESYS, r, "starting the checkpoint thread");
+    }
+    j->started = true;
+    return 0;
+}
+
+void janitor_stop(janitor *j)
+{
+    if (!j->started)
+        return;
+    pthread_mutex_lock(&j->lock);
+    j->stop = true;
+    pthread_cond_signal(&j->wake);
+    pthread_mutex_unlock(&j->lock);
+    (void)pthread_join(j->thread, NULL);
+    store_checkpointer_close(j->ck);
+    (void)pthread_mutex_destroy(&j->lock);
+    (void)pthread_cond_destroy(&j->wake);
+    j->started = false;
+}
+
+void janitor_wake(janitor *j)
+{
+    if (!j->started)
+        return;
+    pthread_mutex_lock(&j->lock);
+    if (!j->work) {
+        j->work = true;
+        pthread_cond_signal(&j->wake);
+    }
+    pthread_mutex_unlock(&j->lock);
+}

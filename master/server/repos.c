@@ -1,0 +1,156 @@
+/* Between the core, which knows no git, and the git service, which knows no rows. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "master/server/state.h"
+#include "shared/base/log.h"
+
+enum { CHILD_TIMEOUT_US = 120 * 1000000 };
+
+typedef struct collect {
+    git_job *job;
+    bool failed;
+} collect;
+
+static void add_known(void *p, const char *ref, const store_rev *rev)
+{
+    collect *c = p;
+    git_ref *v = realloc(c->job->known, (c->job->n_known + 1) * sizeof(*v));
+    if (!v) {
+        c->failed = true;
+        return;
+    }
+    c->job->known = v;
+    git_ref *r = &v[c->job->n_known];
+    r->name = pw_strdup(ref, &c->failed);
+    store_rev_text(rev, r->rev);
+    if (r->name)
+        c->job->n_known++;
+}
+
+static void failed(server *s, const core_effect *e, const char *text)
+{
+    if (e->kind == CORE_POLL)
+        core_poll_failed(s->core, e->index, text);
+    else if (e->kind == CORE_HISTORY)
+        core_history_failed(s->core, e->index, text);
+    else
+        core_push_done(s->core, e->id, CORE_PUSH_UNKNOWN, text);
+}
+
+void repos_effect(server *s, const core_effect *e)
+{
+    pw_err err = {0};
+    bool bad = false;
+    PW_AUTO(git_job_freep) git_job *j =
+        git_job_new(e->kind == CORE_POLL ? GIT_POLL : e->kind == CORE_HISTORY ? GIT_HISTORY : GIT_PUSH, &err);
+    const config *conf = core_config(s->core);
+    size_t project;
+    core_push_facts push;
+    if (!j) {
+        failed(s, e, "out of memory");
+        return;
+    }
+    j->timeout = CHILD_TIMEOUT_US;
+    if (e->kind == CORE_POLL) {
+        project = e->index;
+        j->tag = e->index;
+        collect c = {j, false};
+        j->first = !core_known_refs(s->core, project, add_known, &c);
+        bad = c.failed;
+    } else if (e->kind == CORE_HISTORY) {
+        const config_promotion *p = &conf->promotions[e->index];
+        project = p->project;
+        j->tag = e->index;
+        j->from = pw_strf("refs/heads/%s", p->from);
+        j->to = pw_strf("refs/heads/%s", p->to);
+        bad = !j->from || !j->to;
+    } else {
+        if (!core_push_get(s->core, e->id, &push))
+            return;
+        project = push.project;
+        j->tag = e->id;
+        j->ref = pw_strdup(push.ref, &bad);
+        if (push.old.n)
+            store_rev_text(&push.old, j->old);
+        store_rev_text(&push.rev, j->rev);
+    }
+    j->project = core_project_row(s->core, project);
+    j->repository = pw_strdup(conf->projects[project].repository, &bad);
+    if (bad) {
+        failed(s, e, "out of memory");
+        return;
+    }
+    if (git_send(s->git, pw_take(j), &err) < 0)
+        failed(s, e, err.text);
+}
+
+/* ---- answers */
+static void rev_of(const char *hex, store_rev *ret)
+{
+    if (!*hex || !store_rev_parse(hex, ret))
+        *ret = (store_rev){0};
+}
+
+static void polled(server *s, const git_job *j)
+{
+    core_move *m = calloc(j->n_moved + 1, sizeof(*m));
+    bool bad = !m;
+    for (size_t i = 0; !bad && i < j->n_moved; i++) {
+        const git_moved *g = &j->moved[i];
+        core_commit_info *c = calloc(g->n_commits + 1, sizeof(*c));
+        bad = !c;
+        m[i] = (core_move){.ref = g->ref, .forced = g->forced, .commit = c, .n_commits = c ? g->n_commits : 0};
+        rev_of(g->old, &m[i].old);
+        rev_of(g->rev, &m[i].rev);
+        for (size_t k = 0; k < m[i].n_commits; k++) {
+            c[k] = (core_commit_info){.author = g->commit[k].author, .subject = g->commit[k].subject, .files = g->commit[k].files, .at = g->commit[k].at};
+            rev_of(g->commit[k].rev, &c[k].rev);
+        }
+    }
+    if (bad)
+        core_poll_failed(s->core, (size_t)j->tag, "out of memory");
+    else
+        core_polled(s->core, (size_t)j->tag, j->head, m, j->n_moved);
+    for (size_t i = 0; m && i < j->n_moved; i++)
+        free((void *)(uintptr_t)m[i].commit);
+    free(m);
+}
+
+static void history(server *s, const git_job *j)
+{
+    core_history h = {.to_in_from = j->to_in_from, .from_in_to = j->from_in_to, .n_candidates = j->n_candidates};
+    core_candidate *c = calloc(j->n_candidates + 1, sizeof(*c));
+    if (!c) {
+        core_history_failed(s->core, (size_t)j->tag, "out of memory");
+        return;
+    }
+    rev_of(j->from_rev, &h.from);
+    rev_of(j->to_rev, &h.to);
+    for (size_t i = 0; i < j->n_candidates; i++) {
+        rev_of(j->candidate[i].rev, &c[i].rev);
+        c[i].contains_to = j->candidate[i].contains_to;
+    }
+    h.candidate = c;
+    core_history_read(s->core, (size_t)j->tag, &h);
+    free(c);
+}
+
+void repos_answer(server *s, const git_job *j)
+{
+    static const core_pushed how[] = {CORE_PUSH_UNKNOWN, CORE_PUSHED, CORE_LOST_RACE, CORE_REFUSED, CORE_PUSH_UNKNOWN};
+    const config *conf = core_config(s->core);
+    if (j->kind == GIT_POLL && j->tag < conf->n_projects) {
+        if (j->code < 0)
+            core_poll_failed(s->core, (size_t)j->tag, j->text);
+        else
+            polled(s, j);
+    } else if (j->kind == GIT_HISTORY && j->tag < conf->n_promotions) {
+        if (j->code < 0)
+            core_history_failed(s->core, (size_t)j->tag, j->text);
+        else
+            history(s, j);
+    } else if (j->kind == GIT_PUSH) {
+        core_push_done(s->core, j->tag, j->code < 0 || (unsigned)j->outcome > GIT_UNKNOWN ? CORE_PUSH_UNKNOWN : how[j->outcome], j->text);
+    }
+}

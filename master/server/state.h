@@ -1,0 +1,83 @@
+/* state.h - the server's parts, private to the folder. */
+#ifndef PW_MASTER_SERVER_STATE_H
+#define PW_MASTER_SERVER_STATE_H
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "master/core/core.h"
+#include "master/git/git.h"
+#include "master/http/http.h"
+#include "master/link/sessions.h"
+#include "master/logs/logs.h"
+#include "master/server/server.h"
+#include "shared/base/loop.h"
+#include "shared/crypt/crypt.h"
+#include "shared/link/link.h"
+
+enum { TURN_SEALED = 64 };
+
+/* Checkpoints run on a thread and a connection of their own, so that a turn never waits for one. */
+typedef struct janitor {
+    pthread_t thread;
+    bool started;
+    store_checkpointer *ck;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool stop, work;
+    _Atomic uint64_t wal; /* bytes after the last pass */
+} janitor;
+
+typedef struct server {
+    const char *dir;
+    char *db, *log_dir, *mirror_dir; /* owned */
+    int lock;
+    uint8_t secret[CRYPT_KEY], public[CRYPT_KEY], mark_key[CRYPT_KEY];
+    config *conf;
+    pw_loop *loop;
+    pw_chan *commands, *git_answers, *log_answers;
+    store *st;
+    logs *log_store;
+    core *core;       /* NULL after a failed commit, until it is loaded anew */
+    sessions *links;
+    git_service *git;
+    link_ctx *ctx;
+    link_listener *listener;
+    web_server *web;
+    web_gauges gauges;
+    janitor janitor;
+    pw_source *tick;
+    log_key sealed[TURN_SEALED]; /* of this turn */
+    size_t n_sealed;
+    uint64_t event;   /* newest event of this turn, 0 none */
+    char trouble[400]; /* why core is NULL */
+    pw_usec retry_at;
+} server;
+
+/* ---- state.c: what stands in the state directory */
+int state_open(server *s, const char *dir, pw_err *err); /* folders, lock, keys */
+int state_admin_token(server *s, pw_err *err);
+int state_write_addresses(server *s, pw_err *err);
+/* The address to listen on: a port taken for :0 is kept in the database and taken again. out has 300 bytes. */
+int state_listen_address(server *s, const char *configured, const char *key, char *out, pw_err *err);
+int state_keep_port(server *s, const char *key, const char *address, pw_err *err);
+int state_join_line(void *self, const char *worker, const uint8_t secret[32], pw_msec expires, pw_buf *line, pw_err *err);
+
+/* ---- turn.c */
+void turn_hook(pw_loop *loop, void *self);
+void turn_tick(pw_loop *loop, void *self);
+void turn_commands(pw_loop *loop, int fd, uint32_t events, void *self);
+void turn_git(pw_loop *loop, int fd, uint32_t events, void *self);
+void turn_logs(pw_loop *loop, int fd, uint32_t events, void *self);
+/* Opens store, logs and core; used at start and after a failed commit. */
+int turn_load(server *s, pw_err *err);
+void turn_unload(server *s);
+
+/* ---- repos.c: between the core's effects and the git service */
+void repos_effect(server *s, const core_effect *e);
+void repos_answer(server *s, const git_job *j);
+
+/* ---- janitor.c */
+int janitor_start(janitor *j, const char *db, pw_err *err);
+void janitor_stop(janitor *j);
+void janitor_wake(janitor *j);
+#endif

@@ -1,0 +1,65 @@
+# The house's plan: every folder, what it may include, and the one third-party library that it alone may touch.
+# The link uses this table (a test links its folder and what stands below it, nothing else), `make deps-check`
+# holds the includes against it.
+#
+# folder         may use                                                       library (pkg-config)
+MODULES := shared/base shared/wire shared/job shared/journal shared/zip shared/crypt shared/link shared/yaml \
+           shared/json shared/http shared/cron shared/scan shared/notify \
+           worker/spool worker/run worker/agent \
+           master/config master/store master/logs master/promote master/core master/link master/git master/http \
+           master/server \
+           client
+
+USES_shared/base    :=
+USES_shared/wire    := shared/base
+LIB_shared/wire     := msgpack
+USES_shared/job     := shared/wire shared/base
+USES_shared/journal := shared/base
+USES_shared/zip     := shared/base
+LIB_shared/zip      := libzstd
+USES_shared/crypt   := shared/base
+LIB_shared/crypt    := libsodium
+USES_shared/link    := shared/wire shared/base
+LIB_shared/link     := libzmq
+USES_shared/yaml    := shared/base
+LIB_shared/yaml     := yaml-0.1
+USES_shared/json    := shared/base
+LIB_shared/json     := jansson
+USES_shared/http    := shared/base
+LIB_shared/http     := libcurl
+USES_shared/cron    := shared/base
+USES_shared/scan    := shared/base
+LIB_shared/scan     := libpcre2-8
+USES_shared/notify  := shared/base
+LIB_shared/notify   := libsystemd
+
+USES_worker/spool   := shared/base
+USES_worker/run     := worker/spool shared/job shared/journal shared/zip shared/wire shared/base
+USES_worker/agent   := worker/spool shared/link shared/job shared/journal shared/wire shared/yaml shared/crypt shared/base
+
+USES_master/config  := shared/yaml shared/scan shared/cron shared/job shared/base
+USES_master/store   := shared/job shared/wire shared/base
+LIB_master/store    := sqlite3
+USES_master/logs    := master/store shared/job shared/zip shared/wire shared/base
+USES_master/promote := shared/job shared/base
+USES_master/core    := master/promote master/store master/config shared/job shared/wire shared/cron shared/scan shared/crypt shared/base
+USES_master/link    := master/core master/logs master/store master/config shared/link shared/job shared/journal \
+                       shared/wire shared/crypt shared/base
+USES_master/git     := shared/base
+LIB_master/git      := libgit2
+USES_master/http    := master/core master/logs master/store master/config shared/json shared/job shared/crypt shared/base
+LIB_master/http     := libmicrohttpd
+USES_master/server  := master/http master/link master/git master/core master/logs master/store master/config shared/link \
+                       shared/crypt shared/notify shared/base
+USES_client         := shared/json shared/http shared/cron shared/crypt shared/base
+
+# programs: their main file, and the folders that they stand on
+PROGRAMS := pawl-master pawl-worker pawl-run pawl
+MAIN_pawl-master := master/main.c
+USES_pawl-master := master/server
+MAIN_pawl-worker := worker/main.c
+USES_pawl-worker := worker/agent shared/notify shared/crypt
+MAIN_pawl-run    := worker/run/main.c
+USES_pawl-run    := worker/run
+MAIN_pawl        := client/main.c
+USES_pawl        := client

@@ -1,0 +1,103 @@
+#include "shared/base/fault.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shared/base/log.h"
+#include "shared/base/num.h"
+
+#define POINTS_MAX 16 /* faults in one PW_FAULT; tests use one to three */
+#define NAME_MAX_ 64  /* bytes of a point's name with its NUL */
+
+enum action { ACT_ERROR, ACT_KILL, ACT_PAUSE };
+
+struct point {
+    char name[NAME_MAX_];
+    uint64_t at; /* this passage, counted from 1 */
+    enum action action;
+    _Atomic uint64_t passed;
+};
+
+/* One per process, as the environment is. Written by the first caller under the once, only the
+ * counters change later. */
+static struct {
+    pthread_once_t once;
+    size_t count;
+    struct point points[POINTS_MAX];
+} faults = {.once = PTHREAD_ONCE_INIT};
+
+/* Takes "name", "name:3", "name:3=kill" or "name=pause" apart. */
+static bool point_parse(char *s, struct point *p)
+{
+    char *eq = strchr(s, '=');
+    char *colon;
+
+    p->action = ACT_ERROR;
+    p->at = 1;
+    if (eq) {
+        *eq++ = '\0';
+        if (strcmp(eq, "kill") == 0)
+            p->action = ACT_KILL;
+        else if (strcmp(eq, "pause") == 0)
+            p->action = ACT_PAUSE;
+        else if (strcmp(eq, "error") != 0)
+            return false;
+    }
+    colon = strrchr(s, ':');
+    if (colon) {
+        *colon++ = '\0';
+        if (pw_parse_u64(colon, &p->at, NULL) < 0 || p->at == 0)
+            return false;
+    }
+    if (!*s || strlen(s) >= sizeof(p->name))
+        return false;
+    memcpy(p->name, s, strlen(s) + 1);
+    return true;
+}
+
+static void faults_read(void)
+{
+    const char *s = getenv("PW_FAULT");
+
+    while (s && *s) {
+        char item[128];
+        size_t n = strcspn(s, ",");
+        bool good = n < sizeof(item) && faults.count < POINTS_MAX;
+        if (good) {
+            memcpy(item, s, n);
+            item[n] = '\0';
+            good = point_parse(item, &faults.points[faults.count]);
+        }
+        /* a misspelt fault would make a test pass that tests nothing */
+        if (good)
+            faults.count++;
+        else
+            pw_log(PW_LOG_ERROR, "fault_ignored", "item=\"%.*s\"", n < 128 ? (int)n : 128, s);
+        s += n;
+        s += *s == ',';
+    }
+}
+
+bool pw_fault(const char *name)
+{
+    bool fail = false;
+
+    (void)pthread_once(&faults.once, faults_read);
+    for (size_t i = 0; i < faults.count; i++) {
+        struct point *p = &faults.points[i];
+        if (strcmp(p->name, name) != 0 || atomic_fetch_add(&p->passed, 1) + 1 != p->at)
+            continue;
+        if (p->action == ACT_KILL)
+            (void)kill(getpid(), SIGKILL);
+        else if (p->action == ACT_PAUSE)
+            (void)kill(getpid(), SIGSTOP);
+        else
+            fail = true;
+    }
+    return fail;
+}

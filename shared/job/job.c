@@ -1,0 +1,72 @@
+#include "shared/job/job.h"
+
+enum {
+    ARG_MAX_BYTES = 128 * 1024 - 1, /* Linux: one argument of execve, without its zero byte */
+    ARGS_MAX = 4096,
+    REF_MAX = 1000, /* git itself stops at about 4096, file systems at 255 a part */
+    WORD_MAX = 32,
+    PATH_BYTES = 4000,
+};
+
+static const pw_field step_fields[] = {
+    PW_F_STR(job_step, name, "name", true, PW_NAME_MAX, "name, unique in the job"),
+    PW_F_STR(job_step, kind, "kind", true, WORD_MAX, "`run` or `checkout`"),
+    PW_F_STR(job_step, script, "script", false, PW_SCRIPT_MAX, "run: text for the shell"),
+    PW_F_STRS(job_step, argv, "argv", false, ARG_MAX_BYTES, ARGS_MAX,
+              "run: program and arguments, without a shell"),
+    PW_F_STR(job_step, shell, "shell", false, WORD_MAX, "run: `sh` (default) or `bash`"),
+    PW_F_STR(job_step, dir, "dir", false, PATH_BYTES, "folder, relative to the work directory"),
+    PW_F_LIST(job_step, env, "env", false, PW_ENV_MAX, &msg_pair_schema,
+              "environment, over the job's"),
+    PW_F_U64(job_step, timeout_ms, "timeout_ms", false, "longest run time, 0 none"),
+    PW_F_U64(job_step, idle_timeout_ms, "idle_timeout_ms", false,
+             "longest time without output, 0 none"),
+    PW_F_U64(job_step, grace_ms, "grace_ms", false, "from TERM to KILL, 0: 10 s"),
+    PW_F_U64(job_step, log_limit, "log_limit", false, "bytes of output kept, 0: 512 MiB"),
+    PW_F_BOOL(job_step, stderr_separate, "stderr_separate", false,
+              "standard error goes to a stream of its own"),
+    PW_F_BOOL(job_step, pty, "pty", false, "run on a pseudo terminal"),
+    PW_F_BOOL(job_step, no_halt, "no_halt", false, "a failure does not skip the rest"),
+    PW_F_BOOL(job_step, no_flunk, "no_flunk", false, "a failure does not fail the build"),
+    PW_F_BOOL(job_step, warn, "warn", false, "a failure that does not flunk counts as warnings"),
+    PW_F_BOOL(job_step, always, "always", false, "runs even after the build was halted"),
+    PW_F_STR(job_step, mode, "mode", false, WORD_MAX, "checkout: `fresh`, `clean`, `incremental`"),
+    PW_F_BOOL(job_step, submodules, "submodules", false, "checkout: submodules too"),
+    PW_F_U64(job_step, depth, "depth", false, "checkout: commits of history, 0 all"),
+};
+const pw_schema job_step_schema =
+    PW_SCHEMA("job.steps", job_step, step_fields, "One step of a job.");
+
+static const pw_field spec_fields[] = {
+    PW_F_U64(job_spec, epoch, "epoch", true, "epoch of the attempt"),
+    PW_F_U64(job_spec, attempt, "attempt", true, "attempt"),
+    PW_F_U64(job_spec, build, "build", true, "build"),
+    PW_F_U64(job_spec, try_no, "try", true, "1 for the first attempt of this build"),
+    PW_F_STR(job_spec, build_url, "build_url", false, PATH_BYTES, "page of the build"),
+    PW_F_STR(job_spec, builder, "builder", true, PW_NAME_MAX, "builder"),
+    PW_F_STR(job_spec, project, "project", true, PW_NAME_MAX, "project"),
+    PW_F_STR(job_spec, branch, "branch", false, REF_MAX, "branch"),
+    PW_F_STR(job_spec, revision, "revision", false, REF_MAX, "commit"),
+    PW_F_STR(job_spec, reason, "reason", false, PW_TEXT_MAX, "why the build exists, for people"),
+    PW_F_STR(job_spec, worker, "worker", false, PW_NAME_MAX, "worker that it was given to"),
+    PW_F_STR(job_spec, repository, "repository", false, PATH_BYTES, "URL of the repository"),
+    PW_F_STR(job_spec, isolation, "isolation", false, WORD_MAX, "`none`"),
+    PW_F_U64(job_spec, timeout_ms, "timeout_ms", false, "longest time of the whole job, 0 none"),
+    PW_F_LIST(job_spec, env, "env", false, PW_ENV_MAX, &msg_pair_schema, "environment"),
+    PW_F_LIST(job_spec, props, "props", false, PW_ENV_MAX, &msg_pair_schema,
+              "properties; a script gets those that it names"),
+    PW_F_LIST(job_spec, steps, "steps", true, PW_STEPS_MAX, &job_step_schema,
+              "the steps, in order"),
+};
+const pw_schema job_spec_schema =
+    PW_SCHEMA("job.spec", job_spec, spec_fields, "A job as the master froze it.");
+
+pw_flags job_step_flags(const job_step *s)
+{
+    return (pw_flags){
+        .halt_on_failure = !s->no_halt,
+        .flunk_on_failure = !s->no_flunk,
+        .warn_on_failure = s->warn,
+        .always_run = s->always,
+    };
+}

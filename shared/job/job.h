@@ -1,0 +1,46 @@
+/* job.h - the job: what the master freezes when a build is dispatched and the runner executes. Sent as frame 2 of `job`,
+ * written as SPOOL/jobs/EPOCH-ATTEMPT/job, never changed afterwards. One schema table; fields are only ever added. */
+#ifndef PW_SHARED_JOB_JOB_H
+#define PW_SHARED_JOB_JOB_H
+#include "shared/job/result.h"
+#include "shared/wire/msg.h"
+
+enum {
+    PW_JOB_MAX = 768 * 1024, /* bytes of an encoded job */
+    PW_STEPS_MAX = 1000,
+    PW_ENV_MAX = 1000,
+    PW_SCRIPT_MAX = 256 * 1024,
+};
+
+typedef struct job_step {
+    char *name;
+    char *kind;    /* "run" "checkout" */
+    char *script;  /* run: text for the shell; NULL when argv is used */
+    pw_strs argv;  /* run: program and arguments, no shell */
+    char *shell;   /* run: "sh" (-e) or "bash" (-eo pipefail); NULL: sh */
+    char *dir;     /* relative to the work directory; NULL: there */
+    pw_list env;   /* msg_pair, over the job's */
+    uint64_t timeout_ms, idle_timeout_ms, grace_ms; /* 0: none / none / 10 s */
+    uint64_t log_limit;                             /* bytes, 0: 512 MiB */
+    bool stderr_separate;
+    bool pty;
+    bool no_halt, no_flunk, warn, always; /* the flags, written so that absent means the default */
+    char *mode;                           /* checkout: fresh clean incremental */
+    bool submodules;
+    uint64_t depth; /* checkout: 0 whole history */
+} job_step;
+
+typedef struct job_spec {
+    uint64_t epoch, attempt, build, try_no; /* try_no: 1 for the first attempt of this build */
+    char *build_url;
+    char *builder, *project, *branch, *revision, *reason, *worker;
+    char *repository;
+    char *isolation; /* "none" */
+    uint64_t timeout_ms;
+    pw_list env;   /* msg_pair */
+    pw_list props; /* msg_pair: properties, given to `run` by the names it mentions */
+    pw_list steps; /* job_step */
+} job_spec;
+extern const pw_schema job_step_schema, job_spec_schema;
+pw_flags job_step_flags(const job_step *s);
+#endif

@@ -1,0 +1,86 @@
+/* record.h - payloads of the journal's records (framing: shared/journal). All but `log` are schema maps; a log record is a
+ * fixed head of RECORD_LOG_HEAD bytes, little endian, and then the frame, which is stored by the master as it is. */
+#ifndef PW_SHARED_JOB_RECORD_H
+#define PW_SHARED_JOB_RECORD_H
+#include "shared/job/result.h"
+#include "shared/wire/schema.h"
+
+typedef enum pw_rec_kind {
+    PW_REC_HEADER = 1,
+    PW_REC_START,
+    PW_REC_STEP_START,
+    PW_REC_LOG,
+    PW_REC_CUT,
+    PW_REC_TEST,
+    PW_REC_ARTIFACT,
+    PW_REC_MATCH,
+    PW_REC_PROPERTY,
+    PW_REC_TRIGGER,
+    PW_REC_NOTE,
+    PW_REC_STEP_END,
+    PW_REC_END
+} pw_rec_kind;
+enum { PW_REC_CRITICAL = 1 }; /* flag: a master that does not know the kind must stop there */
+
+typedef struct rec_header { /* first record, written by the agent when it spools the job */
+    uint64_t format;        /* 1 */
+    uint64_t epoch, attempt;
+    pw_bytes digest;
+    uint64_t run; /* random id of this journal */
+} rec_header;
+typedef struct rec_start { /* written by the runner under its lock: the job has begun */
+    uint64_t pid;
+    uint64_t wall_ms;
+    char *workdir;
+} rec_start;
+typedef struct rec_step_start {
+    uint64_t step; /* index from 0 */
+    uint64_t wall_ms;
+} rec_step_start;
+typedef struct rec_step_end {
+    uint64_t step;
+    uint64_t result;  /* pw_result */
+    bool ran;         /* false: skipped */
+    uint64_t exit_code; /* meaningful when ran and no signal */
+    uint64_t signal;
+    char *reason; /* NULL when there is nothing to say */
+    uint64_t wall_ms;
+    uint64_t cpu_ms, max_rss; /* bytes */
+    uint64_t lines, bytes;    /* of its output, all streams */
+} rec_step_end;
+typedef struct rec_property {
+    uint64_t step;
+    char *name, *value;
+} rec_property;
+typedef struct rec_end {
+    uint64_t result; /* pw_result of the build */
+    uint64_t wall_ms;
+    char *reason;
+} rec_end;
+typedef struct rec_cut { /* output left out of a log */
+    uint64_t step, stream, position, bytes;
+} rec_cut;
+extern const pw_schema rec_header_schema, rec_start_schema, rec_step_start_schema, rec_step_end_schema,
+    rec_property_schema, rec_end_schema, rec_cut_schema;
+
+enum { PW_STREAM_OUT = 0, PW_STREAM_ERR = 1, PW_STREAMS = 2 };
+enum { PW_CODEC_RAW = 0, PW_CODEC_ZSTD = 1 };
+enum { RECORD_LOG_HEAD = 48, PW_FRAME_RAW_MAX = 512 * 1024 };
+typedef struct rec_log {
+    uint16_t step;
+    uint8_t stream;
+    uint8_t codec;
+    uint32_t raw_len;    /* bytes of output in the frame, 1..PW_FRAME_RAW_MAX */
+    uint32_t lines;      /* line feeds in it */
+    uint64_t raw_pos;    /* absolute position in that step's stream */
+    uint64_t first_line; /* lines before it, so its first line is number first_line + 1 */
+    uint64_t t_first_ms; /* wall clock of its first and last bytes */
+    uint64_t t_last_ms;
+    const uint8_t *frame; /* borrowed */
+    size_t frame_len;
+} rec_log;
+/* Writes the head (RECORD_LOG_HEAD bytes). */
+void rec_log_put_head(const rec_log *r, uint8_t out[RECORD_LOG_HEAD]);
+/* Reads a payload and bounds every number (codec, stream, lengths; a raw frame's length must be raw_len). */
+int rec_log_get(const uint8_t *payload, size_t n, rec_log *out, pw_err *err);
+#endif

@@ -1,0 +1,93 @@
+# All that checks, shows or installs the program. `make help` lists the targets.
+PYTEST ?= /usr/bin/python3 -m pytest
+FUZZ_S ?= 20
+COUNTS := $(BUILD)/counts
+.PHONY: deps deps-tests unit system test ci asan tsan torture torture-run fuzz fuzz-run coverage cov-report tidy analyze cppcheck \
+        hdr-check banned banned-run deps-check docs-check format-check lint bench install demo docs test-fresh clean help summary
+
+deps: ; @tests/deps.sh ## install what building needs (Debian packages; as root, else prints the command)
+deps-tests: ; @tests/deps.sh --tests
+
+# ---- tests
+unit: $(TBIN) ## unit tests (TAP, by prove)
+	@tests/counted $(COUNTS) unit-$(V) prove -j2 -e '' $(TBIN)
+system: $(BINS) ## system tests: real processes on loopback (pytest)
+	@tests/counted $(COUNTS) system-$(V) env PAWL_BUILD=$(CURDIR)/$(O) $(PYTEST) -q -p no:cacheprovider tests/system
+test: deps-tests ## everything that a change must pass: build, unit tests, system tests
+	@rm -rf $(COUNTS)
+	@$(MAKE) -j2 all tests-built
+	@$(MAKE) unit; u=$$?; $(MAKE) system; s=$$?; tests/counted $(COUNTS) --sum; [ $$u = 0 ] && [ $$s = 0 ]
+tests-built: $(TBIN)
+asan: ; @$(MAKE) -j2 V=asan all tests-built && $(MAKE) V=asan unit && $(MAKE) V=asan system ## all tests under ASan, UBSan, LSan
+tsan: ; @$(MAKE) -j2 V=tsan tests-built && TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp:halt_on_error=1 $(MAKE) V=tsan unit ## unit tests under TSan
+ci: deps-tests ## what .ci/run calls: static checks, tests, sanitizer runs
+	@rm -rf $(COUNTS)
+	@tests/ci.sh "$(MAKE)" "$(COUNTS)"
+
+# every unit test again and again, the n-th allocation failing: no crash, no leak (exit 77 = all were reached)
+torture: ; @$(MAKE) -j2 V=asan torture-run ## fail each allocation once, under ASan
+TORT := $(TBIN:=_torture)
+TORTURE_S ?= 20
+torture-run: $(TORT)
+	@tests/torture.sh $(TORTURE_S) $(TORT)
+fuzz: ; @$(MAKE) -j2 V=fuzz fuzz-run ## each fuzzer for FUZZ_S seconds
+fuzz-run: $(FBIN)
+	@for f in $(FBIN); do n=$$(basename $$f); mkdir -p $(BUILD)/corpus/$$n tests/fuzz/corpus/$$n; \
+	  echo "fuzz $$n $(FUZZ_S) s"; $$f -max_total_time=$(FUZZ_S) -rss_limit_mb=1024 -malloc_limit_mb=256 -timeout=10 -verbosity=0 -print_final_stats=1 \
+	  -artifact_prefix=$(BUILD)/corpus/ $(BUILD)/corpus/$$n tests/fuzz/corpus/$$n 2>&1 | grep -E 'number_of_executed_units|ERROR|SUMMARY|Test unit' ; \
+	  [ $${PIPESTATUS[0]} = 0 ] || exit 1; done
+coverage: ; @LLVM_PROFILE_FILE=$(CURDIR)/$(BUILD)/cov/%p.profraw $(MAKE) V=cov unit system cov-report ## line coverage table
+cov-report:
+	llvm-profdata-14 merge -o $(BUILD)/cov/all.profdata $(BUILD)/cov/*.profraw
+	llvm-cov-14 report -instr-profile=$(BUILD)/cov/all.profdata $(O)/pawl-master $(foreach b,$(TBIN) $(filter-out $(O)/pawl-master,$(BINS)),-object $b) $(SRC)
+
+# ---- static checks
+tidy: compile_commands.json ## clang-tidy with the set in .clang-tidy
+	run-clang-tidy-14 -quiet -j2 $(addprefix ^$(CURDIR)/,$(SRC))
+analyze: $(patsubst %.c,$(BUILD)/analyze/%.ok,$(SRC)) ## gcc -fanalyzer
+$(BUILD)/analyze/%.ok: %.c
+	@mkdir -p $(@D)
+	gcc $(filter-out -Werror,$(CFLAGS_ALL)) -fanalyzer -Werror=analyzer-double-free -Werror=analyzer-use-after-free -Werror=analyzer-null-dereference -c -o /dev/null $< && touch $@
+cppcheck: ## cppcheck
+	cppcheck -q -j2 --enable=warning,portability --inline-suppr --suppressions-list=tests/cppcheck.supp --std=c11 -I. -D_GNU_SOURCE -DPW_VERSION='"x"' --error-exitcode=1 shared master worker client
+hdr-check: $(HDRS:%.h=$(BUILD)/hdr/%.ok) ## every header compiles on its own
+$(BUILD)/hdr/%.ok: %.h
+	@mkdir -p $(@D); gcc $(CFLAGS_ALL) -x c -include $< -fsyntax-only /dev/null && touch $@
+BANNED := strcpy|strcat|sprintf|vsprintf|strncpy|strncat|strtok|gets|atoi|atol|atof|system|popen|localtime|gmtime|ctime|asctime|strerror|mktemp|tmpnam|rand|usleep
+banned: ; @$(MAKE) -j2 V=debug banned-run ## no banned libc function in any object
+banned-run: $(call obj,$(SRC))
+	@! nm -A -u $^ | grep -wE '(__)?($(BANNED))(_chk)?'
+deps-check: ; @/usr/bin/python3 tests/deps_check.py ## includes against modules.mk: layers, one third-party header one folder
+format-check: ; @clang-format-14 --dry-run -Werror $(CFILES) $(HDRS) ## layout is clang-format's
+$(O)/tests/tools/protocol_doc: $(O)/tests/tools/protocol_doc.o $(foreach m,$(CLOSURE_shared/wire),$(call libof,$m))
+	@echo "LD $@"; $(CC) $(SAN) -o $@ $^ $(call ld,$(CLOSURE_shared/wire))
+docs: $(O)/tests/tools/protocol_doc ## docs/protocol.md from the message tables
+	$< >docs/protocol.md
+docs-check: $(O)/tests/tools/protocol_doc ## docs/protocol.md is what the tables say
+	@$< | diff -u docs/protocol.md -
+lint: deps-check docs-check hdr-check banned cppcheck ## all fast static checks
+compile_commands.json: Makefile modules.mk $(SRC) $(TESTS)
+	$(file >$@,[)$(foreach f,$(SRC) $(TESTS),$(file >>$@,{"directory":"$(CURDIR)"$(,)"file":"$f"$(,)"command":"clang $(filter-out -Werror -DPW_VERSION%,$(CFLAGS_ALL)) -DPW_VERSION=0 -c $f"}$(if $(filter $f,$(lastword $(SRC) $(TESTS))),,$(,))))$(file >>$@,])
+
+# ---- showing, measuring, installing
+demo: ## install what is missing, build, run the main job on embedded defaults, show it
+	@tests/deps.sh
+	@$(MAKE) -j2 all
+	@$(O)/pawl demo $(BUILD)/demo $(DEMO_FLAGS)
+DEMO_FLAGS ?=
+bench: ; @$(MAKE) -j2 all bench-bins && BUILD=$(CURDIR)/$(O) tests/bench/run.sh ## speed and memory, beside Buildbot in one run
+bench-bins: $(O)/tests/bench/fill_db
+$(O)/tests/bench/fill_db: $(O)/tests/bench/fill_db.o $(foreach m,$(CLOSURE_master/store),$(call libof,$m))
+	@echo "LD $@"; $(CC) $(SAN) -o $@ $^ $(call ld,$(CLOSURE_master/store))
+test-fresh: ; @tests/fresh.sh ## the two commands on a fresh minimal Debian 12 (root; opt-in)
+PREFIX ?= /usr
+DESTDIR ?=
+install: all ## programs, example configuration and units into DESTDIR/PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/pawl $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 755 $(BINS) $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 README.md CHANGELOG.md config/master.yaml.example config/worker.yaml.example $(DESTDIR)$(PREFIX)/share/doc/pawl/
+	install -m 644 config/pawl-master.service config/pawl-worker.service $(DESTDIR)$(PREFIX)/lib/systemd/system/
+	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+clean: ; rm -rf $(BUILD) compile_commands.json
+help: ## this list
+	@sed -nE "s/^([a-z-]+):[^#]*## (.*)/  \1\t\2/p" Makefile tests/checks.mk | expand -t 18

@@ -1,0 +1,576 @@
+#include "worker/agent/agent.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/base/log.h"
+#include "shared/job/job.h"
+#include "worker/agent/ship.h"
+
+enum { GATE_MAX = 200, WHY_MAX = 300, RETRY_BUSY_MS = 1000, RETRY_GATE_MS = 30000, FEATURES = 3 };
+
+struct rejected {
+    spool_job id;
+    char reason[WHY_MAX];
+    uint64_t retry_ms;
+};
+
+struct agent {
+    const worker_conf *conf;
+    spool_home *home;
+    agent_deps deps;
+    jobs *jobs;
+    ship *ship;
+    session *session;
+    pw_list facts; /* owned */
+    uint8_t mark[HOME_MARK_MAX]; /* newest; written to the spool now and then */
+    size_t mark_n;
+    struct rejected *rejected; /* owned, on demand; a ring */
+    size_t rejected_next;
+    bool draining;
+    bool list_kept;         /* the next hello lists forgotten jobs too */
+    bool kept_listed;       /* the last one did */
+    uint64_t settled_epoch; /* its master has had the chance to ask for kept jobs; 0: none */
+    pw_usec poll_at, care_at, pump_at;
+    int64_t disk;           /* free bytes, as last seen */
+    char gate[GATE_MAX];    /* why no job should come; "": none */
+    agent_counts count;
+};
+
+/* ---- what jobs.c asks for */
+
+static int start_job(void *self, const char *name, pw_err *err)
+{
+    agent *a = self;
+    return a->deps.start(a->deps.self, name, err);
+}
+
+static void sweep_job(void *self, const char *name)
+{
+    agent *a = self;
+    a->deps.sweep(a->deps.self, name);
+}
+
+static void job_grown(void *self, agent_job *j)
+{
+    agent *a = self;
+    if (a->ship)
+        ship_grown(a->ship, j);
+}
+
+static void job_gone(void *self, agent_job *j)
+{
+    agent *a = self;
+    if (a->ship)
+        ship_drop(a->ship, j);
+}
+
+static int send_journal(void *self, const msg_journal *m, const void *records, size_t n, pw_err *err)
+{
+    agent *a = self;
+    msg_journal with = *m;
+    with.session = session_id(a->session);
+    return session_send(a->session, PW_MSG_JOURNAL, &with, records, n, err);
+}
+
+/* ---- hello */
+
+static char feature_run[] = "run", feature_checkout[] = "checkout", feature_untrusted[] = "untrusted";
+static char *features[FEATURES] = {feature_run, feature_checkout, feature_untrusted};
+
+static size_t feature_count(const agent *a)
+{
+    return a->conf->untrusted ? FEATURES : FEATURES - 1;
+}
+
+static void list_place(const agent *a, pw_job_state place, msg_hello_job *v, size_t *n)
+{
+    const agent_job *j;
+    TAILQ_FOREACH(j, jobs_list(a->jobs, place), link) {
+        if (*n == PW_HELLO_JOBS_MAX)
+            return;
+        v[(*n)++] = (msg_hello_job){.epoch = j->id.epoch, .attempt = j->id.attempt, .length = j->whole, .state = j->state};
+    }
+}
+
+static int say_hello(void *self, msg_hello *h, pw_err *err)
+{
+    agent *a = self;
+    static char version[] = PW_VERSION;
+    msg_hello_job *v = calloc(PW_HELLO_JOBS_MAX, sizeof(*v)); /* touched only as far as it is used */
+    size_t n = 0;
+    if (!v)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    list_place(a, PW_JOB_RUNNING, v, &n);
+    list_place(a, PW_JOB_HELD, v, &n);
+    if (a->list_kept)
+        list_place(a, PW_JOB_KEPT, v, &n);
+    a->kept_listed = a->list_kept;
+    a->list_kept = false;
+    *h = (msg_hello){
+        .features = {features, feature_count(a)},
+        .spool = a->home->id,
+        .boot = a->home->boot,
+        .mark = {a->mark_n ? a->mark : NULL, a->mark_n},
+        .version = version,
+        .slots = a->conf->slots,
+        .tags = a->conf->tags,
+        .facts = a->facts,
+        .jobs = {v, n},
+    };
+    return 0;
+}
+
+static void hello_said(void *self, msg_hello *h)
+{
+    (void)self;
+    free(h->jobs.v);
+}
+
+/* ---- heartbeat */
+
+/* Looks at the disk; under pressure what is only kept goes first. */
+static void look_at_disk(agent *a)
+{
+    uint64_t limit = a->conf->spool_limit;
+    a->disk = a->deps.disk_free(a->deps.self);
+    bool low = a->disk >= 0 && (uint64_t)a->disk < a->conf->low_disk;
+    jobs_expire(a->jobs, low ? 0 : limit);
+    if (low)
+        a->disk = a->deps.disk_free(a->deps.self);
+    low = a->disk >= 0 && (uint64_t)a->disk < a->conf->low_disk;
+    a->gate[0] = '\0';
+    if (low)
+        (void)snprintf(a->gate, sizeof(a->gate), "low disk: %" PRId64 " MiB free, %" PRIu64 " MiB wanted", a->disk >> 20,
+                       a->conf->low_disk >> 20);
+    else if (jobs_bytes(a->jobs) > limit)
+        (void)snprintf(a->gate, sizeof(a->gate), "the spool has more than %" PRIu64 " MiB", limit >> 20);
+    else if (a->draining)
+        (void)snprintf(a->gate, sizeof(a->gate), "draining");
+}
+
+static void fill_beat(void *self, msg_heartbeat *h)
+{
+    agent *a = self;
+    look_at_disk(a);
+    size_t live = jobs_live(a->jobs);
+    h->free_slots = a->conf->slots > live && !a->draining ? a->conf->slots - live : 0;
+    h->load_milli = a->deps.load_milli(a->deps.self);
+    h->disk_free = a->disk > 0 ? (uint64_t)a->disk : 0;
+    h->gate = a->gate[0] ? a->gate : NULL;
+}
+
+/* ---- welcome */
+
+static void take_mark(agent *a, const pw_bytes *mark)
+{
+    if (mark->n == 0 || mark->n > sizeof(a->mark))
+        return;
+    memcpy(a->mark, mark->p, mark->n);
+    a->mark_n = mark->n;
+}
+
+/* From the master's offset on; what the spool lost is held, and the master judges by the length that it was told. */
+static void resume(agent *a, agent_job *j, uint64_t offset, uint64_t window)
+{
+    pw_err err = {0};
+    int rc = jobs_take_back(a->jobs, j, &err);
+    if (rc == 0)
+        rc = ship_resume(a->ship, j, offset, window, &err);
+    if (rc == 0)
+        return;
+    pw_log_err(PW_LOG_ERROR, "job_not_resumed", &err);
+    if (rc == PW_ENOTFOUND || rc == PW_EINVAL)
+        jobs_hold(a->jobs, j);
+}
+
+static void verdict(agent *a, const msg_welcome_job *w)
+{
+    agent_job *j = jobs_find(a->jobs, (spool_job){w->epoch, w->attempt});
+    if (!j)
+        return;
+    switch (w->verdict) {
+    case PW_RESUME:
+        resume(a, j, w->offset, w->window);
+        if (j->shipping && (uint32_t)w->chain != j->sent_chain) {
+            /* the master sees it by the chain of the first message, and closes the attempt */
+            char name[SPOOL_JOB_NAME];
+            pw_log(PW_LOG_ERROR, "journal_differs", "job=%s offset=%" PRIu64, spool_job_name(j->id, name), w->offset);
+        }
+        if (w->cancel)
+            jobs_cancel(a->jobs, j, "cancelled");
+        break;
+    case PW_FORGET:
+        jobs_forget(a->jobs, j);
+        break;
+    case PW_HOLD:
+        jobs_hold(a->jobs, j);
+        break;
+    default: /* of a newer master: it is neither shipped nor removed */
+        break;
+    }
+}
+
+/* A restored master may want jobs that its later self let us forget. */
+static bool kept_of_another(const agent *a, uint64_t epoch)
+{
+    const agent_job *j;
+    TAILQ_FOREACH(j, jobs_list(a->jobs, PW_JOB_KEPT), link)
+        if (j->id.epoch != epoch)
+            return true;
+    return false;
+}
+
+static void session_begins(void *self, const msg_welcome *w)
+{
+    agent *a = self;
+    const msg_welcome_job *v = w->jobs.v;
+    a->draining = false;
+    take_mark(a, &w->mark);
+    if (!a->kept_listed && w->epoch != a->settled_epoch && kept_of_another(a, w->epoch)) {
+        a->list_kept = true;
+        session_again(a->session, "the master has a new epoch: forgotten jobs are listed too");
+        return;
+    }
+    a->settled_epoch = w->epoch;
+    ship_begin(a->ship, w->window);
+    for (size_t i = 0; i < w->jobs.n; i++)
+        verdict(a, &v[i]);
+    a->poll_at = pw_now(a->deps.host);
+}
+
+static void session_ends(void *self)
+{
+    agent *a = self;
+    ship_end(a->ship);
+}
+
+/* ---- a job is offered */
+
+static void say_no(agent *a, const struct rejected *r)
+{
+    pw_err err = {0};
+    char reason[WHY_MAX];
+    memcpy(reason, r->reason, sizeof(reason));
+    msg_reject m = {.session = session_id(a->session), .epoch = r->id.epoch, .attempt = r->id.attempt, .reason = reason,
+                    .retry_ms = r->retry_ms};
+    if (session_send(a->session, PW_MSG_REJECT, &m, NULL, 0, &err) < 0)
+        pw_log_err(PW_LOG_DEBUG, "reject_not_sent", &err); /* it is offered again, and then gets the same answer */
+}
+
+__attribute__((format(printf, 4, 5))) static void reject(agent *a, spool_job id, uint64_t retry_ms, const char *fmt, ...)
+{
+    char name[SPOOL_JOB_NAME];
+    struct rejected r = {.id = id, .retry_ms = retry_ms};
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(r.reason, sizeof(r.reason), fmt, ap);
+    va_end(ap);
+    a->count.rejected++;
+    pw_log(PW_LOG_INFO, "job_rejected", "job=%s reason=\"%s\"", spool_job_name(id, name), r.reason);
+    if (!a->rejected)
+        a->rejected = calloc(AGENT_REJECTED, sizeof(*a->rejected));
+    if (a->rejected) /* without memory the answer to a repetition may differ; the attempt is closed by the first anyway */
+        a->rejected[a->rejected_next++ % AGENT_REJECTED] = r;
+    say_no(a, &r);
+}
+
+static const struct rejected *rejected_before(const agent *a, spool_job id)
+{
+    size_t n = a->rejected_next < AGENT_REJECTED ? a->rejected_next : AGENT_REJECTED;
+    for (size_t i = 0; a->rejected && i < n; i++)
+        if (a->rejected[i].id.epoch == id.epoch && a->rejected[i].id.attempt == id.attempt)
+            return &a->rejected[i];
+    return NULL;
+}
+
+static const char *missing_feature(const agent *a, const pw_strs *must)
+{
+    for (size_t i = 0; i < must->n; i++) {
+        bool have = false;
+        for (size_t k = 0; k < feature_count(a); k++)
+            have = have || !strcmp(must->v[i], features[k]);
+        if (!have)
+            return must->v[i];
+    }
+    return NULL;
+}
+
+/* "podman:IMAGE" is of kind podman. */
+static bool isolation_allowed(const agent *a, const char *isolation)
+{
+    size_t n = isolation ? strcspn(isolation, ":") : 0;
+    for (size_t i = 0; i < a->conf->isolation.n; i++)
+        if (n == 0 || (strlen(a->conf->isolation.v[i]) == n && !strncmp(a->conf->isolation.v[i], isolation, n)))
+            return true;
+    return false;
+}
+
+/* Looks into the job itself. False when it was rejected. */
+static bool job_good(agent *a, const msg_job *m, const void *bulk, size_t n)
+{
+    spool_job id = {m->epoch, m->attempt};
+    uint8_t hash[CRYPT_HASH];
+    pw_err err = {0};
+    job_spec spec = {0};
+    if (!bulk || n == 0 || n > PW_JOB_MAX) {
+        reject(a, id, 0, "a job has 1 to %d bytes, this one has %zu", PW_JOB_MAX, n);
+        return false;
+    }
+    crypt_hash(bulk, n, hash);
+    if (m->digest.n != CRYPT_HASH || !crypt_equal(hash, m->digest.p, CRYPT_HASH)) {
+        reject(a, id, 0, "the job's digest is not that of its bytes");
+        return false;
+    }
+    if (pw_schema_decode(&job_spec_schema, bulk, n, &spec, &err) < 0) {
+        reject(a, id, 0, "the job cannot be read: %s", err.text);
+        return false;
+    }
+    bool same = spec.epoch == m->epoch && spec.attempt == m->attempt;
+    bool allowed = isolation_allowed(a, spec.isolation);
+    if (!same)
+        reject(a, id, 0, "the job is of another attempt than its message");
+    else if (!allowed)
+        reject(a, id, 0, "isolation \"%s\" is not allowed on this worker", spec.isolation);
+    pw_schema_clear(&job_spec_schema, &spec);
+    return same && allowed;
+}
+
+/* Known: nothing is started; what there is of it is shipped. */
+static void job_again(agent *a, agent_job *j, const msg_job *m)
+{
+    a->count.repeated++;
+    if (j->shipping && j->stored > 0)
+        j->window = m->window;
+    else
+        resume(a, j, 0, m->window);
+}
+
+static void on_job(agent *a, const msg_job *m, const void *bulk, size_t n)
+{
+    spool_job id = {m->epoch, m->attempt};
+    pw_err err = {0};
+    agent_job *j = jobs_find(a->jobs, id);
+    const struct rejected *old = j ? NULL : rejected_before(a, id);
+    const char *lacks = missing_feature(a, &m->must);
+    if (j) {
+        job_again(a, j, m);
+    } else if (old) {
+        a->count.repeated++;
+        say_no(a, old);
+    } else if (lacks) {
+        reject(a, id, 0, "this worker lacks the feature \"%.100s\"", lacks);
+    } else if (a->gate[0] || a->draining) {
+        reject(a, id, RETRY_GATE_MS, "%s", a->gate[0] ? a->gate : "draining");
+    } else if (jobs_live(a->jobs) >= a->conf->slots) {
+        reject(a, id, RETRY_BUSY_MS, "all %" PRIu64 " slots are busy", a->conf->slots);
+    } else if (jobs_open(a->jobs) >= JOBS_OPEN_MAX) {
+        reject(a, id, RETRY_GATE_MS, "the spool holds %d jobs that are not delivered", JOBS_OPEN_MAX);
+    } else if (job_good(a, m, bulk, n)) {
+        int rc = jobs_accept(a->jobs, id, m->digest.p, bulk, n, &j, &err);
+        if (rc == 0) {
+            a->count.accepted++;
+            rc = ship_resume(a->ship, j, 0, m->window, &err);
+        } else {
+            reject(a, id, RETRY_GATE_MS, "%s", err.text);
+        }
+        if (rc < 0)
+            pw_log_err(PW_LOG_ERROR, "job_trouble", &err);
+    }
+}
+
+static void on_message(void *self, const pw_msg *m, const void *bulk, size_t n)
+{
+    agent *a = self;
+    agent_job *j;
+    const msg_ack_item *item;
+    switch (m->type) {
+    case PW_MSG_JOB:
+        on_job(a, &m->u.job, bulk, n);
+        break;
+    case PW_MSG_ACK:
+        item = m->u.ack.items.v;
+        for (size_t i = 0; i < m->u.ack.items.n; i++)
+            ship_ack(a->ship, &item[i]);
+        take_mark(a, &m->u.ack.mark);
+        break;
+    case PW_MSG_CANCEL:
+        j = jobs_find(a->jobs, (spool_job){m->u.cancel.epoch, m->u.cancel.attempt});
+        if (j)
+            jobs_cancel(a->jobs, j, m->u.cancel.reason);
+        break;
+    case PW_MSG_FORGET:
+        j = jobs_find(a->jobs, (spool_job){m->u.forget.epoch, m->u.forget.attempt});
+        if (j)
+            jobs_forget(a->jobs, j);
+        break;
+    case PW_MSG_DRAIN:
+        a->draining = true;
+        break;
+    case PW_MSG_PING:
+    default: /* a note: no job of this version waits for one, and the master repeats it */
+        break;
+    }
+}
+
+/* ---- life */
+
+static const session_ops on_session = {
+    .hello = say_hello,
+    .greeted = hello_said,
+    .up = session_begins,
+    .over = session_ends,
+    .beat = fill_beat,
+    .message = on_message,
+};
+static const jobs_ops on_jobs = {.start = start_job, .sweep = sweep_job, .grown = job_grown, .gone = job_gone};
+
+static int read_facts(agent *a, pw_err *err)
+{
+    PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(4096);
+    facts_clear(&a->facts);
+    int rc = facts_read(&a->facts, err);
+    for (size_t i = 0; rc == 0 && i < a->conf->isolation.n; i++)
+        rc = pw_buf_addf(&b, "%s%s", i ? "," : "", a->conf->isolation.v[i]);
+    if (rc == 0)
+        rc = facts_add(&a->facts, "isolation", pw_buf_str(&b), err);
+    return rc < 0 ? rc : facts_add(&a->facts, "untrusted", a->conf->untrusted ? "true" : "false", err);
+}
+
+agent *agent_new(const worker_conf *conf, spool_home *home, const agent_deps *deps, pw_err *err)
+{
+    PW_AUTO(agent_freep) agent *a = calloc(1, sizeof(*a));
+    if (!a) {
+        (void)pw_fail(err, PW_ENOMEM, "out of memory");
+        return NULL;
+    }
+    a->conf = conf;
+    a->home = home;
+    a->deps = *deps;
+    a->poll_at = a->care_at = a->pump_at = pw_now(deps->host);
+    memcpy(a->mark, home->mark, home->mark_n);
+    a->mark_n = home->mark_n;
+    if (read_facts(a, err) < 0)
+        return NULL;
+    a->jobs = jobs_new(deps->host, home->path, home->id, home->other_boot, &on_jobs, a, err);
+    if (!a->jobs)
+        return NULL;
+    a->ship = ship_new(deps->host, a->jobs, send_journal, a, err);
+    if (!a->ship || jobs_load(a->jobs, home->moved, err) < 0 || home_settled(home, err) < 0)
+        return NULL;
+    a->session = session_new(deps->host, &deps->wire, &on_session, a, err);
+    if (!a->session)
+        return NULL;
+    look_at_disk(a);
+    return pw_take(a);
+}
+
+agent *agent_free(agent *a)
+{
+    if (!a)
+        return NULL;
+    (void)session_free(a->session);
+    (void)jobs_free(a->jobs);
+    (void)ship_free(a->ship);
+    facts_clear(&a->facts);
+    free(a->rejected);
+    free(a);
+    return NULL;
+}
+
+void agent_input(agent *a, const void *head, size_t head_n, const void *bulk, size_t bulk_n)
+{
+    session_input(a->session, head, head_n, bulk, bulk_n);
+    a->pump_at = 0;
+}
+
+void agent_lost(agent *a, const char *reason)
+{
+    session_lost(a->session, reason);
+}
+
+void agent_note(agent *a, spool_note note)
+{
+    jobs_note(a->jobs, note.job, note.length);
+    a->pump_at = 0;
+}
+
+static void take_care(agent *a)
+{
+    pw_err err = {0};
+    if (home_mark(a->home, a->mark, a->mark_n, &err) < 0)
+        pw_log_err(PW_LOG_WARN, "mark_not_kept", &err);
+    if (session_where(a->session) != SESSION_UP) /* else each heartbeat does */
+        look_at_disk(a);
+}
+
+static bool needs_poll(const agent *a)
+{
+    return jobs_live(a->jobs) > 0 || !TAILQ_EMPTY(jobs_list(a->jobs, PW_JOB_RUNNING));
+}
+
+void agent_tick(agent *a)
+{
+    pw_usec now = pw_now(a->deps.host);
+    session_tick(a->session);
+    if (now >= a->poll_at) {
+        a->poll_at = now + AGENT_POLL;
+        jobs_poll(a->jobs);
+        ship_poll(a->ship);
+        a->pump_at = 0;
+    }
+    if (now >= a->care_at) {
+        a->care_at = now + AGENT_CARE;
+        take_care(a);
+    }
+    if (a->pump_at >= 0 && now >= a->pump_at)
+        a->pump_at = ship_pump(a->ship);
+}
+
+static pw_usec sooner(pw_usec a, pw_usec b)
+{
+    return b < 0 || (a >= 0 && a < b) ? a : b;
+}
+
+pw_usec agent_due(const agent *a)
+{
+    pw_usec due = sooner(session_due(a->session), a->pump_at);
+    due = sooner(due, a->care_at);
+    return needs_poll(a) ? sooner(due, a->poll_at) : due;
+}
+
+void agent_configure(agent *a, const worker_conf *conf)
+{
+    pw_err err = {0};
+    a->conf = conf;
+    if (read_facts(a, &err) < 0)
+        pw_log_err(PW_LOG_WARN, "facts_not_read", &err);
+    session_again(a->session, "the configuration was read anew");
+}
+
+void agent_stop(agent *a, const char *reason)
+{
+    take_care(a);
+    session_stop(a->session, reason);
+}
+
+session_state agent_session(const agent *a)
+{
+    return session_where(a->session);
+}
+
+jobs *agent_jobs(agent *a)
+{
+    return a->jobs;
+}
+
+agent_counts agent_count(const agent *a)
+{
+    agent_counts c = a->count;
+    c.dropped = session_dropped(a->session);
+    c.stray = ship_stray(a->ship);
+    return c;
+}

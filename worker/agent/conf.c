@@ -1,0 +1,306 @@
+#include "worker/agent/conf.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "shared/base/fs.h"
+
+enum { ADDRESS_MAX = 255, NAME_MAX_BYTES = 200, PATH_BYTES = 4000, KEY_FILE_MAX = 1024 };
+
+static const char *const top_keys[] = {"name",     "master",      "key",      "spool",     "slots",
+                                       "tags",     "isolation",   "env_pass", "spool_limit", "low_disk",
+                                       "untrusted", "git",        NULL};
+static const char *const master_keys[] = {"address", "key", NULL};
+static const char *const git_keys[] = {"ssh_key", NULL};
+static const char *const isolations[] = {"none", "user", "bwrap", "podman", NULL};
+
+void worker_strs_clear(pw_strs *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        free(s->v[i]);
+    free(s->v);
+    *s = (pw_strs){NULL, 0};
+}
+
+void worker_conf_clear(worker_conf *c)
+{
+    free(c->file);
+    free(c->name);
+    free(c->address);
+    free(c->key);
+    free(c->spool);
+    free(c->ssh_key);
+    worker_strs_clear(&c->tags);
+    worker_strs_clear(&c->isolation);
+    worker_strs_clear(&c->env_pass);
+    memset(c, 0, sizeof(*c));
+}
+
+bool worker_word_ok(const char *s)
+{
+    size_t n = strlen(s);
+    if (n < 1 || n > CONF_WORD_BYTES)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (s[i] <= ' ' || s[i] > '~' || s[i] == ',')
+            return false;
+    return true;
+}
+
+static bool env_name_ok(const char *s)
+{
+    if (!isalpha((unsigned char)s[0]) && s[0] != '_')
+        return false;
+    for (; *s; s++)
+        if (!isalnum((unsigned char)*s) && *s != '_')
+            return false;
+    return true;
+}
+
+static bool isolation_ok(const char *s)
+{
+    for (size_t i = 0; isolations[i]; i++)
+        if (!strcmp(isolations[i], s))
+            return true;
+    return false;
+}
+
+/* A list of words; each wrong one is told at its own place. */
+static void get_words(const yaml_node *root, const char *key, bool (*good)(const char *), const char *want,
+                      pw_strs *out, yaml_errors *errors)
+{
+    const yaml_node *v = yaml_node_get(root, key);
+    if (!v || !yaml_get_strs(root, key, CONF_WORDS_MAX, &out->v, &out->n, errors))
+        return;
+    for (size_t i = 0; i < out->n; i++) {
+        const yaml_node *at = yaml_node_item(v, i);
+        if (!good(out->v[i]))
+            yaml_fail(errors, at ? at : v, "\"%.60s\" in \"%s\" is not %s", out->v[i], key, want);
+    }
+}
+
+static bool address_ok(const char *s)
+{
+    if (strncmp(s, "tcp://", 6) != 0)
+        return false;
+    const char *colon = strrchr(s + 6, ':');
+    if (!colon || colon == s + 6 || !colon[1] || strlen(colon + 1) > 5)
+        return false;
+    for (const char *p = s; *p; p++)
+        if (*p <= ' ' || *p > '~' || *p == ';')
+            return false;
+    long port = strtol(colon + 1, NULL, 10);
+    return strspn(colon + 1, "0123456789") == strlen(colon + 1) && port >= 1 && port <= 65535;
+}
+
+static void get_master(const yaml_node *root, worker_conf *c, yaml_errors *errors)
+{
+    const yaml_node *m = yaml_node_get(root, "master");
+    if (!m) {
+        yaml_fail(errors, root, "required key \"master\" is missing");
+        return;
+    }
+    if (yaml_node_type(m) != YAML_MAP) {
+        (void)yaml_check_map(m, "\"master\"", master_keys, errors);
+        return;
+    }
+    (void)yaml_check_map(m, "\"master\"", master_keys, errors);
+    if (yaml_get_str(m, "address", true, ADDRESS_MAX, &c->address, errors) && c->address && !address_ok(c->address))
+        yaml_fail(errors, yaml_node_get(m, "address"),
+                  "\"address\" must be like tcp://ci.example.org:9989, not \"%.60s\"", c->address);
+    char *key = NULL;
+    if (yaml_get_str(m, "key", true, PATH_BYTES, &key, errors) && key && !crypt_unz85(key, c->master_key))
+        yaml_fail(errors, yaml_node_get(m, "key"), "\"key\" must be the 40 characters of the master's public key");
+    free(key);
+}
+
+static void get_git(const yaml_node *root, worker_conf *c, yaml_errors *errors)
+{
+    const yaml_node *g = yaml_node_get(root, "git");
+    if (!g || yaml_node_type(g) == YAML_NULL)
+        return;
+    if (yaml_check_map(g, "\"git\"", git_keys, errors))
+        (void)yaml_get_str(g, "ssh_key", false, PATH_BYTES, &c->ssh_key, errors);
+}
+
+/* Makes *path absolute against the folder of the file, if it is relative. */
+static void resolve(const char *file, char **path, yaml_errors *errors)
+{
+    const char *slash = strrchr(file, '/');
+    if (!*path || **path == '/' || !slash)
+        return;
+    char *full = pw_strf("%.*s/%s", (int)(slash - file), file, *path);
+    if (!full) {
+        errors->failed = true;
+        return;
+    }
+    free(*path);
+    *path = full;
+}
+
+static void fill_defaults(worker_conf *c, yaml_errors *errors)
+{
+    bool failed = false;
+    if (!c->spool)
+        c->spool = pw_strdup(CONF_DEFAULT_SPOOL, &failed);
+    if (!c->key && c->spool)
+        c->key = pw_path_join(c->spool, "worker.key");
+    if (!c->isolation.n) {
+        worker_strs_clear(&c->isolation);
+        c->isolation.v = calloc(1, sizeof(char *));
+        if (c->isolation.v && (c->isolation.v[0] = strdup("none")))
+            c->isolation.n = 1;
+    }
+    if (failed || !c->key || !c->isolation.n)
+        errors->failed = true;
+}
+
+static void get_all(const yaml_node *root, worker_conf *c, yaml_errors *errors)
+{
+    int64_t slots = 1;
+    (void)yaml_check_map(root, "worker.yaml", top_keys, errors);
+    if (yaml_get_str(root, "name", true, NAME_MAX_BYTES, &c->name, errors) && c->name)
+        for (const char *p = c->name; *p; p++)
+            if ((unsigned char)*p < ' ' || *p == 0x7f) {
+                yaml_fail(errors, yaml_node_get(root, "name"), "\"name\" holds a control character");
+                break;
+            }
+    get_master(root, c, errors);
+    (void)yaml_get_str(root, "key", false, PATH_BYTES, &c->key, errors);
+    (void)yaml_get_str(root, "spool", false, PATH_BYTES, &c->spool, errors);
+    (void)yaml_get_int(root, "slots", 1, CONF_SLOTS_MAX, &slots, errors);
+    c->slots = (uint64_t)slots;
+    get_words(root, "tags", worker_word_ok, "a tag: 1 to 100 visible characters without comma", &c->tags, errors);
+    get_words(root, "isolation", isolation_ok, "one of none, user, bwrap, podman", &c->isolation, errors);
+    get_words(root, "env_pass", env_name_ok, "the name of an environment variable", &c->env_pass, errors);
+    c->spool_limit = 20ULL << 30;
+    c->low_disk = 2ULL << 30;
+    (void)yaml_get_size(root, "spool_limit", &c->spool_limit, errors);
+    (void)yaml_get_size(root, "low_disk", &c->low_disk, errors);
+    (void)yaml_get_bool(root, "untrusted", &c->untrusted, errors);
+    get_git(root, c, errors);
+}
+
+int worker_conf_parse(const char *file, const char *text, size_t n, worker_conf *ret, yaml_errors *errors)
+{
+    PW_AUTO(yaml_freep) yaml_doc *doc = yaml_parse(file, text, n, errors);
+    if (!doc)
+        return PW_EINVAL;
+    const yaml_node *root = yaml_root(doc);
+    worker_conf c = {0};
+    if (yaml_node_type(root) == YAML_MAP) {
+        get_all(root, &c, errors);
+        c.file = pw_strdup(file, &errors->failed);
+        resolve(file, &c.key, errors);
+        resolve(file, &c.spool, errors);
+        resolve(file, &c.ssh_key, errors);
+        fill_defaults(&c, errors);
+    } else {
+        (void)yaml_check_map(root, "worker.yaml", top_keys, errors);
+    }
+    if (errors->n || errors->failed) {
+        worker_conf_clear(&c);
+        return PW_EINVAL;
+    }
+    *ret = c;
+    return 0;
+}
+
+int worker_conf_read(const char *file, worker_conf *ret, yaml_errors *errors, pw_err *err)
+{
+    PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(CONF_FILE_MAX);
+    int rc = pw_fs_read(file, CONF_FILE_MAX, &b, err);
+    if (rc < 0)
+        return rc;
+    rc = worker_conf_parse(file, pw_buf_str(&b), b.len, ret, errors);
+    return rc < 0 ? pw_fail(err, rc, "%s has errors", file) : 0;
+}
+
+static void add_words(pw_buf *b, const char *key, const pw_strs *words)
+{
+    (void)pw_buf_addf(b, "%s: [", key);
+    for (size_t i = 0; i < words->n; i++) {
+        (void)pw_buf_adds(b, i ? ", " : "");
+        (void)pw_buf_json(b, words->v[i]);
+    }
+    (void)pw_buf_adds(b, "]\n");
+}
+
+int worker_conf_text(const worker_conf *c, pw_buf *b)
+{
+    char key[CRYPT_Z85];
+    crypt_z85(c->master_key, key);
+    (void)pw_buf_adds(b, "# written by `pawl-worker join`; all keys stand in docs/worker.md\nname: ");
+    (void)pw_buf_json(b, c->name);
+    (void)pw_buf_adds(b, "\nmaster:\n  address: ");
+    (void)pw_buf_json(b, c->address);
+    (void)pw_buf_adds(b, "\n  key: ");
+    (void)pw_buf_json(b, key);
+    (void)pw_buf_adds(b, "\nkey: ");
+    (void)pw_buf_json(b, c->key);
+    (void)pw_buf_adds(b, "\nspool: ");
+    (void)pw_buf_json(b, c->spool);
+    (void)pw_buf_addf(b, "\nslots: %llu\n", (unsigned long long)c->slots);
+    add_words(b, "tags", &c->tags);
+    return b->failed ? PW_ENOMEM : 0;
+}
+
+/* ---- the key pair */
+
+static bool key_line(const char **p, uint8_t key[CRYPT_KEY])
+{
+    char line[CRYPT_Z85];
+    size_t n = strcspn(*p, "\r\n");
+    if (n != CRYPT_Z85 - 1)
+        return false;
+    memcpy(line, *p, n);
+    line[n] = '\0';
+    *p += n + strspn(*p + n, "\r\n");
+    return crypt_unz85(line, key);
+}
+
+int worker_key_read(const char *file, uint8_t pub[CRYPT_KEY], uint8_t sec[CRYPT_KEY], pw_err *err)
+{
+    struct stat st;
+    if (stat(file, &st) < 0)
+        return errno == ENOENT ? pw_fail(err, PW_ENOTFOUND, "there is no key file %s (`pawl-worker join` makes it)", file)
+                               : pw_fail_sys(err, "looking at the key file %s", file);
+    if (st.st_mode & 077)
+        return pw_fail(err, PW_EDENIED, "the key file %s may be read by others; chmod 600 it", file);
+    PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(KEY_FILE_MAX);
+    int rc = pw_fs_read(file, KEY_FILE_MAX, &b, err);
+    if (rc < 0)
+        return rc;
+    uint8_t p[CRYPT_KEY], s[CRYPT_KEY], check[CRYPT_KEY];
+    const char *text = pw_buf_str(&b);
+    bool good = key_line(&text, p) && key_line(&text, s) && !*text;
+    if (good) {
+        crypt_public(s, check);
+        good = crypt_equal(p, check, CRYPT_KEY);
+    }
+    if (!good)
+        return pw_fail(err, PW_ECORRUPT, "the key file %s holds no key pair", file);
+    memcpy(pub, p, CRYPT_KEY);
+    memcpy(sec, s, CRYPT_KEY);
+    return 0;
+}
+
+int worker_key_make(const char *file, uint8_t pub[CRYPT_KEY], uint8_t sec[CRYPT_KEY], pw_err *err)
+{
+    uint8_t p[CRYPT_KEY], s[CRYPT_KEY];
+    char text[2 * CRYPT_Z85];
+    crypt_keypair(p, s);
+    crypt_z85(p, text);
+    text[CRYPT_Z85 - 1] = '\n';
+    crypt_z85(s, text + CRYPT_Z85);
+    text[2 * CRYPT_Z85 - 1] = '\n';
+    int rc = pw_fs_replace(file, text, sizeof(text), 0600, err);
+    if (rc < 0)
+        return rc;
+    memcpy(pub, p, CRYPT_KEY);
+    memcpy(sec, s, CRYPT_KEY);
+    return 0;
+}

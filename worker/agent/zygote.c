@@ -1,0 +1,232 @@
+#include "worker/agent/zygote.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "shared/base/fs.h"
+#include "shared/base/log.h"
+#include "shared/base/spawn.h"
+
+#define PAUSE_MIN INT64_C(1000000)
+#define PAUSE_MAX INT64_C(60000000)
+#define SETTLED INT64_C(5000000) /* one that dies sooner is tried again ever slower */
+
+enum { FIXED = 9, FD_TEXT = 16 };
+
+struct zygote {
+    const pw_host *host;
+    char *program, *spool;
+    char **env; /* owned, NULL-terminated */
+    pid_t pid;
+    int fd;     /* our end; -1: none */
+    pw_usec started_at, not_before, pause;
+};
+
+static void env_free(char **env)
+{
+    for (size_t i = 0; env && env[i]; i++)
+        free(env[i]);
+    free(env);
+}
+
+zygote *zygote_new(const pw_host *host, const char *program, const char *spool, pw_err *err)
+{
+    PW_AUTO(zygote_freep) zygote *self = calloc(1, sizeof(*self));
+    bool failed = !self;
+    if (self) {
+        self->fd = -1;
+        self->host = host;
+        self->pause = PAUSE_MIN;
+        self->program = pw_strdup(program, &failed);
+        self->spool = pw_strdup(spool, &failed);
+    }
+    if (failed) {
+        (void)pw_fail(err, PW_ENOMEM, "out of memory");
+        return NULL;
+    }
+    return pw_take(self);
+}
+
+/* Ours has ended by itself. */
+static void died(zygote *self, int status)
+{
+    pw_usec now = pw_now(self->host);
+    bool settled = now - self->started_at >= SETTLED;
+    self->pid = 0;
+    pw_closep(&self->fd);
+    if (settled)
+        self->pause = PAUSE_MIN;
+    self->not_before = now + (settled ? 0 : self->pause);
+    self->pause = self->pause * 2 < PAUSE_MAX ? self->pause * 2 : PAUSE_MAX;
+    pw_log(PW_LOG_WARN, "zygote_died", "status=%d signal=%d", WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+           WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+}
+
+/* The agent has no other children; earlier zygotes that were let go are among them. */
+static void reap(zygote *self)
+{
+    int status;
+    pid_t got;
+    while ((got = waitpid(-1, &status, WNOHANG)) > 0 || (got < 0 && errno == EINTR))
+        if (got > 0 && got == self->pid && self->fd >= 0)
+            died(self, status);
+}
+
+zygote *zygote_free(zygote *self)
+{
+    if (!self)
+        return NULL;
+    pw_closep(&self->fd);
+    reap(self);
+    env_free(self->env);
+    free(self->program);
+    free(self->spool);
+    free(self);
+    return NULL;
+}
+
+int zygote_env(zygote *self, const worker_conf *conf, pw_err *err)
+{
+    /* PW_FAULT: so that fault points of the runner can be reached through the agent */
+    static const char *const fixed[FIXED] = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "PW_FAULT", NULL};
+    size_t n = 0;
+    char **env = calloc(FIXED + conf->env_pass.n + 2, sizeof(*env));
+    bool failed = !env;
+    for (size_t i = 0; env && i < FIXED - 1 + conf->env_pass.n; i++) {
+        const char *name = i < FIXED - 1 ? fixed[i] : conf->env_pass.v[i - (FIXED - 1)];
+        const char *value = getenv(name);
+        if (!value && !strcmp(name, "PATH"))
+            value = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        if (value && !(env[n++] = pw_strf("%s=%s", name, value)))
+            failed = true;
+    }
+    if (conf->ssh_key && !failed) {
+        /* git gives this to a shell: quotes inside the path would end the quoting */
+        if (strchr(conf->ssh_key, '\''))
+            pw_log(PW_LOG_WARN, "ssh_key_ignored", "reason=\"its path holds a quote\"");
+        else if (!(env[n++] = pw_strf("GIT_SSH_COMMAND=ssh -i '%s' -o IdentitiesOnly=yes -o BatchMode=yes", conf->ssh_key)))
+            failed = true;
+    }
+    if (failed) {
+        env_free(env);
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    }
+    env_free(self->env);
+    self->env = env;
+    pw_closep(&self->fd); /* the old one ends; the next job starts a new one */
+    return 0;
+}
+
+static int spawn(zygote *self, pw_err *err)
+{
+    char number[FD_TEXT];
+    int pair[2];
+    pw_usec now = pw_now(self->host);
+    if (now < self->not_before)
+        return pw_fail(err, PW_EAGAIN, "pawl-run died, the next try is in %lld ms", (long long)(self->not_before - now) / 1000);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return pw_fail_sys(err, "making a socket pair for pawl-run");
+    PW_AUTO(pw_closep) int mine = pair[0];
+    PW_AUTO(pw_closep) int theirs = pair[1];
+    (void)snprintf(number, sizeof(number), "%d", theirs);
+    const char *const argv[] = {self->program, "--serve", self->spool, "--fd", number, NULL};
+    const int keep[] = {theirs, -1};
+    pw_spawn what = {.argv = argv, .env = (const char *const *)self->env, .dir = "/", .in = -1, .out = -1, .err = 2, .keep = keep,
+                     .new_session = true};
+    self->started_at = now;
+    pid_t pid = pw_spawn_start(&what, err);
+    if (pid < 0) {
+        self->not_before = now + self->pause;
+        self->pause = self->pause * 2 < PAUSE_MAX ? self->pause * 2 : PAUSE_MAX;
+        return (int)pid;
+    }
+    self->pid = pid;
+    self->fd = mine;
+    mine = -1;
+    return 0;
+}
+
+int zygote_start(zygote *self, const char *job, pw_err *err)
+{
+    for (int i = 0; i < 2; i++) {
+        if (self->fd < 0) {
+            reap(self);
+            int rc = spawn(self, err);
+            if (rc < 0)
+                return rc;
+        }
+        ssize_t n;
+        do
+            n = send(self->fd, job, strlen(job), MSG_NOSIGNAL | MSG_DONTWAIT);
+        while (n < 0 && errno == EINTR);
+        if (n >= 0)
+            return 0;
+        if (errno == EAGAIN || errno == ENOBUFS)
+            return pw_fail(err, PW_EAGAIN, "pawl-run has many jobs to start");
+        reap(self);
+        pw_closep(&self->fd); /* it is dying, or broken */
+    }
+    return pw_fail(err, PW_EAGAIN, "pawl-run does not live");
+}
+
+void zygote_poll(zygote *self)
+{
+    reap(self);
+}
+
+/* ---- finding the program */
+
+static char *beside(void)
+{
+    char exe[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+    if (n <= 0)
+        return NULL;
+    exe[n] = '\0';
+    char *slash = strrchr(exe, '/');
+    if (!slash)
+        return NULL;
+    *slash = '\0';
+    char *path = pw_strf("%s/pawl-run", exe);
+    if (path && access(path, X_OK) == 0)
+        return path;
+    free(path);
+    return NULL;
+}
+
+static char *in_path(void)
+{
+    const char *p = getenv("PATH");
+    while (p && *p) {
+        size_t n = strcspn(p, ":");
+        char *path = n ? pw_strf("%.*s/pawl-run", (int)n, p) : NULL;
+        if (path && access(path, X_OK) == 0)
+            return path;
+        free(path);
+        p += n + (p[n] == ':');
+    }
+    return NULL;
+}
+
+int zygote_find(char **ret_program, pw_err *err)
+{
+    const char *given = getenv("PAWL_RUN");
+    char *path = given ? strdup(given) : beside();
+    if (!path && !given)
+        path = in_path();
+    if (!path)
+        return pw_fail(err, PW_ENOTFOUND, "there is no pawl-run beside pawl-worker or in PATH");
+    if (access(path, X_OK) < 0) {
+        int rc = pw_fail_sys(err, "finding pawl-run by PAWL_RUN=%s", path);
+        free(path);
+        return rc;
+    }
+    *ret_program = path;
+    return 0;
+}

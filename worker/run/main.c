@@ -1,0 +1,86 @@
+/* pawl-run: runs jobs out of a spool. Started by the agent as a zygote, or by hand for one job.
+ * Linked static in the release: no function that needs the name service or loads libraries. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shared/base/log.h"
+#include "shared/base/num.h"
+#include "worker/run/runner.h"
+#include "worker/run/zygote.h"
+
+static const char help[] =
+    "usage: pawl-run --serve SPOOL --fd N   fork a runner for each job named on socket N\n"
+    "       pawl-run --job SPOOL NAME       run one job of a spool and wait for its end\n"
+    "       pawl-run --help | --version\n";
+
+static int usage(void)
+{
+    (void)fputs(help, stderr);
+    return 2;
+}
+
+static int complain(const pw_err *err)
+{
+    pw_log_err(PW_LOG_ERROR, "pawl_run", err);
+    return 1;
+}
+
+static int serve(const char *spool, const char *number)
+{
+    run_host host;
+    pw_err err = {0};
+    uint64_t fd;
+    if (pw_parse_u64(number, &fd, &err) < 0)
+        return complain(&err);
+    if (fd > 1000000 || fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0) {
+        (void)pw_fail_sys(&err, "descriptor %s is not open", number);
+        return complain(&err);
+    }
+    if (run_host_open(&host, spool, environ, &err) < 0)
+        return complain(&err);
+    int rc = zygote_serve(&host, (int)fd, runner_run, &err);
+    run_host_close(&host);
+    return rc < 0 ? complain(&err) : 0;
+}
+
+static int job(const char *spool, const char *name)
+{
+    run_host host;
+    pw_err err = {0};
+    spool_job id;
+    if (!spool_job_parse(name, strlen(name), &id)) {
+        (void)pw_fail(&err, PW_EINVAL, "\"%s\" is not the name of a job", name);
+        return complain(&err);
+    }
+    if (run_host_open(&host, spool, environ, &err) < 0)
+        return complain(&err);
+    int rc = runner_run(&host, id, &err);
+    run_host_close(&host);
+    return rc < 0 ? complain(&err) : 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--help") == 0)
+        return fputs(help, stdout) < 0;
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        return printf("pawl-run %s\n", PW_VERSION) < 0;
+    bool is_serve = argc == 5 && strcmp(argv[1], "--serve") == 0 && strcmp(argv[3], "--fd") == 0;
+    bool is_job = argc == 4 && strcmp(argv[1], "--job") == 0;
+    if (!is_serve && !is_job)
+        return usage();
+    /* steps run in other folders, so the spool needs its whole path */
+    char *spool = realpath(argv[2], NULL);
+    if (!spool) {
+        pw_err err = {0};
+        (void)pw_fail_sys(&err, "cannot use spool %s", argv[2]);
+        return complain(&err);
+    }
+    int rc = is_serve ? serve(spool, argv[4]) : job(spool, argv[3]);
+    free(spool);
+    return rc;
+}

@@ -1,0 +1,48 @@
+/* procs.h - the process tree of a step. The runner is a child subreaper: whatever a step starts,
+ * however it detaches itself, becomes the runner's own child at the latest when its parent dies, so
+ * killing children until there are none gets everything. Linux gives the children of a task in
+ * /proc/PID/task/TID/children; where the kernel has no such file, all of /proc is read. For a
+ * single-threaded process whose SIGCHLD is blocked. */
+#ifndef PW_WORKER_RUN_PROCS_H
+#define PW_WORKER_RUN_PROCS_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "shared/base/host.h"
+
+enum { PROCS_MAX = 65536, PROCS_NAME = 16, PROCS_SWEEP_US = 10000000 };
+
+typedef struct procs_usage {
+    uint64_t cpu_us;
+    uint64_t max_rss; /* bytes */
+} procs_usage;
+
+typedef struct procs_list {
+    pid_t *v; /* owned */
+    size_t n, cap;
+} procs_list;
+void procs_list_clear(procs_list *l);
+
+void procs_add_usage(procs_usage *u, const struct rusage *r);
+/* The direct children of `pid`, added to l. False when memory ran out or the limit is reached (what
+ * fitted is in l). */
+bool procs_children(pid_t pid, procs_list *l);
+/* All descendants of this process, parents first. */
+bool procs_tree(procs_list *l);
+/* The signal to every descendant. */
+void procs_signal_tree(int signo);
+/* Name of a process ("?" when it is gone); false when it is gone or dead already. */
+bool procs_name(pid_t pid, char name[PROCS_NAME + 1]);
+
+/* Called for each process that had to be killed (killed) or that would not die (not killed). */
+typedef void procs_seen(void *self, pid_t pid, const char *name, bool killed);
+/* Reaps and kills until this process has no child. What is killed is told once. Blocks for the time
+ * that the kernel needs to end them, at most PROCS_SWEEP_US; false when something would not die. */
+bool procs_sweep(const pw_host *clock, procs_usage *u, procs_seen *seen, void *self);
+/* Some process that has the pipe of fd open for writing, this one apart; 0: none found (another
+ * user's are not seen). */
+pid_t procs_pipe_holder(int fd);
+#endif

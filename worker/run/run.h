@@ -1,0 +1,74 @@
+/* run.h - what the modules of the runner share: what the zygote hands to each runner, and the one
+ * job that a runner runs. One process, one thread, one job: the structs are plain and belong to
+ * runner.c; everything else borrows them. */
+#ifndef PW_WORKER_RUN_RUN_H
+#define PW_WORKER_RUN_RUN_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/base/host.h"
+#include "shared/job/job.h"
+#include "worker/run/output.h"
+#include "worker/run/writer.h"
+#include "worker/spool/spool.h"
+
+enum {
+    RUN_GRACE_MS = 10000,   /* TERM to KILL when the step does not say */
+    RUN_DRAIN_US = 2000000, /* how long a held pipe is read after the step's processes are gone */
+    RUN_RETRY_US = 1000000, /* a full disk is tried again this often */
+    RUN_GIVE_UP_US = 60000000, /* and for this long before the job ends */
+    RUN_REASON_MAX = 600,
+};
+
+/* The same for every job of a zygote; borrowed by all. */
+typedef struct run_host {
+    const pw_host *clock;
+    const char *spool;      /* absolute path */
+    const char *spool_id;   /* names the control sockets */
+    char *const *env;       /* what a step's environment starts from */
+    int notes;              /* FIFO of the spool */
+    pw_usec retry, give_up; /* back-pressure on a full disk */
+} run_host;
+
+typedef struct run_job {
+    const run_host *host;
+    spool_job id;
+    char name[SPOOL_JOB_NAME];
+    job_spec spec;
+    run_writer writer;
+    out_shared out;
+    out_stream stream[PW_STREAMS];
+    int control;                      /* orders of the agent */
+    int signals;                      /* signalfd: SIGCHLD, SIGTERM, SIGINT */
+    char *workdir, *tmpdir, *ringdir; /* owned */
+    int work_lock;
+    pw_usec deadline; /* of the whole job; 0: none */
+    bool cancelled;
+    bool timed_out; /* the whole job */
+    bool no_room;   /* the spool's disk was full for too long */
+    int stopped;    /* signal that told the runner itself to end */
+    char cancel_text[SPOOL_TEXT_MAX + 1];
+} run_job;
+
+/* True when nothing more may be started. */
+static inline bool run_over(const run_job *r)
+{
+    return r->cancelled || r->timed_out || r->no_room || r->stopped;
+}
+/* Reads waiting orders and signals; sets the flags above. */
+void run_listen(run_job *r);
+
+/* How a step ended, before its flags are looked at. */
+typedef struct step_result {
+    pw_result result;
+    char reason[RUN_REASON_MAX]; /* "" when there is nothing to say */
+    uint64_t exit_code, signal;
+    uint64_t cpu_ms, max_rss;
+} step_result;
+/* Sets result and reason (cut to its room). */
+void step_fail(step_result *s, pw_result result, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4), cold));
+/* Sets result and reason from an error, with the system's own text. */
+void step_fail_err(step_result *s, pw_result result, const pw_err *err);
+#endif

@@ -1,0 +1,319 @@
+#include "worker/run/runner.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shared/base/fs.h"
+#include "shared/base/log.h"
+#include "worker/run/steps.h"
+#include "worker/run/workdir.h"
+
+/* Results of the steps as they come. */
+typedef struct outcome {
+    pw_result *result;                              /* owned */
+    pw_flags *flags;                                /* owned */
+    char reason[RUN_REASON_MAX + PW_NAME_MAX + 16]; /* of the first bad step */
+    bool left_out; /* a step did not run because the job was over */
+} outcome;
+
+void run_listen(run_job *r)
+{
+    struct signalfd_siginfo si;
+    char text[SPOOL_TEXT_MAX + 1];
+    spool_order order;
+    while (read(r->signals, &si, sizeof(si)) == (ssize_t)sizeof(si))
+        if (si.ssi_signo != SIGCHLD)
+            r->stopped = (int)si.ssi_signo;
+    while (r->control >= 0 && spool_control_get(r->control, &order, text)) {
+        if (order != SPOOL_CANCEL || r->cancelled)
+            continue;
+        r->cancelled = true;
+        memcpy(r->cancel_text, text[0] ? text : "cancelled",
+               text[0] ? strlen(text) + 1 : sizeof("cancelled"));
+    }
+}
+
+/* The process as a runner needs it. Steps get default signals from the spawner. */
+static int become_runner(run_job *r, pw_err *err)
+{
+    sigset_t set;
+    (void)setsid(); /* fails for the leader of a group, on a terminal: then it stays in that session
+                     */
+    (void)umask(022);
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+        return pw_fail_sys(err, "cannot become the reaper of the steps' processes");
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit on file size is a full disk, not a death */
+    (void)signal(SIGCHLD,
+                 SIG_DFL); /* the zygote ignores it, and then children could not be waited for */
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGCHLD);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return pw_fail_sys(err, "cannot block signals");
+    r->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return r->signals < 0 ? pw_fail_sys(err, "cannot make a signalfd") : 0;
+}
+
+static int read_job(run_job *r, pw_err *err)
+{
+    PW_AUTO(pw_freep) char *path = spool_path_job(r->host->spool, r->id);
+    PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(PW_JOB_MAX);
+    if (!path)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    int rc = pw_fs_read(path, PW_JOB_MAX, &b, err);
+    if (rc == 0)
+        rc = pw_schema_decode(&job_spec_schema, b.p, b.len, &r->spec, err);
+    if (rc == 0 && (r->spec.epoch != r->id.epoch || r->spec.attempt != r->id.attempt))
+        rc = pw_fail(err, PW_EINVAL, "job %s is another one by its content", r->name);
+    if (rc == 0 && r->spec.isolation && strcmp(r->spec.isolation, "none") != 0)
+        rc = pw_fail(err, PW_EINVAL, "this worker knows no isolation \"%s\"", r->spec.isolation);
+    return rc;
+}
+
+/* All that a job needs before its first step. What fails here is the job's result. */
+static int prepare(run_job *r, pw_err *err)
+{
+    const uint64_t most = 1000ULL * 365 * 24 * 3600 * 1000;
+    int rc = read_job(r, err);
+    if (rc < 0)
+        return rc;
+    r->control = spool_control_bind(r->host->spool_id, r->id, err);
+    if (r->control < 0)
+        return r->control;
+    r->work_lock = workdir_take(r->host->spool, r->spec.project, r->spec.builder, &r->workdir, err);
+    if (r->work_lock < 0)
+        return r->work_lock;
+    if (!(r->tmpdir = workdir_tmp(r->host->spool, r->name, err)))
+        return err->code;
+    if (!(r->ringdir = pw_path_join(r->host->spool, "tmp")))
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    uint64_t ms = r->spec.timeout_ms;
+    if (ms)
+        r->deadline = r->writer.start + (pw_usec)(ms < most ? ms : most) * 1000;
+    return 0;
+}
+
+static uint64_t wall(const run_job *r)
+{
+    return (uint64_t)pw_wall(r->host->clock);
+}
+
+static int write_start(run_job *r, pw_err *err)
+{
+    rec_start rec = {.pid = (uint64_t)getpid(), .wall_ms = wall(r), .workdir = r->workdir};
+    return writer_record(&r->writer, PW_REC_START, &rec_start_schema, &rec, err);
+}
+
+static int write_step_end(run_job *r, size_t i, const step_result *s, bool ran, pw_err *err)
+{
+    rec_step_end rec = {
+        .step = i,
+        .result = (uint64_t)s->result,
+        .ran = ran,
+        .exit_code = s->exit_code,
+        .signal = s->signal,
+        .reason = s->reason[0] ? (char *)(uintptr_t)s->reason : NULL,
+        .wall_ms = wall(r),
+        .cpu_ms = s->cpu_ms,
+        .max_rss = s->max_rss,
+    };
+    for (int k = 0; k < PW_STREAMS && ran; k++) {
+        const out_stream *o = &r->stream[k];
+        if (o->shared && o->step == i) {
+            rec.lines += out_lines(o);
+            rec.bytes += out_bytes(o);
+        }
+    }
+    return writer_record(&r->writer, PW_REC_STEP_END, &rec_step_end_schema, &rec, err);
+}
+
+static bool bad(pw_result r)
+{
+    return r != PW_SUCCESS && r != PW_WARNINGS && r != PW_SKIPPED;
+}
+
+static int one_step(run_job *r, size_t i, bool *halted, outcome *o, pw_err *err)
+{
+    const job_step *s = (const job_step *)r->spec.steps.v + i;
+    step_result res = {.result = PW_SKIPPED};
+    run_listen(r);
+    if (r->deadline && pw_now(r->host->clock) >= r->deadline)
+        r->timed_out = true;
+    o->flags[i] = job_step_flags(s);
+    bool run = pw_step_runs(*halted, o->flags[i]);
+    if (run && run_over(r)) {
+        o->left_out = true;
+        run = false;
+    }
+    if (run) {
+        rec_step_start rec = {.step = i, .wall_ms = wall(r)};
+        int rc = writer_record(&r->writer, PW_REC_STEP_START, &rec_step_start_schema, &rec, err);
+        if (rc < 0)
+            return rc;
+        step_run(r, i, &res);
+    }
+    o->result[i] = res.result;
+    if (pw_result_halts(res.result, o->flags[i]))
+        *halted = true;
+    if (bad(res.result) && !o->reason[0])
+        (void)snprintf(o->reason, sizeof(o->reason), "step \"%s\": %s", s->name, res.reason);
+    return write_step_end(r, i, &res, run, err);
+}
+
+/* What ends a job from outside counts whatever the flags of the step that it met. */
+static void outside_causes(const run_job *r, const outcome *o, size_t n, rec_end *end, char *text,
+                           size_t room)
+{
+    pw_result cause = PW_SUCCESS;
+    bool met = o->left_out;
+    for (size_t i = 0; i < n; i++)
+        met = met || o->result[i] == PW_CANCELLED;
+    if (r->timed_out)
+        cause = PW_FAILURE;
+    if (r->no_room || r->stopped)
+        cause = PW_EXCEPTION;
+    if (r->cancelled && met)
+        cause = PW_CANCELLED;
+    if (cause == PW_SUCCESS)
+        return;
+    end->result = (uint64_t)pw_result_worst((pw_result)end->result, cause);
+    if (text[0])
+        return;
+    if (cause == PW_CANCELLED)
+        (void)snprintf(text, room, "%s", r->cancel_text);
+    else if (r->no_room)
+        (void)snprintf(text, room, "no room in the spool");
+    else if (r->stopped)
+        (void)snprintf(text, room, "the runner was told to end by signal %d", r->stopped);
+    else
+        (void)snprintf(text, room, "job timeout");
+}
+
+static void all_steps(run_job *r, rec_end *end, char *text, size_t room)
+{
+    size_t n = r->spec.steps.n;
+    outcome o = {.result = calloc(n + 1, sizeof(*o.result)),
+                 .flags = calloc(n + 1, sizeof(*o.flags))};
+    pw_err err = {0};
+    bool halted = false;
+    int rc = o.result && o.flags ? 0 : pw_fail(&err, PW_ENOMEM, "out of memory");
+    size_t done = 0;
+    while (done < n && rc == 0)
+        rc = one_step(r, done++, &halted, &o, &err);
+    if (rc < 0) {
+        end->result = PW_EXCEPTION;
+        (void)snprintf(text, room, "%s",
+                       rc == PW_EFULL || rc == PW_ESYS ? "no room in the spool" : err.text);
+    } else {
+        end->result = (uint64_t)pw_result_build(o.result, o.flags, n);
+        (void)snprintf(text, room, "%s", o.reason);
+        outside_causes(r, &o, n, end, text, room);
+    }
+    free(o.result);
+    free(o.flags);
+}
+
+static void tidy(run_job *r)
+{
+    pw_err err = {0};
+    if (r->tmpdir && workdir_tmp_remove(r->tmpdir, &err) < 0)
+        pw_log_err(PW_LOG_WARN, "job_tmp_kept", &err);
+    pw_closep(&r->work_lock); /* before the end is seen: the next job of this builder may take the
+                                 same folder */
+}
+
+static int run_locked(run_job *r, pw_err *err)
+{
+    char text[RUN_REASON_MAX + PW_NAME_MAX + 16] = "";
+    rec_end end = {.result = PW_EXCEPTION};
+    pw_err why = {0};
+    int prepared = prepare(r, &why);
+    int rc = write_start(r, err);
+    if (rc < 0) {
+        tidy(r);
+        return rc;
+    }
+    if (prepared == 0) {
+        r->out.dir = r->ringdir;
+        all_steps(r, &end, text, sizeof(text));
+    } else {
+        step_result s = {0};
+        step_fail_err(&s, PW_EXCEPTION, &why);
+        (void)snprintf(text, sizeof(text), "%s", s.reason);
+    }
+    tidy(r);
+    end.wall_ms = wall(r);
+    end.reason = text[0] ? text : NULL;
+    rc = writer_record(&r->writer, PW_REC_END, &rec_end_schema, &end, err);
+    writer_finish(&r->writer);
+    return rc;
+}
+
+static void run_clear(run_job *r)
+{
+    for (int i = 0; i < PW_STREAMS; i++)
+        out_clear(&r->stream[i]);
+    out_shared_clear(&r->out);
+    writer_clear(&r->writer);
+    pw_closep(&r->control);
+    pw_closep(&r->signals);
+    pw_closep(&r->work_lock);
+    free(r->workdir);
+    free(r->tmpdir);
+    free(r->ringdir);
+    pw_schema_clear(&job_spec_schema, &r->spec);
+}
+
+/* Takes the lock and looks whether the job was begun before. NULL with *mine false: leave. */
+static journal_writer *take_journal(const char *path, bool *mine, pw_err *err)
+{
+    journal_summary sum;
+    pw_err why = {0};
+    *mine = false;
+    PW_AUTO(journal_writer_freep) journal_writer *w = journal_open_append(path, &why);
+    if (!w) {
+        if (why.code != PW_EAGAIN)
+            *err = why;
+        return NULL;
+    }
+    /* looked at under the lock, so nobody can begin it after this */
+    if (journal_survey(path, PW_REC_START, &sum, err) < 0 || sum.started)
+        return NULL;
+    *mine = true;
+    return pw_take(w);
+}
+
+int runner_run(const run_host *host, spool_job id, pw_err *err)
+{
+    run_job r = {.host = host, .id = id, .control = -1, .signals = -1, .work_lock = -1};
+    PW_AUTO(pw_freep) char *path = spool_path_journal(host->spool, id);
+    pw_err why = {0};
+    bool mine;
+    if (!path)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    (void)spool_job_name(id, r.name);
+    journal_writer *journal = take_journal(path, &mine, &why);
+    if (!journal) {
+        if (err && why.code)
+            *err = why;
+        return why.code;
+    }
+    writer_init(&r.writer, journal, host->clock, id, host->notes);
+    r.writer.retry = host->retry;
+    r.writer.give_up = host->give_up;
+    r.out.writer = &r.writer;
+    int rc = become_runner(&r, err);
+    if (rc == 0)
+        rc = run_locked(&r, err);
+    run_clear(&r);
+    return rc;
+}

@@ -1,0 +1,116 @@
+#include "worker/run/workdir.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shared/base/fs.h"
+
+static bool plain(char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+           (c && strchr("._+=,@-", c));
+}
+
+/* FNV-1a, 64 bits: no adversary here, only long names. */
+static uint64_t checksum(const char *s)
+{
+    uint64_t h = 14695981039346656037ULL;
+    for (; *s; s++)
+        h = (h ^ (unsigned char)*s) * 1099511628211ULL;
+    return h;
+}
+
+int workdir_name(const char *name, pw_buf *out)
+{
+    size_t from = out->len;
+    int rc = *name ? 0 : pw_buf_adds(out, "%");
+    for (const char *p = name; *p && rc == 0; p++) {
+        if (out->len - from > WORKDIR_NAME_MAX - 24)
+            return pw_buf_addf(out, "%%~%016" PRIx64, checksum(name));
+        if (plain(*p) && !(*p == '.' && p == name))
+            rc = pw_buf_add(out, p, 1);
+        else
+            rc = pw_buf_addf(out, "%%%02X", (unsigned)(unsigned char)*p);
+    }
+    return rc;
+}
+
+/* The lock of one number: PW_EAGAIN when another job has it. The folders are made when they turn
+ * out to be absent. */
+static int take_number(const char *base, unsigned n, char **ret_dir, pw_err *err)
+{
+    pw_err why = {0};
+    PW_AUTO(pw_freep) char *lock = pw_strf("%s/%u.lock", base, n);
+    PW_AUTO(pw_freep) char *dir = pw_strf("%s/%u", base, n);
+    if (!lock || !dir)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    PW_AUTO(pw_closep) int fd = pw_fs_lock(lock, &why);
+    if (fd < 0 && (why.sys == ENOENT || why.code == PW_ENOTFOUND)) {
+        int rc = pw_fs_mkdirs(base, 0755, err);
+        if (rc < 0)
+            return rc;
+        fd = pw_fs_lock(lock, &why);
+    }
+    if (fd < 0) {
+        if (err)
+            *err = why;
+        return why.code;
+    }
+    if (mkdir(dir, 0755) < 0 && errno != EEXIST)
+        return pw_fail_sys(err, "cannot make %s", dir);
+    *ret_dir = pw_take(dir);
+    int mine = fd;
+    fd = -1;
+    return mine;
+}
+
+int workdir_take(const char *spool, const char *project, const char *builder, char **ret_dir,
+                 pw_err *err)
+{
+    PW_AUTO(pw_buf_clearp) pw_buf base = PW_BUF(8192);
+    (void)pw_buf_addf(&base, "%s/work/", spool);
+    (void)workdir_name(project ? project : "", &base);
+    (void)pw_buf_adds(&base, "/");
+    (void)workdir_name(builder ? builder : "", &base);
+    if (base.failed)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    for (unsigned n = 1; n <= WORKDIR_MAX; n++) {
+        int fd = take_number(pw_buf_str(&base), n, ret_dir, err);
+        if (fd != PW_EAGAIN)
+            return fd;
+    }
+    return pw_fail(err, PW_ELIMIT, "all %d work directories in %s are in use", WORKDIR_MAX,
+                   pw_buf_str(&base));
+}
+
+char *workdir_tmp(const char *spool, const char *name, pw_err *err)
+{
+    PW_AUTO(pw_freep) char *all = pw_strf("%s/tmp", spool);
+    PW_AUTO(pw_freep) char *dir = pw_strf("%s/tmp/%s", spool, name);
+    if (!all || !dir) {
+        (void)pw_fail(err, PW_ENOMEM, "out of memory");
+        return NULL;
+    }
+    if (mkdir(dir, 0700) == 0)
+        return pw_take(dir);
+    int why = errno;
+    if (why == ENOENT && pw_fs_mkdirs(all, 0755, err) < 0)
+        return NULL;
+    if (why == EEXIST && pw_fs_remove_tree(dir, err) < 0) /* a dead runner's */
+        return NULL;
+    if (mkdir(dir, 0700) == 0)
+        return pw_take(dir);
+    (void)pw_fail_sys(err, "cannot make %s", dir);
+    return NULL;
+}
+
+int workdir_tmp_remove(const char *dir, pw_err *err)
+{
+    if (rmdir(dir) == 0 || errno == ENOENT)
+        return 0;
+    return pw_fs_remove_tree(dir, err);
+}

@@ -1,0 +1,23 @@
+/* workdir.h - the folder that a job works in: SPOOL/work/PROJECT/BUILDER/N, N the lowest number
+ * that no other job holds, kept for the next job of that builder; and its TMPDIR, which goes with
+ * the job. Blocking file calls. */
+#ifndef PW_WORKER_RUN_WORKDIR_H
+#define PW_WORKER_RUN_WORKDIR_H
+#include <stddef.h>
+
+#include "shared/base/buf.h"
+#include "shared/base/err.h"
+
+enum { WORKDIR_MAX = 10000, WORKDIR_NAME_MAX = 200 };
+/* Appends `name` as one safe file name: bytes that file names of ours do not have become %XX; a
+ * very long one is shortened and gets a checksum. Different names stay different. */
+int workdir_name(const char *name, pw_buf *out);
+/* Makes the folder and takes its lock. *ret_dir is owned, the returned fd (owned) holds the lock.
+ */
+int workdir_take(const char *spool, const char *project, const char *builder, char **ret_dir,
+                 pw_err *err);
+/* Makes SPOOL/tmp/NAME, empty. Owned; NULL on failure. */
+char *workdir_tmp(const char *spool, const char *name, pw_err *err);
+/* Removes it with all that is in it. */
+int workdir_tmp_remove(const char *dir, pw_err *err);
+#endif

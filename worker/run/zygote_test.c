@@ -1,0 +1,82 @@
+#include "worker/run/zygote.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "tests/tap.h"
+#include "worker/run/fixture.h"
+
+/* In place of a runner: a note with the job's numbers. */
+static int fake_run(const run_host *host, spool_job id, pw_err *err)
+{
+    (void)err;
+    spool_notes_put(host->notes, (spool_note){.job = id, .length = 77});
+    return 0;
+}
+
+static int notes_within(int fd, spool_note *n, int want)
+{
+    int got = 0;
+    for (int i = 0; i < 500 && got < want; i++) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        (void)poll(&p, 1, 10);
+        got += spool_notes_get(fd, n + got, want - got);
+    }
+    return got;
+}
+
+static void test_serve(fix *f)
+{
+    int s[2], status = -1;
+    spool_note n[3];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s) < 0) {
+        ok(false, "socketpair");
+        return;
+    }
+    (void)fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)close(s[0]);
+        _exit(zygote_serve(&f->host, s[1], fake_run, NULL) == 0 ? 0 : 1);
+    }
+    (void)close(s[1]);
+    ok(send(s[0], "0000000000000001-5", 18, 0) == 18 && send(s[0], "junk", 4, 0) == 4 &&
+           send(s[0], "00000000000000ff-6", 18, 0) == 18,
+       "three messages");
+    ok(notes_within(f->host.notes, n, 2) == 2 && n[0].length == 77,
+       "two runners, the junk is passed over");
+    ok(n[0].job.attempt + n[1].job.attempt == 11 && n[0].job.epoch + n[1].job.epoch == 256,
+       "each its own job");
+    (void)close(s[0]);
+    ok(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0,
+       "ends with its agent's socket");
+}
+
+static void test_host(fix *f)
+{
+    run_host h = {.notes = -1};
+    char *none[] = {NULL};
+    PW_AUTO(pw_freep) char *path = pw_strf("%s/id", f->spool);
+    ok(run_host_open(&h, f->spool, none, NULL) == PW_ENOTFOUND, "a spool without id is none");
+    ok(path && pw_fs_replace(path, "short\n", 6, 0600, NULL) == 0 &&
+           run_host_open(&h, f->spool, none, NULL) == PW_ECORRUPT,
+       "a bad id");
+    ok(path && pw_fs_replace(path, FIX_ID "\n", SPOOL_ID, 0600, NULL) == 0 &&
+           run_host_open(&h, f->spool, none, NULL) == 0 && strcmp(h.spool_id, FIX_ID) == 0 &&
+           h.notes >= 0,
+       "a good one");
+    run_host_close(&h);
+    run_host_close(&h);
+}
+
+int main(void)
+{
+    PW_AUTO(fix_close) fix f;
+    if (!fix_open(&f)) {
+        ok(false, "a spool");
+        return tap_done();
+    }
+    test_serve(&f);
+    test_host(&f);
+    return tap_done();
+}
