@@ -60,6 +60,9 @@ $(O)/%.o: %.c $(O)/flags
 $(O)/flags: FORCE
 	@mkdir -p $(@D); echo '$(CC) $(subst ','\'',$(CFLAGS_ALL))' | cmp -s - $@ || echo '$(CC) $(subst ','\'',$(CFLAGS_ALL))' >$@
 
+# the migrations are embedded by the assembler, which names no dependency
+$(O)/master/store/sql.o: $(wildcard master/store/migrations/*.sql)
+
 define mod_lib
 CLOSURE_$(1) := $$(call closure,$(1))
 $(call libof,$(1)): $$(call obj,$$(call srcof,$(1)))

@@ -15,12 +15,13 @@ static int64_t floor_second(pw_msec t)
 int cron_times_text(const char *line, const char *zone, pw_msec from, uint64_t n, pw_buf *b, pw_err *err)
 {
     char at[CRON_TIME_MAX];
-    PW_AUTO(cron_freep) cron_line *c = cron_parse(line, err);
+    pw_err why = {0};
+    PW_AUTO(cron_freep) cron_line *c = cron_parse(line, &why);
     if (!c)
-        return pw_err_context(err, "reading the cron line");
-    PW_AUTO(cron_zone_freep) cron_zone *z = cron_zone_open(zone, err);
+        return pw_fail(err, why.code == PW_ENOMEM ? PW_ENOMEM : PW_EINVAL, "reading the cron line: %s", why.text);
+    PW_AUTO(cron_zone_freep) cron_zone *z = cron_zone_open(zone, &why);
     if (!z)
-        return pw_err_context(err, "looking up the time zone \"%.60s\"", zone);
+        return pw_fail(err, why.code == PW_ENOTFOUND ? PW_EINVAL : why.code, "looking up the time zone: %s", why.text);
     int64_t t = floor_second(from);
     for (uint64_t i = 0; i < n; i++) {
         t = cron_next(c, z, t);
@@ -45,8 +46,6 @@ static int run_cron(client *c, const args *a, pw_err *err)
     if (count && (pw_parse_u64(count, &n, NULL) < 0 || n < 1 || n > CRON_COUNT_MAX))
         return pw_fail(err, PW_EINVAL, "-n must be a number from 1 to %d, not \"%.60s\"", CRON_COUNT_MAX, count);
     int rc = cron_times_text(a->word[0], zone ? zone : "UTC", start, n, &b, err);
-    if (rc == PW_ENOTFOUND && err && zone) /* a wrong zone is wrong usage; a line that never fires is not */
-        err->code = strncmp(err->text, "looking", 7) == 0 ? PW_EINVAL : PW_ENOTFOUND;
     return rc < 0 ? rc : client_put(c, &b, err);
 }
 

@@ -77,7 +77,8 @@ void core_tip_set(core *self, size_t project, const char *ref, const store_rev *
     if (!core_turn(self))
         return;
     if (rev->n == 0) {
-        if (core_ok(self, store_tip_del(self->st, p->row, ref, &err), &err))
+        int r = store_tip_del(self->st, p->row, ref, &err);
+        if (r == PW_ENOTFOUND || core_ok(self, r, &err))
             ref_del(p, ref);
     } else if (core_ok(self, store_tip_put(self->st, p->row, ref, rev, &err), &err) && ref_put(p, ref, rev) < 0) {
         (void)core_nomem(self);

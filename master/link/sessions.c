@@ -181,9 +181,9 @@ bool sessions_admit(sessions *self, const uint8_t key[32])
     return core_key_owner(self->core, key, &enrol) != 0;
 }
 
-static void refuse(sessions *self, uint64_t peer, uint64_t nonce, const char *reason)
+static void refuse(sessions *self, uint64_t peer, uint64_t nonce, const char *reason, uint64_t retry_ms)
 {
-    msg_refused m = {nonce, (char *)(uintptr_t)reason, 5000};
+    msg_refused m = {nonce, (char *)(uintptr_t)reason, retry_ms};
     sessions_queue(self, peer, PW_MSG_REFUSED, &m, NULL, 0);
 }
 
@@ -191,7 +191,7 @@ static void join(sessions *self, uint64_t peer, uint64_t worker, const uint8_t o
 {
     pw_err err = {0};
     if (m->key.n != PW_KEY_BYTES || core_worker_join(self->core, worker, once, m->name, m->key.p, &err) < 0) {
-        refuse(self, peer, 0, err.code ? err.text : "the key has not 32 bytes");
+        refuse(self, peer, 0, err.code ? err.text : "the key has not 32 bytes", 5000);
         return;
     }
     msg_joined answer = {m->name};
@@ -206,7 +206,7 @@ static bool session_ok(sessions *self, uint64_t peer, const session *s, uint64_t
         return true;
     self->fig.dropped++;
     if (!s)
-        refuse(self, peer, 0, "no session");
+        refuse(self, peer, 0, "no session", 200);
     return false;
 }
 
@@ -253,7 +253,7 @@ void sessions_message(sessions *self, uint64_t peer, const uint8_t key[32], cons
     if (m.type == PW_MSG_JOIN)
         join(self, peer, worker, key, &m.u.join);
     else if (enrol)
-        refuse(self, peer, 0, "this key is for joining only");
+        refuse(self, peer, 0, "this key is for joining only", 5000);
     else if (m.type == PW_MSG_HELLO)
         sessions_hello(self, peer, worker, &m.u.hello);
     else if (m.type == PW_MSG_JOURNAL && session_ok(self, peer, s, m.u.journal.session))

@@ -1,4 +1,5 @@
-/* The archive thread: syncs first, since acknowledgements wait for them, then the files that nobody needs, then seals. */
+/* The archive thread: syncs first, since acknowledgements wait for them, then the files that nobody
+ * needs, then seals. */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -13,7 +14,7 @@
 #include "shared/base/log.h"
 
 enum {
-    ROUND_SEALS = 32,       /* logs sealed before their folders are synced and the core hears of them */
+    ROUND_SEALS = 32, /* logs sealed before their folders are synced and the core hears of them */
     RETRY_NS = 5 * 1000000, /* the queue of answers is full, or memory is short: asked again */
     PACK_LEVEL = 3,
 };
@@ -29,7 +30,8 @@ static void pause_a_while(logs *self)
     (void)pthread_cond_timedwait(&self->wake, &self->lock, &t);
 }
 
-/* With the lock. Never blocks for good: the receiver may be the one who waits for this thread to end. */
+/* With the lock. Never blocks for good: the receiver may be the one who waits for this thread to
+ * end. */
 static void answer(logs *self, const logs_answer *a)
 {
     logs_answer *copy;
@@ -72,15 +74,19 @@ static segment *dirty_take(logs *self)
     return list;
 }
 
-/* Without the lock: one after the other; a folder for a new name. The first failure is told, all are tried. */
+/* Without the lock: one after the other; a folder for a new name. The first failure is told, all
+ * are tried. */
 static int sync_files(logs *self, segment *list, pw_err *err)
 {
     int code = 0;
     bool fresh = false;
     for (segment *s = list; s; s = s->sync_next) {
-        bool fault = pw_fault("logs.sync");
-        bool bad = fault || fdatasync(s->fd) < 0;
-        int sys = fault ? EIO : errno;
+        bool bad = s->bad || pw_fault("logs.sync");
+        int sys = EIO;
+        if (!bad && fdatasync(s->fd) < 0) {
+            bad = true;
+            sys = errno;
+        }
         fresh = fresh || s->fresh;
         if (!bad)
             continue;
@@ -89,7 +95,7 @@ static int sync_files(logs *self, segment *list, pw_err *err)
                               "syncing log segment %" PRIu32, s->id);
         /* what the kernel does with the pages after a failure is not known: never asked again */
         logs_lock(self);
-        segment_close(self, s);
+        segment_close(self, s, true);
         logs_unlock(self);
     }
     return code == 0 && fresh ? pw_fs_sync_dir(self->seg_dir, err) : code;
@@ -110,7 +116,7 @@ static void sync_round(logs *self)
         if (a.code == 0)
             s->fresh = false;
         else if (s->fresh)
-            segment_close(self, s); /* its name may be lost */
+            segment_close(self, s, true); /* its name may be lost */
     }
     logs_unlock(self);
     while (list) {
@@ -158,15 +164,6 @@ static void trash_round(logs *self)
 
 /* ---- seals */
 
-/* With the lock: how many frames are known to be on disk. All, unless their sync failed and the core has not dropped them yet. */
-static size_t synced_frames(const logs *self, const live *l)
-{
-    size_t n = l->n;
-    while (n > 0 && l->frames[n - 1].ticket > self->synced)
-        n--;
-    return n;
-}
-
 static void job_failed(seal_job *job, const pw_err *err)
 {
     job->code = err->code;
@@ -178,13 +175,14 @@ static bool seal_one(logs *self, seal_job *job, zip_ctx *zip)
     pw_err err = {0};
     bool made_dir = false;
     logs_lock(self);
-    size_t n = synced_frames(self, job->log);
+    /* all of it, unless its sync failed and the core has not dropped it yet */
+    seal_part part = index_synced(job->log, self->synced);
     logs_unlock(self);
-    if (n == 0) {
+    if (part.n == 0) {
         job->code = PW_ENOTFOUND; /* nothing is left of it; not told */
         return false;
     }
-    if (seal_write(self, job->log, n, zip, &job->packed, &made_dir, &err) < 0) {
+    if (seal_write(self, job->log, &part, zip, &job->packed, &made_dir, &err) < 0) {
         (void)pw_err_context(&err, "sealing the log of attempt %" PRIu64 " step %" PRIu32,
                              job->log->key.attempt, job->log->key.idx);
         job_failed(job, &err);
@@ -214,14 +212,14 @@ static void sync_dirs(logs *self, seal_job *jobs, bool made_dir)
     }
 }
 
-/* With the lock. The core's list of logs is not touched by it, but for those that nothing is left of. */
+/* With the lock. */
 static void job_end(logs *self, seal_job *job)
 {
     live *l = job->log;
     logs_answer a = {.kind = LOGS_SEALED, .code = job->code, .key = l->key, .packed = job->packed};
     memcpy(a.text, job->text, sizeof(a.text));
     l->sealing = false;
-    if (job->code == PW_ENOTFOUND && !l->gone && synced_frames(self, l) == 0)
+    if (job->code == PW_ENOTFOUND && !l->gone && index_synced(l, self->synced).n == 0)
         index_drop(self, l);
     else if (!self->stop)
         answer(self, &a);
@@ -237,7 +235,7 @@ static void seal_round(logs *self, seal_job *jobs)
     for (seal_job *j = jobs; j; j = j->next) {
         if (!zip)
             job_failed(j, &err);
-        else if (archive_breathe(self))
+        else if (archive_breathe(self)) /* its own sync comes first */
             made_dir |= seal_one(self, j, zip);
         else
             j->code = PW_EAGAIN;
@@ -273,8 +271,7 @@ static void *archive_main(void *arg)
         sync_round(self);
         if (self->trash)
             trash_round(self);
-        /* sync first: a log may have been completed after the round above began */
-        if (self->seals && (self->failed || self->answered >= self->requested)) {
+        if (self->seals) {
             seal_job *jobs = seals_take(self);
             logs_unlock(self);
             seal_round(self, jobs);

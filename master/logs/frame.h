@@ -1,4 +1,5 @@
-/* frame.h - one stored frame of a log, wherever it lies, and how it is found and decoded. Inside this folder only. */
+/* frame.h - one stored frame of a log, wherever it lies, and how it is found and decoded. Inside
+ * this folder only. */
 #ifndef PW_MASTER_LOGS_FRAME_H
 #define PW_MASTER_LOGS_FRAME_H
 #include <stdbool.h>
@@ -34,7 +35,8 @@ typedef void frame_get(const void *src, size_t i, frame_at *ret);
 /* Index of that frame among n frames in order; n when there is none. */
 size_t frame_bisect(const void *src, size_t n, frame_get *get, frame_by by, uint64_t v);
 
-/* Reads the stored bytes (f->len). PW_ECORRUPT when the file ends before, or when their sum is wrong. */
+/* Reads the stored bytes (f->len). PW_ECORRUPT when the file ends before, or when their sum is
+ * wrong. */
 int frame_fetch(int fd, const frame_at *f, uint8_t *out, pw_err *err);
 /* Reads and decodes: writes exactly f->raw_len bytes. */
 int frame_load(int fd, const frame_at *f, zip_ctx *zip, uint8_t *out, pw_err *err);

@@ -1,8 +1,9 @@
 /* impl.h - inside of the log store: segments, the live index, the archive thread. This folder only.
  *
- * One mutex guards everything that several threads touch; it is never held across I/O. Appending, cutting, rolling back and
- * dropping belong to the core's thread; the archive thread only reads frames, and only of logs that are complete; views copy
- * what they need under the lock and read files outside of it, with a count on the segment. */
+ * One mutex guards everything that several threads touch; it is never held across I/O. Appending,
+ * cutting, rolling back and dropping belong to the core's thread; the archive thread only reads
+ * frames, and only of logs that are complete; views copy what they need under the lock and read
+ * files outside of it, with a count on the segment. */
 #ifndef PW_MASTER_LOGS_IMPL_H
 #define PW_MASTER_LOGS_IMPL_H
 #include <pthread.h>
@@ -25,7 +26,8 @@ typedef struct segment {
     uint64_t frames; /* of live logs */
     bool dirty;      /* written to since the last sync began */
     bool fresh;      /* its name is not on disk yet: the folder wants a sync */
-    bool closed;     /* never written or synced again */
+    bool closed;     /* never written to again */
+    bool bad;        /* a sync failed: never synced again */
 } segment;
 
 typedef struct frame {
@@ -56,6 +58,11 @@ typedef struct group { /* the live logs of one attempt */
     live *first;
 } group;
 
+typedef struct seal_part { /* what goes into the file: the frames that are on disk */
+    size_t n;
+    uint64_t bytes, lines;
+} seal_part;
+
 typedef struct seal_job {
     struct seal_job *next;
     live *log; /* counted */
@@ -73,12 +80,12 @@ struct logs {
     void (*grew)(void *);
     void *grew_self;
     uint32_t last_segment; /* highest id that was ever seen; core's thread */
-    segment *current;      /* core's thread */
+    segment *current;      /* counted; core's thread */
 
     pthread_mutex_t lock; /* all below */
     pthread_cond_t wake;
     pw_table *groups;
-    segment *segments, *trash; /* trash: to be unlinked by the archive thread */
+    segment *segments, *trash;            /* trash: to be unlinked by the archive thread */
     uint64_t requested, answered, synced; /* tickets */
     bool failed; /* a sync failed: no more rounds before the core has dropped what it lost */
     seal_job *seals, **seals_end;
@@ -94,12 +101,17 @@ void logs_grew(logs *self);
 /* ---- segment.c; "lock" = the caller holds it */
 /* Reads the folder: the ids in use. */
 int segment_scan(logs *self, pw_err *err);
-/* Writes n bytes, in a new segment when it is time. Core's thread, without the lock; the caller then adds the frame. */
-int segment_append(logs *self, const void *p, size_t n, segment **ret, uint32_t *ret_at, pw_err *err);
-/* The segment that a row of the database names; a missing file is not an error here. Core's thread, at start. */
+/* Writes n bytes, in a new segment when it is time. Core's thread, without the lock; the caller
+ * then adds the frame. */
+int segment_append(logs *self, const void *p, size_t n, segment **ret, uint32_t *ret_at,
+                   pw_err *err);
+/* The segment that a row of the database names; a missing file is not an error here. Core's thread,
+ * at start. */
 int segment_load(logs *self, uint32_t id, segment **ret, pw_err *err);
-void segment_drop_frame(logs *self, segment *s); /* lock */
-void segment_close(logs *self, segment *s);      /* lock */
+void segment_drop_frame(logs *self, segment *s);      /* lock */
+void segment_close(logs *self, segment *s, bool bad); /* lock */
+/* What failed segments hold unsynced was dropped. */
+void segment_forget_bad(logs *self); /* lock */
 /* Without the lock; closes the file when nobody counts on it. */
 void segment_unref(logs *self, segment *s);
 int segment_unlink(logs *self, uint32_t id, pw_err *err);
@@ -116,6 +128,8 @@ void index_add(live *l, const frame *f);
 /* Takes it out and lets its segments go; views find the sealed file next. */
 void index_drop(logs *self, live *l);
 void index_unref(live *l);
+/* How far the log goes when only frames up to that ticket count. */
+seal_part index_synced(const live *l, uint64_t synced);
 /* Drops all frames behind ticket `synced`. */
 void index_rollback(logs *self, uint64_t synced);
 frame_get index_frame; /* src: the live */
@@ -124,12 +138,13 @@ void index_free_all(logs *self);
 /* ---- archive.c */
 int archive_start(logs *self, pw_err *err);
 void archive_stop(logs *self);
-/* Runs the sync that is asked for, if any; false: the thread must end. Archive thread, without the lock. */
+/* Runs the sync that is asked for, if any; false: the thread must end. Archive thread, without the
+ * lock. */
 bool archive_breathe(logs *self);
 
 /* ---- seal.c: archive thread, without the lock */
-/* Writes the first n frames of a complete log to its file. The folder is not synced yet. */
-int seal_write(logs *self, const live *l, size_t n, zip_ctx *zip, uint64_t *ret_packed,
+/* Writes a complete log to its file. The folder is not synced yet. */
+int seal_write(logs *self, const live *l, const seal_part *part, zip_ctx *zip, uint64_t *ret_packed,
                bool *ret_made_dir, pw_err *err);
 
 /* ---- view.c */

@@ -1,4 +1,5 @@
-/* The live index: which frames a log has, where they lie. Every function is called with the lock held. */
+/* The live index: which frames a log has, where they lie. Every function is called with the lock
+ * held. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -106,26 +107,34 @@ void index_drop(logs *self, live *l)
     index_unref(l);
 }
 
+seal_part index_synced(const live *l, uint64_t synced)
+{
+    seal_part part = {l->n, l->bytes, l->lines};
+    while (part.n > 0 && l->frames[part.n - 1].ticket > synced)
+        part.n--;
+    if (part.n == l->n)
+        return part;
+    /* a gap behind the dropped frames goes with them; the next frame tells of it again */
+    const frame *last = part.n > 0 ? &l->frames[part.n - 1] : NULL;
+    part.bytes = last ? last->raw_pos + last->raw_len : 0;
+    part.lines = last ? last->first_line + last->lines : 0;
+    return part;
+}
+
 static void rollback(logs *self, live *l, uint64_t synced)
 {
-    size_t n = l->n;
-    while (n > 0 && l->frames[n - 1].ticket > synced) {
-        l->packed -= l->frames[--n].len;
-        segment_drop_frame(self, l->frames[n].seg);
-    }
-    uint64_t bytes = 0, lines = 0;
-    if (n > 0) {
-        bytes = l->frames[n - 1].raw_pos + l->frames[n - 1].raw_len;
-        lines = l->frames[n - 1].first_line + l->frames[n - 1].lines;
-    }
-    /* A gap at the end is forgotten too; the next frame tells of it again. A log that lost frames will get them again. */
-    if (n == l->n && bytes == l->bytes && lines == l->lines)
+    seal_part part = index_synced(l, synced);
+    if (part.n == l->n)
         return;
-    if (n < l->n && !l->sealing)
+    for (size_t i = part.n; i < l->n; i++) {
+        l->packed -= l->frames[i].len;
+        segment_drop_frame(self, l->frames[i].seg);
+    }
+    if (!l->sealing) /* it will get them again */
         l->done = false;
-    l->n = n;
-    l->bytes = bytes;
-    l->lines = lines;
+    l->n = part.n;
+    l->bytes = part.bytes;
+    l->lines = part.lines;
     l->rollbacks++;
 }
 

@@ -251,14 +251,15 @@ int logs_append(logs *self, uint64_t attempt, const rec_log *r, store_frame *ret
     return 0;
 }
 
-int logs_cut(logs *self, log_key key, uint64_t position, uint64_t bytes, uint64_t lines, pw_err *err)
+int logs_cut(logs *self, log_key key, uint64_t position, uint64_t bytes, uint64_t lines,
+             pw_err *err)
 {
     live *l;
-    if (bytes > INT64_MAX - PW_FRAME_RAW_MAX ||
-        position > INT64_MAX - PW_FRAME_RAW_MAX - bytes || lines > bytes)
+    if (bytes > INT64_MAX - PW_FRAME_RAW_MAX || position > INT64_MAX - PW_FRAME_RAW_MAX - bytes ||
+        lines > bytes)
         return pw_fail(err, PW_EPROTO,
-                       "gap in the output of attempt %" PRIu64 " step %" PRIu32
-                       " at %" PRIu64 " is out of bounds",
+                       "gap in the output of attempt %" PRIu64 " step %" PRIu32 " at %" PRIu64
+                       " is out of bounds",
                        key.attempt, key.idx, position);
     logs_lock(self);
     const live *known = index_find(self, key);
@@ -287,6 +288,7 @@ void logs_forget_unsynced(logs *self)
 {
     logs_lock(self);
     index_rollback(self, self->synced);
+    segment_forget_bad(self);
     self->answered = self->requested; /* nobody waits for these any more */
     self->failed = false;
     (void)pthread_cond_signal(&self->wake);
@@ -294,7 +296,8 @@ void logs_forget_unsynced(logs *self)
     logs_grew(self);
 }
 
-bool logs_position(logs *self, log_key key, uint64_t *ret_bytes, uint64_t *ret_lines, uint64_t *ret_packed)
+bool logs_position(logs *self, log_key key, uint64_t *ret_bytes, uint64_t *ret_lines,
+                   uint64_t *ret_packed)
 {
     logs_lock(self);
     const live *l = index_find(self, key);
@@ -321,7 +324,8 @@ static int seal_ask(logs *self, live *l, pw_err *err)
     seal_job *job = calloc(1, sizeof(*job));
     if (!job)
         return pw_fail(err, PW_ENOMEM, "out of memory");
-    if (l->frames[l->n - 1].ticket > self->requested) /* not asked for yet: sync comes before seal */
+    if (l->frames[l->n - 1].ticket >
+        self->requested) /* not asked for yet: sync comes before seal */
         self->requested++;
     l->sealing = true;
     l->refs++;

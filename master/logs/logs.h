@@ -37,7 +37,7 @@ typedef struct logs_answer {
 
 /* dir: STATE/logs, made when absent. The answers go to `answers` (borrowed, outlives the object). */
 logs *logs_open(const char *dir, const pw_host *host, pw_chan *answers, pw_err *err);
-logs *logs_close(logs *self); /* ends the archive thread */
+logs *logs_close(logs *self); /* ends the archive thread; views are closed before; what was asked for and not answered is not done */
 PW_DEFINE_FREEP(logs, logs_close)
 
 /* ---- core's thread */
@@ -46,20 +46,26 @@ int logs_load_frame(logs *self, const store_frame *f, pw_err *err);
 /* After loading: removes segments that nothing names. */
 int logs_loaded(logs *self, pw_err *err);
 /* Writes the frame to the segment and shows it to viewers; *ret = the row to commit with the offset that follows. A frame whose
- * raw_pos is not where the log stands: below = PW_ECONFLICT (known already: skip it), above = PW_EPROTO unless `gap` allowed
- * (after a cut record). PW_EFULL, PW_ESYS: nothing was added. */
+ * raw_pos is not where the log stands: below = PW_ECONFLICT (known already: skip it), above, or with another first_line =
+ * PW_EPROTO: call logs_cut and append again. PW_EINVAL: the log is complete. PW_ELIMIT: not a frame. PW_EFULL, PW_ESYS: nothing
+ * was added. */
 int logs_append(logs *self, uint64_t attempt, const rec_log *r, store_frame *ret, pw_err *err);
-/* A cut record: output from position on was left out; the log goes on `bytes` later. */
+/* Output from position (where the log stands: else as logs_append) on was left out; the log goes on `bytes` later. PW_EPROTO too
+ * for more lines than bytes. */
 int logs_cut(logs *self, log_key key, uint64_t position, uint64_t bytes, uint64_t lines, pw_err *err);
 /* Asks for one fdatasync of all that was appended; returns the ticket (> 0). Several calls before an answer are merged. */
 uint64_t logs_sync(logs *self);
-/* After a failed ticket the core drops what it did not commit: the live logs go back to what was synced. */
+/* After a failed ticket the core drops what it did not commit: the live logs go back to what was synced. Between the failed answer
+ * and this call no ticket is answered; tickets asked for before this call are never answered afterwards. */
 void logs_forget_unsynced(logs *self);
 /* Position where the log stands (bytes, lines), for the `log` row. False: nothing was appended. */
 bool logs_position(logs *self, log_key key, uint64_t *ret_bytes, uint64_t *ret_lines, uint64_t *ret_packed);
 /* The log is complete and all its frames are committed: have it sealed. Answered by LOGS_SEALED; then commit the row
  * (store_log_seal) and call logs_sealed, which lets views use the file and drops the live index. */
 int logs_seal(logs *self, log_key key, pw_err *err);
+/* No more output comes for any log of that attempt: marks them done and asks for the sealing of each. No live log of it: nothing
+ * happens. A log without a frame is dropped, without an answer. After PW_ENOMEM ask again: what is asked for already stays so. */
+int logs_seal_attempt(logs *self, uint64_t attempt, pw_err *err);
 void logs_sealed(logs *self, log_key key);
 /* No more output will come for this log (viewers that follow end). Implied by seal. */
 void logs_done(logs *self, log_key key);
@@ -70,10 +76,12 @@ typedef struct log_view log_view;
 log_view *log_view_open(logs *self, log_key key, pw_err *err);
 log_view *log_view_close(log_view *self);
 PW_DEFINE_FREEP(log_view, log_view_close)
-/* How far it reaches now (grows while live). *ret_done: nothing more will come. */
+/* How far it reaches now (grows while live). *ret_done: nothing more will come. lines: line feeds; a last line without one
+ * stands from log_view_line(lines + 1) to the end. */
 int log_view_size(log_view *self, uint64_t *ret_bytes, uint64_t *ret_lines, bool *ret_done, pw_err *err);
 /* Raw bytes from position, at most cap; returns how many (0: at the end for now). Across frames; left-out ranges (cuts) read as
- * nothing: *ret_next is the position behind what was returned. */
+ * nothing: *ret_next is the position behind what was returned, which has no gap inside (it began at *ret_next - returned).
+ * PW_ECORRUPT: a frame does not decode; the text names attempt and step. */
 int64_t log_view_read(log_view *self, uint64_t position, void *buf, size_t cap, uint64_t *ret_next, pw_err *err);
 /* Byte position where line `line` (from 1) begins; the end of the log for a line beyond it. */
 int log_view_line(log_view *self, uint64_t line, uint64_t *ret_position, pw_err *err);

@@ -1,5 +1,5 @@
-/* From the frames of a complete log to its file. Frames are copied as they are; those of a slow step, many and small, are
- * decoded and packed anew, with a mark for the time of each. */
+/* From the frames of a complete log to its file. Frames are copied as they are; those of a slow
+ * step, many and small, are decoded and packed anew, with a mark for the time of each. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,10 +7,10 @@
 #include "master/logs/impl.h"
 
 enum {
-    REPACK_FRAMES = 4,            /* fewer are not worth it */
-    REPACK_AVERAGE = 64 * 1024,   /* raw bytes a frame */
-    BREATHE_BYTES = 1024 * 1024,  /* read between two looks at the syncs that wait: 2-10 ms */
-    BREATHE_COST = 4096,          /* what a frame costs beside its bytes */
+    REPACK_FRAMES = 4,           /* fewer are not worth it */
+    REPACK_AVERAGE = 64 * 1024,  /* raw bytes a frame */
+    BREATHE_BYTES = 1024 * 1024, /* read between two looks at the syncs that wait: 2-10 ms */
+    BREATHE_COST = 4096,         /* what a frame costs beside its bytes */
 };
 
 typedef struct packer {
@@ -58,18 +58,31 @@ static int copy_frame(packer *p, int fd, const frame_at *f, pw_err *err)
     return r < 0 ? r : sealed_out_frame(&p->out, f, bytes, err);
 }
 
+static uint32_t count_lines(const uint8_t *p, size_t n)
+{
+    uint32_t lines = 0;
+    for (size_t i = 0; i < n; i++)
+        lines += p[i] == '\n';
+    return lines;
+}
+
 static int collect_frame(packer *p, int fd, const frame_at *f, pw_err *err)
 {
     frame_at *w = &p->whole;
     int r = 0;
-    if (w->raw_len > 0 && (w->raw_pos + w->raw_len != f->raw_pos ||
-                           w->first_line + w->lines != f->first_line ||
-                           w->raw_len + f->raw_len > p->cap))
+    if (w->raw_len > 0 &&
+        (w->raw_pos + w->raw_len != f->raw_pos || w->first_line + w->lines != f->first_line ||
+         w->raw_len + f->raw_len > p->cap))
         r = pack_flush(p, err);
     if (r < 0)
         return r;
-    r = frame_load(fd, f, p->zip, p->raw + w->raw_len, NULL);
-    if (r < 0) { /* what does not decode is kept as it is: views say so, and nothing is thrown away */
+    uint8_t *to = p->raw + w->raw_len;
+    r = frame_load(fd, f, p->zip, to, err);
+    if (r < 0 && r != PW_ECORRUPT)
+        return r;
+    if (r < 0 || count_lines(to, f->raw_len) != f->lines) {
+        /* what is not as it was declared is kept as it is: views say so, and nothing is thrown away
+         */
         if ((r = pack_flush(p, err)) < 0)
             return r;
         return copy_frame(p, fd, f, err);
@@ -121,18 +134,16 @@ static int seal_frames(packer *p, const live *l, size_t n, bool repack, pw_err *
     return r < 0 ? r : pack_flush(p, err);
 }
 
-int seal_write(logs *self, const live *l, size_t n, zip_ctx *zip, uint64_t *ret_packed,
+int seal_write(logs *self, const live *l, const seal_part *part, zip_ctx *zip, uint64_t *ret_packed,
                bool *ret_made_dir, pw_err *err)
 {
+    const size_t n = part->n;
     PW_AUTO(packer_clear) packer p = {.self = self, .zip = zip, .out.fd = -1};
     const frame *last = &l->frames[n - 1];
     uint64_t raw = 0;
     bool repack = false;
     for (size_t i = 0; i < n; i++)
         raw += l->frames[i].raw_len;
-    /* n differs only when a sync failed: then the gap at the end went with the frames */
-    uint64_t bytes = n == l->n ? l->bytes : last->raw_pos + last->raw_len;
-    uint64_t lines = n == l->n ? l->lines : last->first_line + last->lines;
     int r = sealed_out_begin(&p.out, self->dir, l->key, err);
     *ret_made_dir = p.out.made_dir;
     if (r == 0)
@@ -140,7 +151,7 @@ int seal_write(logs *self, const live *l, size_t n, zip_ctx *zip, uint64_t *ret_
     if (r == 0)
         r = seal_frames(&p, l, n, repack, err);
     if (r == 0)
-        r = sealed_out_end(&p.out, bytes, lines, last->t_first + (pw_msec)last->t_span, ret_packed,
-                           err);
+        r = sealed_out_end(&p.out, part->bytes, part->lines, last->t_first + (pw_msec)last->t_span,
+                           ret_packed, err);
     return r;
 }

@@ -127,7 +127,7 @@ pw_msec sealed_time(const sealed *self, uint64_t position)
     const uint8_t *p = marks + marks_at(self, i), *end = marks + marks_at(self, i + 1);
     uint64_t pos = f.raw_pos, t = (uint64_t)f.t_first, bytes, ms;
     while (varint_get(&p, end, &bytes) && varint_get(&p, end, &ms)) {
-        if (bytes > position - pos || pos > position)
+        if (pos > position || bytes > position - pos)
             break;
         pos += bytes;
         t += (ms >> 1) ^ (0 - (ms & 1)); /* unsigned: a lying file must not run over */
@@ -171,8 +171,8 @@ static int foot_read(sealed *self, const log_key *key, uint32_t *ret_crc, pw_err
     if (memcmp(foot, MAGIC, 8) != 0 ||
         pw_crc32c(0, foot, SEALED_FOOT_CRC) != pw_le32(foot + SEALED_FOOT_CRC))
         return pw_fail(err, PW_ECORRUPT, "the foot of a sealed log is damaged");
-    self->key = (log_key){pw_le64(foot + AT_ATTEMPT), pw_le32(foot + AT_STEP),
-                          pw_le32(foot + AT_STREAM)};
+    self->key =
+        (log_key){pw_le64(foot + AT_ATTEMPT), pw_le32(foot + AT_STEP), pw_le32(foot + AT_STREAM)};
     self->count = pw_le32(foot + AT_FRAMES);
     self->marks_len = pw_le32(foot + AT_MARKS);
     self->bytes = pw_le64(foot + AT_BYTES);

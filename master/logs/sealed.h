@@ -1,16 +1,17 @@
-/* sealed.h - the file of one sealed log. Inside this folder only; one thread per object; blocks on the disk.
+/* sealed.h - the file of one sealed log. Inside this folder only; one thread per object; blocks on
+ * the disk.
  *
  *   frames | index | marks | foot                          all numbers little endian
  *
- *   index: one entry of SEALED_ENTRY bytes per frame: u64 raw_pos, u64 first_line, u64 at, i64 t_first_ms,
- *          u32 raw_len (bit 31: zstd), u32 lines, u32 len, u32 crc32c of the stored bytes, u32 where its marks begin
- *   marks: times inside a re-packed frame, pairs of LEB128 numbers: bytes since the last mark, zigzag of the ms since then;
- *          the marks of a frame start from its raw_pos and t_first
- *   foot:  magic, u64 attempt, u32 step, u32 stream, u32 frames, u32 bytes of marks, u64 bytes, u64 lines, i64 t_last_ms,
- *          u32 crc32c of index and marks, u32 crc32c of the foot before it
+ *   index: one entry of SEALED_ENTRY bytes per frame: u64 raw_pos, u64 first_line, u64 at, i64
+ * t_first_ms, u32 raw_len (bit 31: zstd), u32 lines, u32 len, u32 crc32c of the stored bytes, u32
+ * where its marks begin marks: times inside a re-packed frame, pairs of LEB128 numbers: bytes since
+ * the last mark, zigzag of the ms since then; the marks of a frame start from its raw_pos and
+ * t_first foot:  magic, u64 attempt, u32 step, u32 stream, u32 frames, u32 bytes of marks, u64
+ * bytes, u64 lines, i64 t_last_ms, u32 crc32c of index and marks, u32 crc32c of the foot before it
  *
- * The frames lie in order without holes from the start of the file; positions of the log may have gaps (output that was left
- * out). Nothing in the file is believed before it was checked. */
+ * The frames lie in order without holes from the start of the file; positions of the log may have
+ * gaps (output that was left out). Nothing in the file is believed before it was checked. */
 #ifndef PW_MASTER_LOGS_SEALED_H
 #define PW_MASTER_LOGS_SEALED_H
 #include "master/logs/frame.h"
@@ -25,7 +26,8 @@ char *sealed_path(const char *logs_dir, log_key key);
 
 /* ---- reading */
 typedef struct sealed sealed;
-/* fd is taken. key: whose log it must be; NULL: anybody's. PW_ECORRUPT for anything that is not a whole sealed log. */
+/* fd is taken. key: whose log it must be; NULL: anybody's. PW_ECORRUPT for anything that is not a
+ * whole sealed log. */
 sealed *sealed_open(int fd, const log_key *key, pw_err *err);
 sealed *sealed_free(sealed *self);
 PW_DEFINE_FREEP(sealed, sealed_free)

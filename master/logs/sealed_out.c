@@ -141,11 +141,11 @@ static int out_tail(sealed_out *self, uint64_t bytes, uint64_t lines, pw_msec t_
     const struct {
         const void *p;
         size_t n;
-    } part[] = {{self->index.p, self->index.len},
-                {self->marks.p, self->marks.len},
-                {foot, sizeof(foot)}};
+    } part[] = {
+        {self->index.p, self->index.len}, {self->marks.p, self->marks.len}, {foot, sizeof(foot)}};
     for (size_t i = 0; i < 3; i++) {
-        if (self->data.len + part[i].n > self->data.max) { /* as it is: it may be larger than a buffer */
+        if (self->data.len + part[i].n >
+            self->data.max) { /* as it is: it may be larger than a buffer */
             if ((r = out_flush(self, err)) < 0 ||
                 (r = frame_pwrite(self->fd, part[i].p, part[i].n, self->size, err)) < 0)
                 return r;

@@ -1,4 +1,5 @@
-/* The append files. Bytes are written at the known end; what a failed write left behind is written over. */
+/* The append files. Bytes are written at the known end; what a failed write left behind is written
+ * over. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,8 @@
 
 enum {
     ID_MAX = 0xfffffff0, /* ids are never used again while a row may name them */
-    IDLE_PART = 16, /* a segment without live frames is left behind at 1/16 of the limit: its space is given back */
+    IDLE_PART = 16, /* a segment without live frames is left behind at 1/16 of the limit: its space
+                       is given back */
 };
 
 static char *segment_path(const logs *self, uint32_t id)
@@ -124,9 +126,10 @@ void segment_drop_frame(logs *self, segment *s)
     segment_retire(self, s);
 }
 
-void segment_close(logs *self, segment *s)
+void segment_close(logs *self, segment *s, bool bad)
 {
     s->closed = true;
+    s->bad = s->bad || bad;
     segment_retire(self, s);
 }
 
@@ -139,6 +142,13 @@ void segment_unref(logs *self, segment *s)
         return;
     pw_closep(&s->fd);
     free(s);
+}
+
+void segment_forget_bad(logs *self)
+{
+    for (segment *s = self->segments; s; s = s->next)
+        if (s->bad)
+            s->dirty = false;
 }
 
 /* fd is taken. */
@@ -204,7 +214,8 @@ int segment_load(logs *self, uint32_t id, segment **ret, pw_err *err)
     return r;
 }
 
-int segment_append(logs *self, const void *p, size_t n, segment **ret, uint32_t *ret_at, pw_err *err)
+int segment_append(logs *self, const void *p, size_t n, segment **ret, uint32_t *ret_at,
+                   pw_err *err)
 {
     segment *s = self->current;
     int r;
@@ -212,13 +223,19 @@ int segment_append(logs *self, const void *p, size_t n, segment **ret, uint32_t 
     if (s && !s->closed &&
         (s->size >= self->segment_bytes ||
          (s->frames == 0 && s->size >= self->segment_bytes / IDLE_PART)))
-        segment_close(self, s);
-    if (s && s->closed) /* also by a sync that failed */
-        s = self->current = NULL;
+        segment_close(self, s, false);
+    bool closed = s && s->closed; /* also by a sync that failed */
     logs_unlock(self);
+    if (closed) {
+        segment_unref(self, s);
+        s = self->current = NULL;
+    }
     if (!s) {
         if ((r = segment_begin(self, &s, err)) < 0)
             return r;
+        logs_lock(self);
+        s->refs++;
+        logs_unlock(self);
         self->current = s;
     }
     r = pw_fault("logs.append") ? pw_fail(err, PW_EFULL, "writing %zu bytes: fault asked for", n)
@@ -246,6 +263,8 @@ static void free_list(segment *s)
 
 void segment_free_all(logs *self)
 {
+    if (self->current)
+        segment_unref(self, self->current);
     free_list(self->segments);
     free_list(self->trash);
     self->segments = self->trash = NULL;

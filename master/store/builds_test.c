@@ -109,6 +109,10 @@ static void test_builds(struct world *w)
            PW_ECONFLICT,
        "an id is used once: %s", err.text);
     ok(store_build_get(s, 999, &b, NULL) == PW_ENOTFOUND, "no build 999");
+    pw_buf_reset(&job);
+    ok(store_buildset_reason(s, 11, &job, NULL) == 0 && strcmp(pw_buf_str(&job), "a push") == 0 &&
+           store_buildset_reason(s, 999, &job, NULL) == PW_ENOTFOUND,
+       "why a build set was made");
 }
 
 static void test_requests(struct world *w)

@@ -1,6 +1,7 @@
-/* conn.h - one SQLite connection with its table of named statements: prepares each at first use and keeps it for the
- * connection's life, binds values, turns SQLite's codes into pw_err. Private to this folder. One thread per connection.
- * A statement that is being walked may be used again inside the walk: the inner use gets a copy of its own. */
+/* conn.h - one SQLite connection with its table of named statements: prepares each at first use and
+ * keeps it for the connection's life, binds values, turns SQLite's codes into pw_err. Private to
+ * this folder. One thread per connection. A statement that is being walked may be used again inside
+ * the walk: the inner use gets a copy of its own. */
 #ifndef PW_MASTER_STORE_CONN_H
 #define PW_MASTER_STORE_CONN_H
 #include <sqlite3.h>
@@ -19,7 +20,8 @@ typedef struct sql_conn {
     const sql_text *text; /* borrowed */
     size_t count;
     char *path; /* owned */
-    int broken; /* first pw_code of a failed statement since it was set to 0; refused rows do not count */
+    int broken; /* first pw_code of a failed statement since it was set to 0; refused rows do not
+                   count */
 } sql_conn;
 
 /* flags: SQLITE_OPEN_*. On failure the connection must still be cleared. */
@@ -114,7 +116,8 @@ static inline pw_result sql_col_result(const sql_cur *cur, int i)
 {
     return sql_col_null(cur, i) ? PW_NO_RESULT : (pw_result)sqlite3_column_int(cur->st, i);
 }
-/* Borrowed until the next row; NULL for NULL. Not const, since plain rows own their text elsewhere. */
+/* Borrowed until the next row; NULL for NULL. Not const, since plain rows own their text elsewhere.
+ */
 static inline char *sql_col_t(const sql_cur *cur, int i)
 {
     return (char *)sqlite3_column_text(cur->st, i);
@@ -125,7 +128,8 @@ static inline const char *sql_col_text(const sql_cur *cur, int i)
     const char *s = sql_col_t(cur, i);
     return s ? s : "";
 }
-/* A column with another number of bytes than expected leaves zeros; returns whether it was there. */
+/* A column with another number of bytes than expected leaves zeros; returns whether it was there.
+ */
 bool sql_col_bytes(const sql_cur *cur, int i, void *out, size_t n);
 void sql_col_rev(const sql_cur *cur, int i, store_rev *ret);
 /* Appends text or blob to a buffer (NULL: none wanted). */

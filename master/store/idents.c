@@ -1,7 +1,7 @@
 /* Small values, ids of names, source stamps, the highest ids in use. */
 #include "master/store/impl.h"
 
-#define BOTH(a, b) ((a) > (b) ? (a) : (b))
+#define HIGHER(a, b) ((a) > (b) ? (a) : (b))
 
 int store_meta_put(store *self, const char *key, const char *value, pw_err *err)
 {
@@ -108,7 +108,7 @@ int store_highest_ids(store *self, store_highest *ret, pw_err *err)
     if (rc < 0)
         return rc;
     *ret = (store_highest){
-        .build = BOTH(sql_col_u(&cur, 0), sql_col_u(&cur, 1)),
+        .build = HIGHER(sql_col_u(&cur, 0), sql_col_u(&cur, 1)),
         .attempt = sql_col_u(&cur, 2),
         .buildset = sql_col_u(&cur, 3),
         .change = sql_col_u(&cur, 4),

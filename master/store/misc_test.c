@@ -1,5 +1,4 @@
-/* The writer's other rows: tips, schedulers, workers, promotions, events, keys, configurations; and
- * the cache of names. */
+/* The writer's other rows: tips, schedulers, workers, promotions, events, keys, configurations. */
 #include <stdio.h>
 
 #include "master/store/fixture.h"

@@ -1,5 +1,6 @@
-/* names.h - cache from names to ids, in front of the tables `name`, `project` and `builder`. Only a cache: it forgets everything
- * when it is full, and on a rollback, since an id made in that transaction does not exist. One thread. Private to this folder. */
+/* names.h - cache from names to ids, in front of the tables `name`, `project` and `builder`. Only a
+ * cache: it forgets everything when it is full, and on a rollback, since an id made in that
+ * transaction does not exist. One thread. Private to this folder. */
 #ifndef PW_MASTER_STORE_NAMES_H
 #define PW_MASTER_STORE_NAMES_H
 #include <stdbool.h>
@@ -9,7 +10,9 @@
 #include "shared/base/cleanup.h"
 #include "shared/base/err.h"
 
-enum { NAMES_MAX = 2048 }; /* entries; a server has some hundred builders and step names, hostile files may bring more */
+enum {
+    NAMES_MAX = 2048
+}; /* entries; a server has some hundred builders and step names, hostile files may bring more */
 typedef enum names_kind { NAMES_TEXT, NAMES_PROJECT, NAMES_BUILDER } names_kind;
 typedef struct names names;
 names *names_new(pw_err *err);

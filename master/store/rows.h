@@ -1,5 +1,6 @@
-/* rows.h - reads the columns of conn.h's present row into plain rows; text in them is borrowed until the next row, or owned
- * after X_own. Shared by the writer and the readers. Private to this folder. */
+/* rows.h - reads the columns of conn.h's present row into plain rows; text in them is borrowed
+ * until the next row, or owned after X_own. Shared by the writer and the readers. Private to this
+ * folder. */
 #ifndef PW_MASTER_STORE_ROWS_H
 #define PW_MASTER_STORE_ROWS_H
 #include "master/store/conn.h"

@@ -1,12 +1,14 @@
-/* sql.h - all SQL of the house but the migrations: two tables of named statements, the writer's and the readers'. Literals
- * are put together here only, by the preprocessor; values are always bound. sql_test.c prepares each one. Private. */
+/* sql.h - all SQL of the house but the migrations: two tables of named statements, the writer's and
+ * the readers'. Literals are put together here only, by the preprocessor; values are always bound.
+ * sql_test.c prepares each one. Private. */
 #ifndef PW_MASTER_STORE_SQL_H
 #define PW_MASTER_STORE_SQL_H
 #include "master/store/conn.h"
 
 /* ---- columns, in the order in which rows.c reads them */
 #define C_REQUEST                                                                                  \
-    "r.id,r.buildset,r.builder,r.stamp,r.prio,r.state,r.created,r.build,r.rode_with,r.collapse,r.props"
+    "r.id,r.buildset,r.builder,r.stamp,r.prio,r.state,r.created,r.build,r.rode_with,r.collapse,r." \
+    "props"
 #define C_BUILD                                                                                    \
     "b.id,b.request,b.builder,b.stamp,b.state,b.result,b.created,b.started,b.finished,b.worker,"   \
     "b.attempt,b.tries,b.reason"
@@ -117,7 +119,8 @@
                       " WHERE id=?1 AND state=0")                                                  \
     X(BUILD_REQUEUE, "UPDATE build SET state=0,worker=NULL,attempt=NULL"                           \
                      " WHERE id=?1 AND state IN (1,2)")                                            \
-    X(BUILD_START, "UPDATE build SET state=2,started=coalesce(started,?2) WHERE id=?1 AND state=1")\
+    X(BUILD_START,                                                                                 \
+      "UPDATE build SET state=2,started=coalesce(started,?2) WHERE id=?1 AND state=1")             \
     X(BUILD_FINISH, "UPDATE build SET state=4,result=?2,reason=?3,finished=?4"                     \
                     " WHERE id=?1 AND state<4")                                                    \
     X(BUILD_STATE, "SELECT state FROM build WHERE id=?1")                                          \
@@ -146,7 +149,7 @@
 #define SQL_ATTEMPTS(X)                                                                            \
     X(ATTEMPT_ADD, "INSERT INTO attempt(id,build,worker,state,offers,spool,boot,offered,ended,"    \
                    "applied,applied_chain,stored,stored_chain,result,digest,epoch)"                \
-                   " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)")                  \
+                   " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)")              \
     X(ATTEMPT_REOFFER, "UPDATE attempt SET offers=?2 WHERE id=?1")                                 \
     X(ATTEMPT_RUN, "UPDATE attempt SET state=1 WHERE id=?1 AND state=0")                           \
     X(ATTEMPT_CLOSE, "UPDATE attempt SET state=?2,result=?3,reason=?4,ended=?5"                    \
@@ -158,8 +161,9 @@
     X(ATTEMPT_GET, "SELECT " C_ATTEMPT " FROM attempt WHERE id=?1")                                \
     X(ATTEMPTS_OPEN, "SELECT " C_ATTEMPT " FROM attempt INDEXED BY attempt_open"                   \
                      " WHERE state<4 ORDER BY id")                                                 \
-    X(STEP_START, "INSERT INTO step(attempt,idx,name,kind,state,started) VALUES(?1,?2,?3,?4,?5,?6)" \
-                  " ON CONFLICT(attempt,idx) DO NOTHING")                                          \
+    X(STEP_START,                                                                                  \
+      "INSERT INTO step(attempt,idx,name,kind,state,started) VALUES(?1,?2,?3,?4,?5,?6)"            \
+      " ON CONFLICT(attempt,idx) DO NOTHING")                                                      \
     X(STEP_END, "INSERT INTO step(attempt,idx,name,kind,state,started,result,finished,exit_code,"  \
                 "signal,lines,bytes,cpu_ms,max_rss,reason)"                                        \
                 " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)"                      \
@@ -201,7 +205,8 @@
 #define SQL_PROMOTIONS(X)                                                                          \
     X(PROMOTION_ADD, "INSERT INTO promotion(" C_PROMOTION ")"                                      \
                      " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)")                                \
-    X(PROMOTION_END, "UPDATE promotion SET state=?2,reason=?3,finished=?4 WHERE id=?1 AND state=0")\
+    X(PROMOTION_END,                                                                               \
+      "UPDATE promotion SET state=?2,reason=?3,finished=?4 WHERE id=?1 AND state=0")               \
     X(PROMOTION_STATE, "SELECT state FROM promotion WHERE id=?1")                                  \
     X(PROMOTIONS_OPEN, "SELECT " C_PROMOTION " FROM promotion INDEXED BY promotion_open"           \
                        " WHERE state=0 ORDER BY id")                                               \
@@ -209,7 +214,8 @@
                 " ON CONFLICT(name) DO UPDATE SET state=excluded.state,rev=excluded.rev,"          \
                 "reason=excluded.reason,at=excluded.at")
 
-/* An expiry looks at the oldest rows only, so that it costs the same when nothing is old enough; the newest event stays. */
+/* An expiry looks at the oldest rows only, so that it costs the same when nothing is old enough;
+ * the newest event stays. */
 #define SQL_MISC(X)                                                                                \
     X(EVENT_ADD, "INSERT INTO event(seq,at,kind,id) VALUES(?1,?2,?3,?4)")                          \
     X(EVENTS_EXPIRE, "DELETE FROM event WHERE seq IN (SELECT seq FROM (SELECT seq,at FROM event"   \
@@ -239,22 +245,21 @@
     SQL_PROMOTIONS(X)                                                                              \
     SQL_MISC(X)
 
-/* ---- readers. Lists of builds, newest first, give ids, and BUILD_NAMES then the row of one with its names;
- * the commonest two give the whole row at once, which is twice as fast. Their values:
- * ?1 ids below, ?2 ids from, ?3 how many, ?4 state, ?5 result (-1: any), ?6 created from, ?7 worker, ?8 builder, ?9 project
- * (0: any), ?10 name of builders in several projects, ?11 branch, ?12 revision. What drives each walk is an index (its name);
- * the rest of the filter is tested row by row. */
+/* ---- readers. Lists of builds, newest first, give ids, and BUILD_NAMES then the row of one with
+ * its names; the commonest two give the whole row at once, which is twice as fast. Their values: ?1
+ * ids below, ?2 ids from, ?3 how many, ?4 state, ?5 result (-1: any), ?6 created from, ?7 worker,
+ * ?8 builder, ?9 project (0: any), ?10 name of builders in several projects, ?11 branch, ?12
+ * revision. What drives each walk is an index (its name); the rest of the filter is tested row by
+ * row. */
 #define W_REST                                                                                     \
     " AND b.id<?1 AND b.id>=?2 AND (?4<0 OR b.state=?4) AND (?5<0 OR b.result=?5)"                 \
     " AND b.created>=?6 AND (?7=0 OR b.worker=?7)"
 #define W_BUILDER                                                                                  \
     " AND (?8=0 OR b.builder=?8) AND (?10 IS NULL OR b.builder IN"                                 \
     " (SELECT id FROM builder WHERE name=?10))"
-#define W_PROJECT                                                                                  \
-    " AND (?9=0 OR b.builder IN (SELECT id FROM builder WHERE project=?9))"
+#define W_PROJECT " AND (?9=0 OR b.builder IN (SELECT id FROM builder WHERE project=?9))"
 #define W_NEWEST " ORDER BY b.id DESC LIMIT ?3"
-#define C_BUILD_NAMES                                                                              \
-    C_BUILD ",p.name,x.name,s.branch,w.name,bs.who,bs.reason,r.buildset,s.rev"
+#define C_BUILD_NAMES C_BUILD ",p.name,x.name,s.branch,w.name,bs.who,bs.reason,r.buildset,s.rev"
 #define J_BUILD                                                                                    \
     " FROM build b LEFT JOIN stamp s ON s.id=b.stamp LEFT JOIN builder x ON x.id=b.builder"        \
     " LEFT JOIN project p ON p.id=x.project LEFT JOIN worker w ON w.id=b.worker"                   \
@@ -283,9 +288,9 @@
     X(BUILDS_RECENT, "SELECT b.id,s.branch=?11 AND (?9=0 OR s.project=?9)" W_REST W_BUILDER        \
                      " FROM build b CROSS JOIN stamp s ON s.id=b.stamp WHERE b.id<?1 AND b.id>=?2" \
                      " ORDER BY b.id DESC")                                                        \
-    X(BUILDS_RECENT_OF, "SELECT b.id,s.branch=?11" W_REST                                          \
-                        " FROM build b CROSS JOIN stamp s ON s.id=b.stamp"                         \
-                        " WHERE b.builder=?8 AND b.id<?1 AND b.id>=?2 ORDER BY b.id DESC")         \
+    X(BUILDS_RECENT_OF,                                                                            \
+      "SELECT b.id,s.branch=?11" W_REST " FROM build b CROSS JOIN stamp s ON s.id=b.stamp"         \
+      " WHERE b.builder=?8 AND b.id<?1 AND b.id>=?2 ORDER BY b.id DESC")                           \
     X(BUILDS_BRANCH, "SELECT b.id FROM stamp s CROSS JOIN build b ON b.stamp=s.id"                 \
                      " WHERE s.branch=?11 AND (?9=0 OR s.project=?9)" W_REST W_BUILDER W_NEWEST)   \
     X(BUILDS_BRANCH_OF, "SELECT b.id FROM stamp s CROSS JOIN build b ON b.stamp=s.id"              \
@@ -327,12 +332,12 @@
 #define READER_LISTS(X)                                                                            \
     X(REQUESTS, "SELECT " C_REQUEST C_REQUEST_NAMES J_REQUEST                                      \
                 " WHERE r.id<?1 AND (?3<0 OR r.state=?3) ORDER BY r.id DESC LIMIT ?2")             \
-    X(REQUESTS_OPEN, "SELECT " C_REQUEST C_REQUEST_NAMES                                           \
-                     " FROM (SELECT * FROM request INDEXED BY request_open"                        \
-                     " WHERE state<2 AND state=?3 AND id<?1 ORDER BY id DESC LIMIT ?2) r"          \
-                     " LEFT JOIN builder x ON x.id=r.builder LEFT JOIN project p"                  \
-                     " ON p.id=x.project LEFT JOIN stamp s ON s.id=r.stamp LEFT JOIN buildset bs"  \
-                     " ON bs.id=r.buildset ORDER BY r.id DESC")                                    \
+    X(REQUESTS_OPEN,                                                                               \
+      "SELECT " C_REQUEST C_REQUEST_NAMES " FROM (SELECT * FROM request INDEXED BY request_open"   \
+      " WHERE state<2 AND state=?3 AND id<?1 ORDER BY id DESC LIMIT ?2) r"                         \
+      " LEFT JOIN builder x ON x.id=r.builder LEFT JOIN project p"                                 \
+      " ON p.id=x.project LEFT JOIN stamp s ON s.id=r.stamp LEFT JOIN buildset bs"                 \
+      " ON bs.id=r.buildset ORDER BY r.id DESC")                                                   \
     X(REQUEST_ONE, "SELECT " C_REQUEST C_REQUEST_NAMES J_REQUEST " WHERE r.id=?1")                 \
     X(CHANGES, "SELECT " C_CHANGE C_CHANGE_NAMES " FROM change c CROSS JOIN stamp s"               \
                " ON s.id=c.stamp" J_CHANGE " WHERE c.id<?1 AND (?3=0 OR s.project=?3)"             \
@@ -377,7 +382,8 @@ enum reader_stmt { READER_SQL(SQL_READER_ENUM) READER_STMTS };
 extern const sql_text store_sql[STORE_STMTS];
 extern const sql_text reader_sql[READER_STMTS];
 
-/* The migrations, embedded from migrations/NNNN_*.sql when the program was built; number i brings version i to i + 1. */
+/* The migrations, embedded from migrations/NNNN_*.sql when the program was built; number i brings
+ * version i to i + 1. */
 typedef struct sql_migration {
     const char *sql;
     enum store_stmt version; /* sets user_version */

@@ -179,7 +179,7 @@ static void resume(agent *a, agent_job *j, uint64_t offset, uint64_t window)
     pw_err err = {0};
     int rc = jobs_take_back(a->jobs, j, &err);
     if (rc == 0)
-        rc = ship_resume(a->ship, j, offset, window, &err);
+        rc = ship_resume(a->ship, j, offset, window, false, &err);
     if (rc == 0)
         return;
     pw_log_err(PW_LOG_ERROR, "job_not_resumed", &err);
@@ -373,7 +373,7 @@ static void on_job(agent *a, const msg_job *m, const void *bulk, size_t n)
         int rc = jobs_accept(a->jobs, id, m->digest.p, bulk, n, &j, &err);
         if (rc == 0) {
             a->count.accepted++;
-            rc = ship_resume(a->ship, j, 0, m->window, &err);
+            rc = ship_resume(a->ship, j, 0, m->window, true, &err);
         } else {
             reject(a, id, RETRY_GATE_MS, "%s", err.text);
         }

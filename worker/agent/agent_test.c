@@ -396,8 +396,10 @@ static void one_job(world *w)
 {
     (void)connect_with(w, NULL, 0, 1 << 20);
     offer_job(w, (offer){.attempt = 1});
+    ok(w->starts == 1 && count(w, PW_MSG_JOURNAL) == 0, "accepted: a short job will be one message");
+    later(w, SECOND);
     const sent *j = newest(w, PW_MSG_JOURNAL);
-    ok(w->starts == 1 && j && j->m.u.journal.offset == 0 && j->m.u.journal.chain == 0 && j->n > 0, "accepted: its header is shipped");
+    ok(w->starts == 1 && j && j->m.u.journal.offset == 0 && j->m.u.journal.chain == 0 && j->n > 0, "a longer one shows that it was accepted");
     uint64_t header = j ? j->n : 0;
     offer_job(w, (offer){.attempt = 1});
     ok(w->starts == 1 && agent_count(w->agent).repeated == 1 && count(w, PW_MSG_REJECT) == 0, "offered twice: started once");

@@ -244,7 +244,8 @@ static void welcome(session *self, const msg_welcome *w)
 static void refused(session *self, const msg_refused *r)
 {
     char why[WHY_MAX];
-    if (self->state != SESSION_GREETING || r->nonce != self->nonce) {
+    /* 0: the master does not know this connection (it was started anew); one connection is one session, so it means us */
+    if (r->nonce != self->nonce && r->nonce != 0) {
         self->dropped++;
         return;
     }

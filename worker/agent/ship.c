@@ -137,7 +137,7 @@ static int go_to(ship *self, agent_job *j, uint64_t offset, pw_err *err)
     return 0;
 }
 
-int ship_resume(ship *self, agent_job *j, uint64_t offset, uint64_t window, pw_err *err)
+int ship_resume(ship *self, agent_job *j, uint64_t offset, uint64_t window, bool fresh, pw_err *err)
 {
     char name[SPOOL_JOB_NAME];
     ship_drop(self, j);
@@ -150,7 +150,8 @@ int ship_resume(ship *self, agent_job *j, uint64_t offset, uint64_t window, pw_e
     j->shipping = true;
     j->window = window;
     j->stalls = 0;
-    ship_grown(self, j);
+    if (!fresh)
+        ship_grown(self, j);
     return 0;
 }
 

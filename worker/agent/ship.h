@@ -23,8 +23,9 @@ PW_DEFINE_FREEP(ship, ship_free)
 
 void ship_begin(ship *self, uint64_t window); /* a session: for all jobs together */
 void ship_end(ship *self);                    /* the session is over: nothing is under way any more */
-/* Ships this job from `offset` on. PW_ENOTFOUND: the spool does not have it that far (its tail is lost). */
-int ship_resume(ship *self, agent_job *j, uint64_t offset, uint64_t window, pw_err *err);
+/* Ships this job from `offset` on. PW_ENOTFOUND: the spool does not have it that far (its tail is lost). `fresh`: what is
+ * there waits for the runner's first note or the next poll, so that a short job is one message and not two. */
+int ship_resume(ship *self, agent_job *j, uint64_t offset, uint64_t window, bool fresh, pw_err *err);
 void ship_ack(ship *self, const msg_ack_item *a);
 void ship_grown(ship *self, agent_job *j);
 void ship_drop(ship *self, agent_job *j); /* a no-op when it is not shipped */
