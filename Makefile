@@ -11,7 +11,7 @@ O     := $(BUILD)/$(V)
 CC    := $(if $(filter cov fuzz,$(V)),clang,gcc)
 VERSION := 0.1.0
 WARN  := -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
-         -Wwrite-strings -Wformat=2 -Wvla -Wundef -Wpointer-arith -Wcast-align -Wimplicit-fallthrough -Werror
+         -Wwrite-strings -Wformat=2 -Wvla -Wundef -Wpointer-arith -Wcast-align -Wimplicit-fallthrough -Wno-format-truncation -Werror
 SAN_asan := -fsanitize=address,undefined -fno-sanitize-recover=all
 SAN_tsan := -fsanitize=thread
 SAN_cov  := -fprofile-instr-generate -fcoverage-mapping

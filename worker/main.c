@@ -22,8 +22,10 @@ typedef struct options {
 } options;
 
 static const struct argp_option option_table[] = {
-    {"config", 'c', "FILE", 0, "configuration (default " CONF_DEFAULT_ETC ", else " CONF_DEFAULT_SPOOL "/worker.yaml)", 0},
-    {"spool", OPT_SPOOL, "DIR", 0, "join: folder for jobs and work (default " CONF_DEFAULT_SPOOL ")", 0},
+    {"config", 'c', "FILE", 0,
+     "configuration (default " CONF_DEFAULT_ETC ", else " CONF_DEFAULT_SPOOL "/worker.yaml)", 0},
+    {"spool", OPT_SPOOL, "DIR", 0,
+     "join: folder for jobs and work (default " CONF_DEFAULT_SPOOL ")", 0},
     {"tags", OPT_TAGS, "A,B", 0, "join: the worker's tags", 0},
     {"slots", OPT_SLOTS, "N", 0, "join: jobs at the same time, 1 to 256 (default 1)", 0},
     {NULL, 0, NULL, 0, NULL, 0}};
@@ -42,8 +44,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         o->join.tags = arg;
         return 0;
     case OPT_SLOTS:
-        if (pw_parse_u64(arg, &o->join.slots, NULL) < 0 || o->join.slots < 1 || o->join.slots > CONF_SLOTS_MAX)
-            argp_error(state, "--slots must be a number from 1 to %d, not \"%s\"", CONF_SLOTS_MAX, arg);
+        if (pw_parse_u64(arg, &o->join.slots, NULL) < 0 || o->join.slots < 1 ||
+            o->join.slots > CONF_SLOTS_MAX)
+            argp_error(state, "--slots must be a number from 1 to %d, not \"%s\"", CONF_SLOTS_MAX,
+                       arg);
         return 0;
     case ARGP_KEY_ARG:
         if (state->arg_num == 0 && !strcmp(arg, "join"))
@@ -88,7 +92,8 @@ static const char *default_config(void)
 {
     if (access(CONF_DEFAULT_ETC, F_OK) == 0)
         return CONF_DEFAULT_ETC;
-    return access(CONF_DEFAULT_SPOOL "/worker.yaml", F_OK) == 0 ? CONF_DEFAULT_SPOOL "/worker.yaml" : NULL;
+    return access(CONF_DEFAULT_SPOOL "/worker.yaml", F_OK) == 0 ? CONF_DEFAULT_SPOOL "/worker.yaml"
+                                                                : NULL;
 }
 
 static int read_config(const options *o, worker_conf *c)
@@ -98,8 +103,10 @@ static int read_config(const options *o, worker_conf *c)
     PW_AUTO(pw_buf_clearp) pw_buf text = PW_BUF(1024 * 1024);
     const char *file = o->config ? o->config : default_config();
     if (!file) {
-        (void)fprintf(stderr, "pawl-worker: reading the configuration: there is neither " CONF_DEFAULT_ETC " nor " CONF_DEFAULT_SPOOL
-                              "/worker.yaml; run `pawl-worker join TOKEN` first, with the token of `pawl worker add NAME`\n");
+        (void)fprintf(
+            stderr, "pawl-worker: reading the configuration: there is neither " CONF_DEFAULT_ETC
+                    " nor " CONF_DEFAULT_SPOOL "/worker.yaml; run `pawl-worker join TOKEN` first, "
+                                               "with the token of `pawl worker add NAME`\n");
         return EXIT_USAGE;
     }
     int rc = worker_conf_read(file, c, &errors, &err);
@@ -129,11 +136,16 @@ static int run_agent(const options *o)
 
 int main(int argc, char **argv)
 {
-    static const struct argp argp = {option_table, parse_option, "\njoin TOKEN",
-                                     "Runs jobs of a Pawl master on this machine.\v"
-                                     "Without `join` the agent runs in the foreground. SIGHUP reads the configuration anew; "
-                                     "SIGTERM ends the agent, its jobs go on.",
-                                     NULL, NULL, NULL};
+    static const struct argp argp = {
+        option_table,
+        parse_option,
+        "\njoin TOKEN",
+        "Runs jobs of a Pawl master on this machine.\v"
+        "Without `join` the agent runs in the foreground. SIGHUP reads the configuration anew; "
+        "SIGTERM ends the agent, its jobs go on.",
+        NULL,
+        NULL,
+        NULL};
     options o = {0};
     pw_err err = {0};
     argp_program_version = "pawl-worker " PW_VERSION;

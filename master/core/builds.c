@@ -56,18 +56,28 @@ void core_build_finish(core *self, core_build *b, pw_result result, const char *
     pw_log(PW_LOG_INFO, "build_finished", "build=%" PRIu64 " builder=\"%s\" result=%s", b->id, builder->name ? builder->name : "?",
            pw_result_name(result));
     (void)pw_table_del(self->builds, b->id);
+    r->build = NULL; /* r outlives it when the turn breaks here */
     free(b);
     core_request_finish(self, r, 0);
     core_edges_touched(self, project_row, builder);
 }
 
+bool core_build_last_try(const core_build *b)
+{
+    const config_builder *c = b->request->builder->conf;
+    return !c || b->tries > c->retries;
+}
+
 void core_build_again(core *self, core_build *b, const char *reason, bool spare)
 {
     pw_err err = {0};
-    unsigned retries = b->request->builder->conf ? b->request->builder->conf->retries : 0;
     if (spare && b->tries > 0)
-        b->tries--; /* a rejected offer never ran */
-    else if (!spare && b->tries > retries) {
+        b->tries--; /* an offer that was rejected or not taken never ran */
+    if (!b->request->builder->conf) {
+        core_build_finish(self, b, PW_CANCELLED, "its builder was removed from the configuration");
+        return;
+    }
+    if (!spare && core_build_last_try(b)) {
         core_build_finish(self, b, PW_EXCEPTION, reason);
         return;
     }
@@ -198,8 +208,7 @@ void core_att_ended(core *self, core_attempt *a, const rec_end *r)
         return; /* superseded: kept beside the build, counted nowhere */
     queue_remove(b->request->builder, b->request);
     pw_result result = r->result <= PW_CANCELLED ? (pw_result)r->result : PW_EXCEPTION;
-    unsigned retries = b->request->builder->conf ? b->request->builder->conf->retries : 0;
-    bool again = result == PW_EXCEPTION && b->tries <= retries;
+    bool again = result == PW_EXCEPTION && !core_build_last_try(b);
     core_attempt_over(self, a, ATT_ENDED, again ? PW_RETRY : result, r->reason);
     if (again)
         core_build_again(self, b, r->reason ? r->reason : "exception", false);
@@ -284,9 +293,7 @@ void core_att_reoffer(core *self, core_attempt *a)
         return;
     core_att_present(self, a);
     if (a->offers >= CORE_OFFERS_MAX) { /* a job that kills agents ends; its worker rests */
-        w->row.quarantine = pw_wall(self->host) + CORE_QUARANTINE_MS;
-        (void)core_ok(self, store_worker_flags(self->st, w->row.id, w->row.paused, w->row.draining, w->row.removed, w->row.quarantine, "took three offers and began none", NULL, &err), &err);
-        core_note_event(self, EVENT_WORKER, w->row.id);
+        core_worker_quarantine(self, w, "took three offers and began none");
         core_att_lost(self, a, "offered three times, never begun", true);
         return;
     }
@@ -303,10 +310,10 @@ void core_att_rejected(core *self, core_attempt *a, const char *why, pw_usec ret
     (void)retry_after; /* the next heartbeat with a free slot says when */
     if (w)
         w->rejecting = true;
-    if (!b || b->live != a)
-        return;
-    core_attempt_over(self, a, ATT_CLOSED, PW_RETRY, why);
-    core_build_again(self, b, why, true);
-    if (!self->fault.code)
+    if (b && b->live == a) {
+        core_attempt_over(self, a, ATT_CLOSED, PW_RETRY, why);
+        core_build_again(self, b, why, true);
+    }
+    if (a->state == ATT_CLOSED && !self->fault.code) /* there is no journal to wait for */
         core_attempt_forget(self, a);
 }

@@ -195,20 +195,20 @@ static bool wanted(const core_project *p, const char *ref, const char **ret_bran
 }
 
 /* All commits of a push are recorded as changes; schedulers hear of the tip only, the earlier ones ride with it. */
-static void record_change(core *self, size_t project, const char *branch, const core_commit_info *c, bool tip, bool forced, bool build)
+static void record_change(core *self, size_t project, const char *branch, const core_move *m, const core_commit_info *c, bool tip, bool build)
 {
     pw_err err = {0};
     core_stamp *s = core_stamp_make(self, self->project[project].row, branch, &c->rev);
     if (!s)
         return;
-    store_change row = {.id = self->next_change, .stamp = s->id, .at = c->at, .tip = tip, .forced = forced, .source = (char *)(uintptr_t)"poll",
+    store_change row = {.id = self->next_change, .stamp = s->id, .at = c->at, .tip = tip, .forced = m->forced, .source = (char *)(uintptr_t)"poll",
                         .author = (char *)(uintptr_t)c->author, .subject = (char *)(uintptr_t)c->subject,
                         .files = (char *)(uintptr_t)c->files};
     if (core_ok(self, store_change_add(self->st, &row, &err), &err)) {
         self->next_change++;
         core_note_event(self, EVENT_CHANGE, row.id);
         if (tip && build)
-            core_trigger_branch(self, project, s, &row);
+            core_trigger_branch(self, project, s, m->commit, m->n_commits);
     }
     core_stamp_unref(s);
 }
@@ -229,10 +229,13 @@ static void moved(core *self, size_t project, const core_move *m, bool first)
 {
     const char *branch;
     core_project *p = &self->project[project];
-    store_rev known;
-    bool same = core_tip_get(self, project, m->ref, &known) && store_rev_equal(&known, &m->rev);
-    if (same)
+    store_rev known = {0};
+    if (core_tip_get(self, project, m->ref, &known) && store_rev_equal(&known, &m->rev))
         return; /* told by hand meanwhile */
+    if (!store_rev_equal(&known, &m->old)) { /* it was told of meanwhile, and may have moved since this look: look again */
+        p->again = true;
+        return;
+    }
     core_tip_set(self, project, m->ref, &m->rev);
     if (self->fault.code || !wanted(p, m->ref, &branch))
         return;
@@ -245,9 +248,9 @@ static void moved(core *self, size_t project, const core_move *m, bool first)
     bool build = !core_moved_by_us(self, project, branch, &m->rev);
     core_commit_info tip = {.rev = m->rev, .at = pw_wall(self->host)};
     if (m->n_commits == 0)
-        record_change(self, project, branch, &tip, true, m->forced, build);
+        record_change(self, project, branch, m, &tip, true, build);
     for (size_t i = 0; i < m->n_commits; i++)
-        record_change(self, project, branch, &m->commit[i], i + 1 == m->n_commits, m->forced, build);
+        record_change(self, project, branch, m, &m->commit[i], i + 1 == m->n_commits, build);
     pw_log(PW_LOG_INFO, "branch_moved", "project=\"%s\" branch=\"%s\" commits=%zu forced=%d", p->conf->name, branch, m->n_commits, m->forced);
 }
 

@@ -121,8 +121,8 @@ static void cmd_force(core *self, core_cmd *c)
         return;
     core_builder *b = &self->builder[builder];
     core_project *p = &self->project[b->project];
-    if (!c->reason || !*c->reason) {
-        core_cmd_fail(c, 400, "bad_request", "a forced build needs a reason");
+    if (!c->reason || !*c->reason || strlen(c->reason) > PW_TEXT_MAX - 100) {
+        core_cmd_fail(c, 400, "bad_request", "a forced build needs a reason of at most %d bytes", PW_TEXT_MAX - 100);
         return;
     }
     const char *branch = c->branch ? c->branch : p->head;
@@ -180,7 +180,7 @@ static void cmd_change(core *self, core_cmd *c)
             core_note_event(self, EVENT_CHANGE, id);
             core_tip_set(self, project, ref, &rev); /* the poller, when it sees it too, has nothing to add */
             if (glob_match(self->project[project].conf->branches, c->branch) && !core_moved_by_us(self, project, c->branch, &rev))
-                core_trigger_branch(self, project, s, &row);
+                core_trigger_branch(self, project, s, NULL, 0);
         }
         core_stamp_unref(s);
         core_poll_now(self, project); /* the repository is the truth: a change told by hand is a hint */
@@ -220,6 +220,8 @@ static void cmd_retry(core *self, core_cmd *c)
         core_ask ask = {.reason = reason, .who = c->actor, .stamp = s, .prio = CORE_FORCE_PRIO, .props = old.props,
                         .props_len = old.props_len, .builders = &index, .n_builders = 1};
         uint64_t set = reason ? core_ask_builds(self, &ask, &id) : 0;
+        if (!reason)
+            (void)core_nomem(self);
         if (set && audit(self, c, "retry", reason)) {
             c->status = 202;
             (void)pw_buf_addf(&c->body, "{\"buildset\":%" PRIu64 ",\"requests\":[%" PRIu64 "]}", set, id);
@@ -329,7 +331,11 @@ static void cmd_worker_add(core *self, core_cmd *c)
     if (!w)
         return;
     crypt_keypair(pub, sec);
-    if (!self->join || !core_ok(self, self->join(self->join_self, c->name, sec, now + CORE_ENROL_MS, &line, &err), &err) ||
+    if (!self->join) {
+        core_cmd_fail(c, 503, "unavailable", "this master has no address for workers");
+        return;
+    }
+    if (!core_ok(self, self->join(self->join_self, c->name, sec, now + CORE_ENROL_MS, &line, &err), &err) ||
         !core_ok(self, store_enrol_put(self->st, w->row.id, pub, now + CORE_ENROL_MS, &err), &err))
         return;
     w->enrolled = true;

@@ -169,8 +169,13 @@ static void silence(core *self, pw_usec now, pw_usec step)
         a->silent_us += step;
         if (a->silent_us < self->conf->lost_after && (a->any || a->silent_us < CORE_MOVE_OFFER_US))
             continue;
-        a->lost = true; /* may be fenced: in the transaction that offers the build elsewhere */
         core_build *b = pw_table_get(self->builds, a->build);
+        if (w->connected || (b && b->live == a && (a->any ? core_build_last_try(b) : !b->request->builder->conf))) {
+            /* its worker is there with another disk, or nobody may take over: there is no offer to wait for */
+            core_att_lost(self, a, w->connected ? "its worker came back with another spool" : "its worker was silent for too long", false);
+            continue;
+        }
+        a->lost = true; /* may be fenced: in the transaction that offers the build elsewhere */
         if (b && b->live == a && queue_push(b->request->builder, b->request) < 0)
             (void)core_nomem(self);
         self->dispatch = true;
@@ -223,18 +228,72 @@ pw_usec core_deadline(const core *self)
     return best > now ? best : now;
 }
 
-void core_new_epoch(core *self, const char *why)
+static void ids_from(core *self, const store_highest *h, uint64_t least)
+{
+#define NEXT(of) ((of) > least ? (of) + 1 : least + 1)
+    self->next_id = NEXT(h->build);
+    self->next_attempt = NEXT(h->attempt);
+    self->next_buildset = NEXT(h->buildset);
+    self->next_change = NEXT(h->change);
+    self->next_promotion = NEXT(h->promotion);
+#undef NEXT
+}
+
+static int put_number(core *self, const char *key, uint64_t v, pw_err *err)
 {
     char text[32];
+    (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)v);
+    return store_meta_put(self->st, key, text, err);
+}
+
+/* 0 when there is none. */
+static int get_number(core *self, const char *key, uint64_t *ret, pw_err *err)
+{
+    PW_AUTO(pw_buf_clearp) pw_buf text = PW_BUF(64);
+    int r = store_meta_get(self->st, key, &text, err);
+    *ret = 0;
+    if (r == PW_ENOTFOUND)
+        return 0;
+    return r < 0 ? r : pw_parse_u64(pw_buf_str(&text), ret, err);
+}
+
+/* In a new epoch every sequence goes on far above what an unknown later state of this database may have given away. */
+static int skip_ids(core *self, pw_err *err)
+{
+    const uint64_t next[] = {self->next_id, self->next_attempt, self->next_buildset, self->next_change, self->next_promotion};
+    const store_highest nothing = {0};
+    uint64_t most = 0;
+    for (size_t i = 0; i < sizeof(next) / sizeof(next[0]); i++)
+        most = next[i] > most ? next[i] : most;
+    most += CORE_ID_SKIP;
+    int r = put_number(self, "id_floor", most, err);
+    if (r == 0)
+        r = put_number(self, "id_epoch", store_epoch(self->st), err);
+    if (r == 0)
+        ids_from(self, &nothing, most);
+    return r;
+}
+
+/* A restore gives a new epoch behind our back: seen by the epoch that the ids were given in. */
+static int load_ids(core *self, pw_err *err)
+{
+    store_highest h;
+    uint64_t least = 0, epoch = 0;
+    int r = store_highest_ids(self->st, &h, err);
+    if (r < 0 || (r = get_number(self, "id_floor", &least, err)) < 0 || (r = get_number(self, "id_epoch", &epoch, err)) < 0)
+        return r;
+    ids_from(self, &h, least);
+    self->next_event = h.event + 1;
+    if (epoch == store_epoch(self->st))
+        return 0;
+    return epoch ? skip_ids(self, err) : put_number(self, "id_epoch", store_epoch(self->st), err);
+}
+
+void core_new_epoch(core *self, const char *why)
+{
     pw_err err = {0};
-    (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)(self->next_id + CORE_ID_SKIP));
-    if (!core_turn(self) || !core_ok(self, store_new_epoch(self->st, &err), &err) ||
-        !core_ok(self, store_meta_put(self->st, "id_floor", text, &err), &err))
+    if (!core_turn(self) || !core_ok(self, store_new_epoch(self->st, &err), &err) || !core_ok(self, skip_ids(self, &err), &err))
         return;
-    self->next_id += CORE_ID_SKIP;
-    self->next_buildset += CORE_ID_SKIP;
-    self->next_change += CORE_ID_SKIP;
-    self->next_promotion += CORE_ID_SKIP;
     pw_log(PW_LOG_ERROR, "new_epoch", "reason=\"%s\"", why);
 }
 
@@ -383,24 +442,10 @@ static void end_gone(core *self)
 
 static int load_all(core *self, pw_err *err)
 {
-    store_highest h;
-    int r = store_highest_ids(self->st, &h, err);
+    int r = load_ids(self, err);
     if (r < 0)
         return r;
-    PW_AUTO(pw_buf_clearp) pw_buf floor_text = PW_BUF(64);
-    uint64_t floor_id = 0;
-    r = store_meta_get(self->st, "id_floor", &floor_text, err);
-    if (r < 0 && r != PW_ENOTFOUND)
-        return r;
-    if (r >= 0 && (r = pw_parse_u64(pw_buf_str(&floor_text), &floor_id, err)) < 0)
-        return r;
-    self->next_id = (h.build > floor_id ? h.build : floor_id) + 1;
-    self->next_attempt = h.attempt + 1;
-    self->next_buildset = h.buildset + 1;
-    self->next_change = h.change + 1;
-    self->next_promotion = h.promotion + 1;
-    self->next_event = h.event + 1;
-    if (!(self->requests = pw_table_new(err)) || !(self->builds = pw_table_new(err)) ||
+    if (!(self->mergeable = pw_table_new(err)) || !(self->keys = pw_table_new(err)) || !(self->requests = pw_table_new(err)) || !(self->builds = pw_table_new(err)) ||
         !(self->attempts = pw_table_new(err)) || !(self->workers = pw_table_new(err)))
         return PW_ENOMEM;
     self->project = calloc(self->conf->n_projects ? self->conf->n_projects : 1, sizeof(*self->project));
@@ -439,6 +484,8 @@ core *core_new(store *st, config *conf, const pw_host *host, pw_err *err)
         *err = self->fault;
     if (r < 0 || self->fault.code) {
         store_rollback(st);
+        if (err && !err->code)
+            (void)pw_fail(err, r < 0 ? (pw_code)r : PW_ENOMEM, "loading what is unfinished from the database");
         return NULL;
     }
     self->dispatch = true;
@@ -473,6 +520,8 @@ core *core_free(core *self)
     pw_table_free(self->builds);
     pw_table_free(self->requests);
     pw_table_free(self->workers);
+    pw_table_free(self->mergeable);
+    pw_table_free(self->keys);
     for (size_t i = 0; self->builder && i < self->n_builders; i++)
         free(self->builder[i].heap);
     free(self->builder);

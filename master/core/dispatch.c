@@ -118,6 +118,32 @@ static core_attempt *new_attempt(core *self, core_build *b, core_worker *w)
     return a;
 }
 
+static bool build_row(core *self, core_build *b, const core_attempt *a, const pw_buf *job)
+{
+    pw_err err = {0};
+    const core_request *r = b->request;
+    store_build row = {.id = b->id, .request = r->id, .builder = r->builder->row, .stamp = r->stamp->id, .worker = a ? a->worker : 0,
+                       .attempt = a ? a->id : 0, .state = b->state, .result = PW_NO_RESULT, .created = b->created, .tries = b->tries};
+    if (!core_ok(self, store_build_add(self->st, &row, a ? job->p : NULL, job->len, &err), &err) ||
+        !core_ok(self, store_request_claim(self->st, r->id, b->id, &err), &err))
+        return false;
+    core_note_event(self, EVENT_REQUEST, r->id);
+    return true;
+}
+
+/* The old attempt's worker was silent for too long: this is the transaction that fences it. */
+static bool fence(core *self, core_build *b)
+{
+    pw_err err = {0};
+    bool began = b->live->any;
+    core_attempt_over(self, b->live, ATT_CLOSED, PW_RETRY, "lost: another worker takes over");
+    if (!core_turn(self) || !core_ok(self, store_build_requeue(self->st, b->id, &err), &err))
+        return false;
+    if (!began && b->tries > 0)
+        b->tries--; /* an offer that nobody took uses no retry */
+    return true;
+}
+
 static void offer(core *self, core_request *r, core_worker *w)
 {
     pw_err err = {0};
@@ -130,24 +156,23 @@ static void offer(core *self, core_request *r, core_worker *w)
     if (!b)
         return;
     r->build = b;
-    if (b->live) /* its worker was silent for too long: this is the transaction that fences it */
-        core_attempt_over(self, b->live, ATT_CLOSED, PW_RETRY, "lost: another worker takes over");
-    b->tries++;
-    core_attempt *a = new_attempt(self, b, w);
-    if (!a || !core_ok(self, fresh ? core_freeze(self, b, a->id, w, &job, &err) : core_thaw(self, b, a->id, w, &job, &err), &err))
+    if (b->live && !fence(self, b))
         return;
-    b->state = BUILD_DISPATCHED;
-    if (fresh) {
-        store_build row = {.id = b->id, .request = r->id, .builder = r->builder->row, .stamp = r->stamp->id, .worker = w->row.id,
-                           .attempt = a->id, .state = BUILD_DISPATCHED, .result = PW_NO_RESULT, .created = b->created,
-                           .tries = b->tries};
-        if (!core_ok(self, store_build_add(self->st, &row, job.p, job.len, &err), &err) ||
-            !core_ok(self, store_request_claim(self->st, r->id, b->id, &err), &err))
-            return;
-        core_note_event(self, EVENT_REQUEST, r->id);
-    } else if (!core_ok(self, store_build_dispatch(self->st, b->id, w->row.id, a->id, b->tries, &err), &err)) {
+    b->tries++;
+    int code = fresh ? core_freeze(self, b, self->next_attempt, w, &job, &err) : core_thaw(self, b, self->next_attempt, w, &job, &err);
+    if (code == PW_ELIMIT || code == PW_EINVAL) { /* what nobody can send must not stop all others */
+        (void)pw_err_context(&err, "the job cannot be sent to a worker");
+        if (!fresh || build_row(self, b, NULL, &job))
+            core_build_finish(self, b, PW_EXCEPTION, err.text);
         return;
     }
+    core_attempt *a = core_ok(self, code, &err) ? new_attempt(self, b, w) : NULL;
+    if (!a)
+        return;
+    b->state = BUILD_DISPATCHED;
+    if (fresh ? !build_row(self, b, a, &job)
+              : !core_ok(self, store_build_dispatch(self->st, b->id, w->row.id, a->id, b->tries, &err), &err))
+        return;
     core_offer_effect(self, a, &job);
     if (self->fault.code)
         return;

@@ -44,6 +44,7 @@ typedef struct core_request {
     core_build *build; /* set once claimed; waiting again when its attempt is to be repeated */
     int64_t key;       /* order in the queue: smaller first */
     size_t pos;        /* place in the builder's heap + 1; 0: not waiting */
+    uint64_t merge;    /* its key in core.mergeable; 0: merges with nobody */
 } core_request;
 
 struct core_build {
@@ -149,6 +150,8 @@ struct core {
     core_cond *cond;
     size_t n_conds;
     pw_table *requests, *builds, *attempts, *workers;
+    pw_table *mergeable; /* hash of builder, branch and properties -> the newest request that others may merge into */
+    pw_table *keys;      /* first bytes of a key -> the worker that was found for it last; a hint, always checked */
 
     core_effect *effect;
     size_t n_effects, cap_effects;
@@ -222,17 +225,23 @@ void core_dispatch(core *self);
 core_worker *core_worker_get(const core *self, uint64_t id);
 void core_offer_effect(core *self, core_attempt *a, pw_buf *job);
 
+/* ---- workers.c */
+void core_worker_quarantine(core *self, core_worker *w, const char *why);
+
 /* ---- builds.c */
 void core_build_finish(core *self, core_build *b, pw_result result, const char *reason);
 /* The attempt is over without a result of the code's: tried again, or given up as exception. spare: uses no retry. */
 void core_build_again(core *self, core_build *b, const char *reason, bool spare);
+/* No retry is left after the present attempt. */
+bool core_build_last_try(const core_build *b);
 /* Frees the slot, closes the row. */
 void core_attempt_over(core *self, core_attempt *a, att_state to, pw_result result, const char *reason);
 void core_attempt_forget(core *self, core_attempt *a); /* row forgotten, out of memory; a is gone afterwards */
 void core_build_cancel(core *self, core_build *b, const char *reason);
 
 /* ---- schedule.c */
-void core_trigger_branch(core *self, size_t project, core_stamp *stamp, const store_change *tip);
+/* commit: all of the push, n = 0: unknown. */
+void core_trigger_branch(core *self, size_t project, core_stamp *stamp, const core_commit_info *commit, size_t n);
 void core_schedule_tick(core *self, pw_msec wall);
 void core_quiet_drop(core *self, size_t i);
 int core_schedule_load(core *self, pw_err *err);

@@ -8,6 +8,7 @@
 
 #include "master/promote/promote.h"
 #include "shared/base/log.h"
+#include "shared/base/num.h"
 
 void core_edges_touched(core *self, uint64_t project_row, const core_builder *b)
 {
@@ -111,6 +112,46 @@ static int judge(core *self, const core_edge *e, const core_history *h, judged *
     return 0;
 }
 
+static bool ref_is_open(const core *self, size_t project, const char *target)
+{
+    for (size_t i = 0; i < self->n_intents; i++)
+        if (self->intent[i].project == project && strcmp(self->intent[i].target, target) == 0)
+            return true;
+    return false;
+}
+
+/* When an edge moved last is kept over restarts where `every` asks for it. */
+static const char *moved_key(char out[300], const core_edge *e)
+{
+    (void)snprintf(out, 300, "moved/%.280s", e->conf->name);
+    return out;
+}
+
+static int keep_moved(core *self, const core_edge *e, pw_err *err)
+{
+    char key[300], text[32];
+    (void)snprintf(text, sizeof(text), "%lld", (long long)pw_wall(self->host));
+    return e->conf->every ? store_meta_put(self->st, moved_key(key, e), text, err) : 0;
+}
+
+static int load_moved(core *self, core_edge *e, pw_err *err)
+{
+    char key[300];
+    int64_t at = 0;
+    PW_AUTO(pw_buf_clearp) pw_buf text = PW_BUF(64);
+    int r = e->conf->every ? store_meta_get(self->st, moved_key(key, e), &text, err) : PW_ENOTFOUND;
+    if (r == PW_ENOTFOUND)
+        return 0;
+    if (r < 0 || (r = pw_parse_i64(pw_buf_str(&text), &at, err)) < 0)
+        return r;
+    pw_msec ago = pw_wall(self->host) - at;
+    if (ago < 0) /* the clock was set back */
+        ago = 0;
+    if (ago < e->conf->every / 1000)
+        e->moved_at = pw_now(self->host) - ago * 1000;
+    return 0;
+}
+
 static void intend(core *self, size_t edge, const store_rev *old, const store_rev *rev)
 {
     core_edge *e = &self->edge[edge];
@@ -126,7 +167,8 @@ static void intend(core *self, size_t edge, const store_rev *old, const store_re
                            .source = e->conf->from, .target = e->conf->to, .old = *old, .rev = *rev, .state = PROMO_OPEN,
                            .created = pw_wall(self->host)};
     core_intent t = {.id = row.id, .edge = edge, .project = e->conf->project, .target = pw_strdup(e->conf->to, &failed), .old = *old, .rev = *rev};
-    if (failed || !core_turn(self) || !core_ok(self, store_promotion_add(self->st, &row, &err), &err)) {
+    if (failed || !core_turn(self) || !core_ok(self, store_promotion_add(self->st, &row, &err), &err) ||
+        !core_ok(self, keep_moved(self, e, &err), &err)) {
         free(t.target);
         return;
     }
@@ -162,7 +204,11 @@ void core_history_read(core *self, size_t edge, const core_history *h)
                        .related = h->to_in_from, .allow_warnings = e->conf->allow_warnings, .candidate = j.c,
                        .n_candidates = h->n_candidates, .n_builders = e->conf->n_builders};
     promote_decide(&f, &d);
-    if (d.kind == PROMOTE_MOVE && e->moved_at && now < e->moved_at + e->conf->every) {
+    if (d.kind == PROMOTE_MOVE && ref_is_open(self, e->conf->project, e->conf->to)) {
+        e->dirty = true; /* one open intent a branch, whichever edge it is of */
+        e->not_before = now + 5000000;
+        core_edge_tell(self, edge, EDGE_WAITING, &h->to, "another push of the branch is under way");
+    } else if (d.kind == PROMOTE_MOVE && e->moved_at && now < e->moved_at + e->conf->every) {
         e->dirty = true;
         e->not_before = e->moved_at + e->conf->every;
     } else if (d.kind == PROMOTE_MOVE) {
@@ -280,6 +326,9 @@ int core_promotions_load(core *self, pw_err *err)
         self->edge[i].dirty = true;
         /* the refs are read first */
         self->edge[i].not_before = pw_now(self->host) + 1000000;
+        int r = load_moved(self, &self->edge[i], err);
+        if (r < 0)
+            return r;
     }
     int r = store_promotions_open(self->st, load_intent, self, err);
     return r < 0 ? r : 0;

@@ -22,6 +22,29 @@ core_builder *core_builder_by_row(core *self, uint64_t row)
     return b;
 }
 
+/* FNV-1a */
+static uint64_t hash(uint64_t h, const void *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ ((const uint8_t *)p)[i]) * UINT64_C(0x100000001b3);
+    return h;
+}
+
+static uint64_t merge_key(const core_request *r)
+{
+    uint64_t h = hash(UINT64_C(0xcbf29ce484222325), &r->builder->row, sizeof(r->builder->row));
+    h = hash(h, &r->stamp->project_row, sizeof(r->stamp->project_row));
+    h = hash(h, r->stamp->branch, strlen(r->stamp->branch) + 1);
+    h = hash(h, r->props, r->props_len);
+    return h ? h : 1;
+}
+
+static bool mergeable(const core_request *a, const core_request *b)
+{
+    return a->builder == b->builder && a->stamp->project_row == b->stamp->project_row && a->props_len == b->props_len &&
+           strcmp(a->stamp->branch, b->stamp->branch) == 0 && (a->props_len == 0 || memcmp(a->props, b->props, a->props_len) == 0);
+}
+
 static core_request *request_new(core *self, const store_request *row, core_builder *b, core_stamp *stamp)
 {
     core_request *r = calloc(1, sizeof(*r));
@@ -43,6 +66,7 @@ static core_request *request_new(core *self, const store_request *row, core_buil
         (void)pw_table_del(self->requests, r->id);
         goto fail;
     }
+    r->merge = r->collapse ? merge_key(r) : 0;
     return r;
 fail:
     core_stamp_unref(stamp);
@@ -61,12 +85,20 @@ core_request *core_request_load(core *self, const store_request *row)
         core_stamp_unref(s);
         return NULL;
     }
-    return request_new(self, row, b, s);
+    core_request *r = request_new(self, row, b, s);
+    pw_err err = {0};
+    if (r && r->merge && pw_table_put(self->mergeable, r->merge, r, &err) < 0) {
+        core_request_drop(self, r);
+        return NULL;
+    }
+    return r;
 }
 
 void core_request_drop(core *self, core_request *r)
 {
     queue_remove(r->builder, r);
+    if (r->merge && pw_table_get(self->mergeable, r->merge) == r)
+        (void)pw_table_del(self->mergeable, r->merge);
     (void)pw_table_del(self->requests, r->id);
     core_stamp_unref(r->stamp);
     free(r->props);
@@ -82,18 +114,15 @@ void core_request_finish(core *self, core_request *r, uint64_t rode_with)
     core_request_drop(self, r);
 }
 
-/* Waiting requests of the same builder and branch, without properties of their own, ride with the new one. The heap of one
- * builder is walked; since each arrival merges what it finds, at most one such request per branch is ever in it. */
-static void collapse_into(core *self, core_builder *b, const core_stamp *stamp, uint64_t into)
+/* The waiting request of the same builder, branch and properties rides with the new one. Each arrival takes the place of the one
+ * before, so there is never more than one. */
+static void collapse_into(core *self, core_request *into)
 {
-    for (size_t i = 0; i < b->n; i++) {
-        core_request *r = b->heap[i];
-        if (r->id != into && r->collapse && !r->build && r->props_len == 0 && r->stamp->project_row == stamp->project_row &&
-            strcmp(r->stamp->branch, stamp->branch) == 0) {
-            core_request_finish(self, r, into);
-            return;
-        }
-    }
+    pw_err err = {0};
+    core_request *r = pw_table_get(self->mergeable, into->merge);
+    if (r && r != into && !r->build && r->pos && mergeable(r, into))
+        core_request_finish(self, r, into->id);
+    (void)core_ok(self, pw_table_put(self->mergeable, into->merge, into, &err), &err);
 }
 
 uint64_t core_ask_builds(core *self, const core_ask *ask, uint64_t *ret_ids)
@@ -113,11 +142,12 @@ uint64_t core_ask_builds(core *self, const core_ask *ask, uint64_t *ret_ids)
         if (!core_ok(self, store_request_add(self->st, &row, &err), &err))
             return 0;
         self->next_id++;
-        if (!request_new(self, &row, b, core_stamp_ref(ask->stamp)))
+        core_request *r = request_new(self, &row, b, core_stamp_ref(ask->stamp));
+        if (!r)
             return 0;
         core_note_event(self, EVENT_REQUEST, row.id);
-        if (row.collapse && row.props_len == 0)
-            collapse_into(self, b, ask->stamp, row.id);
+        if (r->merge)
+            collapse_into(self, r);
         if (ret_ids)
             ret_ids[i] = row.id;
     }

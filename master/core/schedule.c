@@ -72,12 +72,22 @@ static void quiet_set(core *self, size_t scheduler, core_stamp *stamp, pw_msec d
     self->quiet[i] = (core_quiet){scheduler, core_stamp_ref(stamp), due};
 }
 
-void core_trigger_branch(core *self, size_t project, core_stamp *stamp, const store_change *tip)
+/* One important commit makes the whole push important. */
+static bool any_important(const config_scheduler *s, const core_commit_info *commit, size_t n)
 {
+    for (size_t i = 0; i < n; i++)
+        if (important(s, commit[i].files))
+            return true;
+    return n == 0;
+}
+
+void core_trigger_branch(core *self, size_t project, core_stamp *stamp, const core_commit_info *commit, size_t n)
+{
+    const char *author = n > 0 ? commit[n - 1].author : NULL;
     for (size_t i = 0; i < self->conf->n_schedulers; i++) {
         const config_scheduler *s = self->schedule[i].conf;
         if (s->kind != SCHED_BRANCH || s->project != project || !glob_match(s->branches, stamp->branch) ||
-            (s->authors && (!tip->author || !glob_match(s->authors, tip->author))) || !important(s, tip->files))
+            (s->authors && (!author || !glob_match(s->authors, author))) || !any_important(s, commit, n))
             continue;
         if (s->quiet > 0)
             quiet_set(self, i, stamp, pw_wall(self->host) + s->quiet / 1000);
@@ -117,7 +127,7 @@ static void timed(core *self, size_t i, pw_msec wall)
     bool skip = s->conf->kind == SCHED_NIGHTLY && s->conf->only_if_changed && s->last_stamp == stamp->id;
     if (!skip)
         fire(self, i, stamp, s->conf->kind == SCHED_NIGHTLY ? "nightly" : "periodic");
-    s->last = s->conf->kind == SCHED_NIGHTLY ? s->next : wall;
+    s->last = wall; /* every instant up to now is served by this one */
     s->last_stamp = stamp->id;
     s->next = next_instant(s, wall);
     if (core_turn(self))
@@ -148,7 +158,7 @@ pw_msec core_schedule_next(const core *self)
         if (!best || self->quiet[i].due < best)
             best = self->quiet[i].due;
     for (size_t i = 0; i < self->conf->n_schedulers; i++)
-        if (self->schedule[i].next && (!best || self->schedule[i].next < best))
+        if (self->schedule[i].next && self->project[self->schedule[i].conf->project].looked && (!best || self->schedule[i].next < best))
             best = self->schedule[i].next;
     return best;
 }
@@ -187,6 +197,11 @@ int core_schedule_load(core *self, pw_err *err)
         int r = store_schedule_get(self->st, s->conf->name, &s->last, &s->last_stamp, err);
         if (r < 0 && r != PW_ENOTFOUND)
             return r;
+        if (r < 0 && s->conf->kind == SCHED_NIGHTLY) { /* a new one counts from now on, whenever the master is down */
+            s->last = wall;
+            if ((r = store_schedule_put(self->st, s->conf->name, wall, 0, err)) < 0)
+                return r;
+        }
         /* an instant that passed while the master was down fires once now (the newest such, not each) */
         s->next = next_instant(s, s->conf->kind == SCHED_NIGHTLY && s->last ? s->last : wall);
     }

@@ -6,23 +6,30 @@
 #include <string.h>
 
 #include "shared/base/log.h"
+#include "shared/base/num.h"
 #include "shared/crypt/crypt.h"
+
+static bool owns(const core *self, const core_worker *w, const uint8_t key[32], bool *ret_enrol)
+{
+    if (w->row.removed)
+        return false;
+    *ret_enrol = false;
+    if (w->row.has_key && crypt_equal(w->row.key, key, 32))
+        return true;
+    *ret_enrol = w->enrolled && w->once_expires > pw_wall(self->host) && crypt_equal(w->once, key, 32);
+    return *ret_enrol;
+}
 
 uint64_t core_key_owner(core *self, const uint8_t key[32], bool *ret_enrol)
 {
-    core_worker *w;
-    for (size_t pos = 0; (w = pw_table_next(self->workers, &pos));) {
-        if (w->row.removed)
-            continue;
-        if (w->row.has_key && crypt_equal(w->row.key, key, 32)) {
-            *ret_enrol = false;
+    core_worker *w = pw_table_get(self->keys, pw_le64(key));
+    if (w && owns(self, w, key, ret_enrol))
+        return w->row.id;
+    for (size_t pos = 0; (w = pw_table_next(self->workers, &pos));)
+        if (owns(self, w, key, ret_enrol)) {
+            (void)pw_table_put(self->keys, pw_le64(key), w, NULL); /* without memory it is only slower */
             return w->row.id;
         }
-        if (w->enrolled && w->once_expires > pw_wall(self->host) && crypt_equal(w->once, key, 32)) {
-            *ret_enrol = true;
-            return w->row.id;
-        }
-    }
     return 0;
 }
 
@@ -34,11 +41,13 @@ int core_worker_join(core *self, uint64_t worker, const uint8_t once[32], const 
         return pw_fail(err, PW_EDENIED, "the token is not for a worker called \"%s\"", name);
     if (w->row.has_key && crypt_equal(w->row.key, key, 32))
         return 0; /* said again: the answer was lost */
-    if (!w->enrolled || !crypt_equal(w->once, once, 32))
+    if (w->row.has_key || !w->enrolled || !crypt_equal(w->once, once, 32))
         return pw_fail(err, PW_EDENIED, "the token was used already");
-    if (!core_turn(self) || !core_ok(self, store_worker_join(self->st, worker, key, &e), &e))
+    /* the one-time key stays good for the same key, so that a lost answer can be asked for again, until it expires or the new
+     * key is used */
+    if (!core_turn(self) || !core_ok(self, store_worker_join(self->st, worker, key, &e), &e) ||
+        !core_ok(self, store_enrol_put(self->st, worker, once, w->once_expires, &e), &e))
         return pw_fail(err, PW_ESYS, "the master cannot write its database");
-    /* the one-time key stays good for the same key, so that a lost answer can be asked for again, until it expires */
     memcpy(w->row.key, key, 32);
     w->row.has_key = true;
     (void)core_ok(self, store_audit_add(self->st, pw_wall(self->host), name, "worker.join", name, NULL, &e), &e);
@@ -72,6 +81,18 @@ static bool replace(core *self, char **where, const char *s)
     free(*where);
     *where = v;
     return true;
+}
+
+void core_worker_quarantine(core *self, core_worker *w, const char *why)
+{
+    pw_err err = {0};
+    pw_msec until = pw_wall(self->host) + CORE_QUARANTINE_MS;
+    if (!core_turn(self) ||
+        !core_ok(self, store_worker_flags(self->st, w->row.id, w->row.paused, w->row.draining, w->row.removed, until, why, NULL, &err), &err) ||
+        !replace(self, &w->row.reason, why) || !replace(self, &w->row.who, NULL))
+        return;
+    w->row.quarantine = until;
+    core_note_event(self, EVENT_WORKER, w->row.id);
 }
 
 void core_worker_up(core *self, uint64_t worker, const core_hello *h, bool *ret_rebooted)

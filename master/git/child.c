@@ -1,4 +1,5 @@
-/* The git program. Much like pw_spawn_run(), with one thing more: the end of the service ends the child, too. */
+/* The git program. Much like pw_spawn_run(), with one thing more: the end of the service ends the
+ * child, too. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -15,12 +16,11 @@
 #include "shared/base/num.h"
 #include "shared/base/spawn.h"
 
-#define TIMEOUT 120000000  /* us, where the job gives none */
-#define GRACE 2000000      /* us between TERM and KILL: git removes its lock files */
-#define GRACE_STOP 300000  /* the same when the service ends, which somebody waits for */
-#define TICK 20            /* ms between two looks where the kernel has no pidfd (before 5.3) */
-#define READ_MAX 65536     /* bytes: what a pipe holds */
-#define DRAIN_MAX 64       /* reads after the end: what it left running may write for ever */
+#define GRACE 2000000     /* us between TERM and KILL: git removes its lock files */
+#define GRACE_STOP 300000 /* the same when the service ends, which somebody waits for */
+#define TICK 20           /* ms between two looks where the kernel has no pidfd (before 5.3) */
+#define READ_MAX 65536    /* bytes: what a pipe holds */
+#define DRAIN_MAX 64      /* reads after the end: what it left running may write for ever */
 #define ARGS_MAX 40
 
 struct stream {
@@ -172,11 +172,13 @@ static void env_clear(struct env *e)
         free(e->v[i]);
 }
 
-/* Nothing else is inherited: a GIT_DIR or GIT_SSH_COMMAND of the caller's shell must not lead git elsewhere. */
+/* Nothing else is inherited: a GIT_DIR or GIT_SSH_COMMAND of the caller's shell must not lead git
+ * elsewhere. */
 static int env_make(struct env *e, pw_err *err)
 {
     static const char *const inherited[] = {"PATH", "HOME", "SSH_AUTH_SOCK"};
-    static const char *const fixed[] = {"GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1", "LC_ALL=C"};
+    static const char *const fixed[] = {"GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1",
+                                        "LC_ALL=C"};
     bool failed = false;
     size_t n = 0;
 
@@ -200,9 +202,13 @@ int gw_child(const gw *w, const char *const *args, int keep, pw_buf *out, pw_buf
     PW_AUTO(pw_closep) int out_fd = -1;
     PW_AUTO(pw_closep) int err_fd = -1;
     const int kept[2] = {keep, -1};
-    /* the mirror is named, never searched for: a damaged one must not make git take a repository above it */
-    const char *argv[ARGS_MAX] = {"git", dir, "-c", "gc.auto=0", "-c", "maintenance.auto=false",
-                                  "-c", "protocol.version=2", "-c", "safe.directory=*"};
+    /* the mirror is named, never searched for: a damaged one must not make git take a repository
+     * above it */
+    const char *argv[ARGS_MAX] = {"git", dir,
+                                  "-c",  "gc.auto=0",
+                                  "-c",  "maintenance.auto=false",
+                                  "-c",  "protocol.version=2",
+                                  "-c",  "safe.directory=*"};
     size_t n = 10;
     int rc;
 
@@ -217,10 +223,16 @@ int gw_child(const gw *w, const char *const *args, int keep, pw_buf *out, pw_buf
         rc = stream_open(&c.s[1], said, &err_fd, err);
     if (rc < 0)
         return rc;
-    c.until = pw_now(&pw_host_real) + (w->job->timeout > 0 ? w->job->timeout : TIMEOUT);
+    c.until = pw_now(&pw_host_real) + w->job->timeout;
     /* without a terminal of its own ssh cannot ask for a password */
-    pw_spawn what = {.argv = argv, .env = (const char *const *)env.v, .in = -1, .out = out_fd, .err = err_fd,
-                     .keep = kept, .new_session = true, .die_with_parent = true};
+    pw_spawn what = {.argv = argv,
+                     .env = (const char *const *)env.v,
+                     .in = -1,
+                     .out = out_fd,
+                     .err = err_fd,
+                     .keep = kept,
+                     .new_session = true,
+                     .die_with_parent = true};
     c.pid = pw_spawn_start(&what, err);
     if (c.pid < 0)
         return (int)c.pid;
@@ -231,26 +243,32 @@ int gw_child(const gw *w, const char *const *args, int keep, pw_buf *out, pw_buf
     return child_result(&c, err);
 }
 
-/* The line that tells most: the first "fatal:", or what stands before one that says nothing. Cuts the text into lines. */
-static const char *said_line(char *text)
+/* The line that tells most: the first "fatal:", or what stands before one that says nothing. Its
+ * length goes to *ret_n. */
+static const char *said_line(const char *text, size_t *ret_n)
 {
     const char *best = "";
-    char *save = NULL;
 
-    for (char *s = strtok_r(text, "\r\n", &save); s; s = strtok_r(NULL, "\r\n", &save)) {
+    *ret_n = 0;
+    for (const char *s = text; *s; s += strspn(s, "\r\n")) {
+        size_t n = strcspn(s, "\r\n");
         bool fatal = strncmp(s, "fatal: ", 7) == 0;
-        if (fatal && *best && (strncmp(s + 7, "Could not read from remote", 26) == 0 || strstr(s, "hung up")))
+        bool vague = fatal && (strncmp(s + 7, "Could not read from remote", 26) == 0 ||
+                               strncmp(s + 7, "the remote end hung up", 22) == 0);
+        if (vague && *ret_n > 0)
             return best;
+        if (n > 0 && strncasecmp(s, "warning:", 8) != 0) {
+            best = fatal ? s + 7 : s;
+            *ret_n = fatal ? n - 7 : n;
+        }
         if (fatal)
-            return s + 7;
-        if (*s && strncasecmp(s, "warning:", 8) != 0)
-            best = s;
+            return best;
+        s += n;
     }
     return best;
 }
 
-/* Removes the user of the URL wherever the child repeats it, and control bytes. */
-static void said_clean(const gw *w, pw_buf *said)
+void gw_child_clean(const gw *w, pw_buf *said)
 {
     char *s = said->p;
     size_t n = w->user ? strlen(w->user) : 0;
@@ -273,15 +291,17 @@ int gw_child_fail(const gw *w, const char *attempt, int rc, pw_buf *said, pw_err
 {
     char took[32];
     const char *line;
+    size_t n;
 
     if (rc == PW_ETIMEDOUT)
         return pw_fail(err, PW_ETIMEDOUT, "%s \"%s\": no answer in %s", attempt, w->name,
-                       pw_duration_text(w->job->timeout > 0 ? w->job->timeout : TIMEOUT, took));
+                       pw_duration_text(w->job->timeout, took));
     if (rc < 0)
         return pw_err_context(err, "%s \"%.100s\"", attempt, w->name);
-    said_clean(w, said);
-    line = said->p ? said_line(said->p) : "";
-    if (!*line)
-        return pw_fail(err, PW_ESYS, "%s \"%s\": git ended with exit code %d", attempt, w->name, rc);
-    return pw_fail(err, PW_ESYS, "%s \"%s\": %s", attempt, w->name, line);
+    gw_child_clean(w, said);
+    line = said_line(pw_buf_str(said), &n);
+    if (n == 0)
+        return pw_fail(err, PW_ESYS, "%s \"%s\": git ended with exit code %d", attempt, w->name,
+                       rc);
+    return pw_fail(err, PW_ESYS, "%s \"%s\": %.*s", attempt, w->name, (int)n, line);
 }

@@ -4,9 +4,10 @@
 
 #include "master/git/impl.h"
 
-#define AUTHOR_MAX 200    /* bytes; what a page shows in one line */
-#define SUBJECT_MAX 300   /* the same */
-#define TIME_MAX INT64_C(253402300799) /* the last second of the year 9999: a commit can claim any */
+#define AUTHOR_MAX 200  /* bytes; what a page shows in one line */
+#define SUBJECT_MAX 300 /* the same */
+#define TIME_MAX                                                                                   \
+    INT64_C(253402300799) /* the last second of the year 9999: a commit can claim any */
 
 int gw_graph_fail(const gw *w, const char *attempt, int rc, pw_err *err)
 {
@@ -18,7 +19,8 @@ int gw_graph_fail(const gw *w, const char *attempt, int rc, pw_err *err)
         code = PW_ENOMEM;
     else if (e && e->klass == GIT_ERROR_OS && rc != GIT_ENOTFOUND)
         code = PW_ESYS;
-    return pw_fail_at(err, __FILE__, __LINE__, code, 0, "%s of the mirror of \"%.120s\": %.160s", attempt, w->name, text);
+    return pw_fail_at(err, __FILE__, __LINE__, code, 0, "%s of the mirror of \"%.120s\": %.160s",
+                      attempt, w->name, text);
 }
 
 bool gw_graph_has(const gw *w, const char *rev, git_oid *ret)
@@ -29,7 +31,8 @@ bool gw_graph_has(const gw *w, const char *rev, git_oid *ret)
 
     if (!gw_rev_ok(rev) || git_oid_fromstr(&id, rev) < 0)
         return false;
-    if (git_object_lookup(&o, w->repo, &id, GIT_OBJECT_ANY) == 0 && git_object_peel(&commit, o, GIT_OBJECT_COMMIT) == 0) {
+    if (git_object_lookup(&o, w->repo, &id, GIT_OBJECT_ANY) == 0 &&
+        git_object_peel(&commit, o, GIT_OBJECT_COMMIT) == 0) {
         *ret = *git_object_id(commit);
         has = true;
     }
@@ -56,7 +59,8 @@ int gw_graph_contains(const gw *w, const git_oid *in, const git_oid *rev, pw_err
 }
 
 /* first-parent commits, newest first; returns their number */
-static int walk(const gw *w, const git_oid *tip, git_oid *chain, size_t max, size_t *ret_n, pw_err *err)
+static int walk(const gw *w, const git_oid *tip, git_oid *chain, size_t max, size_t *ret_n,
+                pw_err *err)
 {
     git_oid id = *tip;
     size_t n = 0;
@@ -78,10 +82,10 @@ static int walk(const gw *w, const git_oid *tip, git_oid *chain, size_t max, siz
     return 0;
 }
 
-/* What is true of a commit here is true of all behind it, or the other way round; so halving finds where it changes, also
- * when the clocks of the authors were wrong. */
-int gw_graph_chain(const gw *w, const git_oid *tip, const git_oid *hide, size_t n_hide, size_t max, git_oid **ret, size_t *ret_n,
-                   pw_err *err)
+/* What is true of a commit here is true of all behind it, or the other way round; so halving finds
+ * where it changes, also when the clocks of the authors were wrong. */
+int gw_graph_chain(const gw *w, const git_oid *tip, const git_oid *hide, size_t n_hide, size_t max,
+                   git_oid **ret, size_t *ret_n, pw_err *err)
 {
     PW_AUTO(pw_freep) git_oid *chain = calloc(max, sizeof(*chain));
     size_t n = 0, low = 0;
@@ -107,7 +111,8 @@ int gw_graph_chain(const gw *w, const git_oid *tip, const git_oid *hide, size_t 
     return 0;
 }
 
-int gw_graph_containing(const gw *w, const git_oid *chain, size_t n, const git_oid *rev, size_t *ret, pw_err *err)
+int gw_graph_containing(const gw *w, const git_oid *chain, size_t n, const git_oid *rev,
+                        size_t *ret, pw_err *err)
 {
     size_t low = 0;
 
@@ -139,9 +144,16 @@ static int add_line(pw_buf *b, const char *s, size_t n, size_t max)
     return 0;
 }
 
+static int take_line(pw_buf *b, char **ret, pw_err *err)
+{
+    *ret = b->failed ? NULL : b->len ? pw_buf_take(b) : strdup("");
+    return *ret ? 0 : pw_fail(err, PW_ENOMEM, "out of memory");
+}
+
 struct files {
     pw_buf text;
     size_t n;
+    bool full;
 };
 
 static int add_file(const git_diff *diff, const git_diff_delta *d, const char *spec, void *self)
@@ -154,11 +166,14 @@ static int add_file(const git_diff *diff, const git_diff_delta *d, const char *s
     if (!path)
         return 1;
     /* a path that does not fit wholly would be another path */
-    if (f->n == GW_FILES_MAX || f->text.len + strlen(path) + 1 > f->text.max)
+    f->full = f->n == GW_FILES_MAX || f->text.len + strlen(path) + 1 > f->text.max;
+    if (f->full)
         return -1;
     if (f->n++ > 0 && pw_buf_add(&f->text, "\n", 1) < 0)
         return -1;
-    return add_line(&f->text, path, strlen(path), strlen(path)) < 0 ? -1 : 1; /* > 0: the diff itself keeps nothing */
+    return add_line(&f->text, path, strlen(path), strlen(path)) < 0
+               ? -1
+               : 1; /* > 0: the diff itself keeps nothing */
 }
 
 static int list_files(const gw *w, const lg2_commit *c, git_commit *ret, pw_err *err)
@@ -184,24 +199,16 @@ static int list_files(const gw *w, const lg2_commit *c, git_commit *ret, pw_err 
         rc = git_diff_tree_to_tree(&diff, w->repo, old_tree, new_tree, &opts);
     if (f.text.failed)
         rc = pw_fail(err, PW_ENOMEM, "out of memory");
-    else if (rc == -1 && (f.n == GW_FILES_MAX || f.text.len > 0) && !git_error_last())
-        rc = 0;
-    else if (rc < 0)
+    else if (rc < 0 && !f.full)
         rc = gw_graph_fail(w, "comparing files", rc, err);
-    if (rc == 0)
-        ret->files = pw_buf_take(&f.text);
+    else
+        rc = take_line(&f.text, &ret->files, err);
     git_diff_free(diff);
     git_tree_free(old_tree);
     git_tree_free(new_tree);
     git_commit_free(parent);
     pw_buf_clear(&f.text);
     return rc;
-}
-
-static int take_line(pw_buf *b, char **ret, pw_err *err)
-{
-    *ret = b->failed ? NULL : b->len ? pw_buf_take(b) : strdup("");
-    return *ret ? 0 : pw_fail(err, PW_ENOMEM, "out of memory");
 }
 
 static int describe(const lg2_commit *c, git_commit *ret, pw_err *err)

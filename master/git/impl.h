@@ -1,5 +1,6 @@
-/* impl.h - what the files of this folder share. A `gw` (git work) is one job on its way through a thread: it holds the mirror's
- * libgit2 object, which stays on that thread. Texts of errors never hold the password of a URL. */
+/* impl.h - what the files of this folder share. A `gw` (git work) is one job on its way through a
+ * thread: it holds the mirror's libgit2 object, which stays on that thread. Texts of errors never
+ * hold the password of a URL. */
 #ifndef PW_MASTER_GIT_IMPL_H
 #define PW_MASTER_GIT_IMPL_H
 /* libgit2 has a type of the name of a struct of git.h */
@@ -11,34 +12,42 @@
 #include "shared/base/buf.h"
 
 enum {
-    GW_LOCK_PERIOD = 20,   /* ms between two looks at a lock that another process holds */
-    GW_FILES_MAX = 1000,   /* changed paths that are listed of one commit */
-    GW_TOTAL_MAX = 5000,   /* commits listed by one poll; above it, only the new tips: a repository that is pushed anew with
-                             * thousands of branches must not fill the memory */
-    GW_REFS_MAX = 200000,  /* heads and tags of one repository */
+    GW_LOCK_PERIOD = 20, /* ms between two looks at a lock that another process holds */
+    GW_FILES_MAX = 1000, /* changed paths that are listed of one commit */
+    GW_TOTAL_MAX =
+        5000, /* commits listed by one poll; above it, only the new tips: a repository that is
+               * pushed anew with thousands of branches must not fill the memory */
+    GW_REFS_MAX = 200000, /* heads and tags of one repository */
 };
-#define GW_FILES_BYTES (size_t)(64 * 1024)       /* text of those paths */
-#define GW_LIST_BYTES (size_t)(32 * 1024 * 1024) /* answer of ls-remote: GW_REFS_MAX names of 120 bytes */
-#define GW_SAID_BYTES (size_t)(64 * 1024)        /* what a child says on stderr */
+#define GW_FILES_BYTES (size_t)(64 * 1024) /* text of those paths */
+#define GW_LIST_BYTES                                                                              \
+    (size_t)(32 * 1024 * 1024)            /* answer of ls-remote: GW_REFS_MAX names of 120 bytes */
+#define GW_SAID_BYTES (size_t)(64 * 1024) /* what a child says on stderr */
 
 typedef struct gw {
-    git_job *job;          /* borrowed */
-    char *mirror;          /* owned: DIR/ID.git */
-    git_repository *repo;  /* owned; NULL: not open */
-    int stop_fd;           /* readable: the service ends */
-    bool local;            /* the repository is a path of this machine */
-    char name[200];        /* the repository, for people */
-    char *user;            /* owned: "user:password@" of its URL, which children may repeat; NULL none */
+    git_job *job;         /* borrowed */
+    char *mirror;         /* owned: DIR/ID.git */
+    git_repository *repo; /* owned; NULL: not open */
+    int stop_fd;          /* readable: the service ends */
+    bool local;           /* the repository is a path of this machine */
+    char name[200];       /* the repository, for people */
+    char *user; /* owned: "user:password@" of its URL, which children may repeat; NULL none */
 } gw;
 int gw_init(gw *w, const char *dir, int stop_fd, git_job *job, pw_err *err);
 void gw_clear(gw *w);
+/* Frees what a POLL has found so far. */
+void gw_forget_moves(git_job *j);
 
 /* ---- child.c: the git program */
-/* Runs `git --git-dir=MIRROR ARGS`; returns the exit code, PW_ETIMEDOUT, PW_EAGAIN when the service ends, or another code.
- * keep: a descriptor that the child holds, too; -1 none. */
-int gw_child(const gw *w, const char *const *args, int keep, pw_buf *out, pw_buf *said, pw_err *err);
-/* The one line of stderr that tells most, as an error: "attempt on repository: line". rc: what gw_child returned. */
+/* Runs `git --git-dir=MIRROR ARGS`; returns the exit code, PW_ETIMEDOUT, PW_EAGAIN when the service
+ * ends, or another code. keep: a descriptor that the child holds, too; -1 none. */
+int gw_child(const gw *w, const char *const *args, int keep, pw_buf *out, pw_buf *said,
+             pw_err *err);
+/* The one line of stderr that tells most, as an error: "attempt on repository: line". rc: what
+ * gw_child returned. */
 int gw_child_fail(const gw *w, const char *attempt, int rc, pw_buf *said, pw_err *err);
+/* Removes the user of the URL wherever the child repeats it, and control bytes. */
+void gw_child_clean(const gw *w, pw_buf *said);
 /* Sleeps; false when the service ends. */
 bool gw_sleep(const gw *w, int ms);
 
@@ -49,13 +58,16 @@ int gw_mirror_open(gw *w, pw_err *err);
 int gw_mirror_open_existing(gw *w, pw_err *err);
 /* Removes it and makes an empty one. */
 int gw_mirror_remake(gw *w, pw_err *err);
-/* Fetches all heads and tags, and forgets those that are gone. PW_ECORRUPT when it fails because the mirror is damaged. */
+/* Fetches all heads and tags, and forgets those that are gone. PW_ECORRUPT when it fails because
+ * the mirror is damaged. */
 int gw_mirror_fetch(gw *w, pw_err *err);
-/* After a failed child: PW_ECORRUPT when the mirror is to blame, else `rc`, and *err stays. deep: its objects are looked at, too. */
+/* After a failed child: PW_ECORRUPT when the mirror is to blame, else `rc`, and *err stays. deep:
+ * its objects are looked at, too. */
 int gw_mirror_suspect(const gw *w, bool deep, int rc, pw_err *err);
 /* Takes the push lock, waiting for the job's timeout; returns the fd, owned. */
 int gw_mirror_lock(const gw *w, pw_err *err);
-/* After a fetch that changed many refs: one file instead of one each, which every later look would have to read. */
+/* After a fetch that changed many refs: one file instead of one each, which every later look would
+ * have to read. */
 void gw_mirror_pack_refs(const gw *w);
 
 /* ---- refs.c */
@@ -69,11 +81,10 @@ typedef struct gw_refs {
 void gw_refs_clear(gw_refs *r);
 int gw_refs_add(gw_refs *r, const char *name, size_t len, const char *rev, pw_err *err);
 void gw_refs_sort(gw_refs *r);
-/* NULL when absent. */
-const git_ref *gw_refs_find(const gw_refs *r, const char *name);
 /* The answer of ls-remote. only: take just this ref; NULL: heads and tags. */
 int gw_refs_parse(gw_refs *r, const char *text, const char *only, pw_err *err);
-/* Those of the mirror. peel: tags as the commits that they stand for (others are left out), else as the refs say. */
+/* Those of the mirror. peel: tags as the commits that they stand for (others are left out), else as
+ * the refs say. */
 int gw_refs_mirror(const gw *w, bool peel, gw_refs *r, pw_err *err);
 int gw_refs_remote(const gw *w, const char *only, gw_refs *r, pw_err *err);
 bool gw_ref_is_branch(const char *name);
@@ -82,17 +93,21 @@ bool gw_rev_ok(const char *rev); /* 40 hex digits, lower case */
 bool gw_ref_ok(const char *name);
 
 /* ---- graph.c: questions to the mirror */
-/* The failed libgit2 call as pw_err; a lost object is PW_ECORRUPT. Call it on the same thread, before the next call. */
+/* The failed libgit2 call as pw_err; a lost object is PW_ECORRUPT. Call it on the same thread,
+ * before the next call. */
 int gw_graph_fail(const gw *w, const char *attempt, int rc, pw_err *err);
 /* Whether the mirror has this commit, or a tag of one: ret is the commit. */
 bool gw_graph_has(const gw *w, const char *rev, git_oid *ret);
 /* 1 when `in` is `rev` or a descendant of it, 0 not. Both must be in the mirror. */
 int gw_graph_contains(const gw *w, const git_oid *in, const git_oid *rev, pw_err *err);
-/* First-parent commits from tip, newest first, at most max, without those that can be reached from any of `hide`. */
-int gw_graph_chain(const gw *w, const git_oid *tip, const git_oid *hide, size_t n_hide, size_t max, git_oid **ret,
-                    size_t *ret_n, pw_err *err);
-/* Of a chain: how many, from the newest on, contain rev. Older than the first that does not, none can. */
-int gw_graph_containing(const gw *w, const git_oid *chain, size_t n, const git_oid *rev, size_t *ret, pw_err *err);
+/* First-parent commits from tip, newest first, at most max, without those that can be reached from
+ * any of `hide`. */
+int gw_graph_chain(const gw *w, const git_oid *tip, const git_oid *hide, size_t n_hide, size_t max,
+                   git_oid **ret, size_t *ret_n, pw_err *err);
+/* Of a chain: how many, from the newest on, contain rev. Older than the first that does not, none
+ * can. */
+int gw_graph_containing(const gw *w, const git_oid *chain, size_t n, const git_oid *rev,
+                        size_t *ret, pw_err *err);
 /* Author, subject, changed files of a commit. */
 int gw_graph_commit(const gw *w, const git_oid *id, git_commit *ret, pw_err *err);
 

@@ -6,6 +6,8 @@
 #include "master/git/impl.h"
 #include "shared/base/fs.h"
 
+#define TIMEOUT 120000000 /* us, where the job gives none */
+
 git_job *git_job_new(git_kind kind, pw_err *err)
 {
     git_job *j = calloc(1, sizeof(*j));
@@ -29,16 +31,23 @@ static void moved_clear(git_moved *m)
     free(m->ref);
 }
 
+void gw_forget_moves(git_job *j)
+{
+    for (size_t i = 0; i < j->n_moved; i++)
+        moved_clear(&j->moved[i]);
+    free(j->moved);
+    j->moved = NULL;
+    j->n_moved = 0;
+}
+
 git_job *git_job_free(git_job *j)
 {
     if (!j)
         return NULL;
     for (size_t i = 0; i < j->n_known; i++)
         free(j->known[i].name);
-    for (size_t i = 0; i < j->n_moved; i++)
-        moved_clear(&j->moved[i]);
+    gw_forget_moves(j);
     free(j->known);
-    free(j->moved);
     free(j->candidate);
     free(j->repository);
     free(j->from);
@@ -77,6 +86,8 @@ int gw_init(gw *w, const char *dir, int stop_fd, git_job *job, pw_err *err)
     char file[32];
 
     *w = (gw){.job = job, .stop_fd = stop_fd};
+    if (job->timeout <= 0)
+        job->timeout = TIMEOUT;
     if (!r || !*r)
         return pw_fail(err, PW_EINVAL, "no repository is given");
     /* it would be an option of git; `--` stands before it, too */

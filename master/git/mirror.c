@@ -1,4 +1,5 @@
-/* The bare copies in STATE/mirrors. A mirror can be lost at any time: the next poll makes it anew. */
+/* The bare copies in STATE/mirrors. A mirror can be lost at any time: the next poll makes it anew.
+ */
 #include <errno.h>
 #include <ftw.h>
 #include <stdlib.h>
@@ -13,14 +14,17 @@
 
 static int open_repository(gw *w, pw_err *err)
 {
-    unsigned flags = GIT_REPOSITORY_OPEN_NO_SEARCH | GIT_REPOSITORY_OPEN_BARE | GIT_REPOSITORY_OPEN_NO_DOTGIT;
+    unsigned flags =
+        GIT_REPOSITORY_OPEN_NO_SEARCH | GIT_REPOSITORY_OPEN_BARE | GIT_REPOSITORY_OPEN_NO_DOTGIT;
     int rc = git_repository_open_ext(&w->repo, w->mirror, flags, NULL);
 
     if (rc == 0)
         return 0;
     w->repo = NULL;
     rc = gw_graph_fail(w, "opening", rc, err);
-    return rc == PW_ENOMEM ? rc : (err ? err->code = PW_ECORRUPT : 0, PW_ECORRUPT);
+    if (rc != PW_ENOMEM && err)
+        err->code = PW_ECORRUPT;
+    return rc == PW_ENOMEM ? rc : PW_ECORRUPT;
 }
 
 /* git init, into the folder that --git-dir names; without a template there are no hooks. */
@@ -110,11 +114,12 @@ static int sweep_object(const char *path, const struct stat *st, int type, struc
     return 0;
 }
 
-/* A child that was killed leaves locks that nobody would ever remove, and parts of packs. Nothing else works in the mirror:
- * one job at a time, and children die with the master. */
+/* A child that was killed leaves locks that nobody would ever remove, and parts of packs. Nothing
+ * else works in the mirror: one job at a time, and children die with the master. */
 static void sweep(const gw *w)
 {
-    static const char *const locks[] = {"packed-refs.lock", "packed-refs.new", "HEAD.lock", "config.lock", "shallow.lock"};
+    static const char *const locks[] = {"packed-refs.lock", "packed-refs.new", "HEAD.lock",
+                                        "config.lock", "shallow.lock"};
     PW_AUTO(pw_freep) char *refs = pw_path_join(w->mirror, "refs");
     PW_AUTO(pw_freep) char *objects = pw_path_join(w->mirror, "objects");
 
@@ -132,7 +137,8 @@ static void sweep(const gw *w)
 int gw_mirror_suspect(const gw *w, bool deep, int rc, pw_err *err)
 {
     static const char *const shallow_args[] = {"rev-parse", "--git-dir", NULL};
-    static const char *const deep_args[] = {"fsck", "--connectivity-only", "--no-dangling", "--no-progress", NULL};
+    static const char *const deep_args[] = {"fsck", "--connectivity-only", "--no-dangling",
+                                            "--no-progress", NULL};
     PW_AUTO(pw_buf_clearp) pw_buf out = PW_BUF(GW_SAID_BYTES);
     PW_AUTO(pw_buf_clearp) pw_buf said = PW_BUF(GW_SAID_BYTES);
     pw_err mine = {0};
@@ -146,7 +152,12 @@ int gw_mirror_suspect(const gw *w, bool deep, int rc, pw_err *err)
 
 int gw_mirror_fetch(gw *w, pw_err *err)
 {
-    const char *args[16] = {"fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"};
+    const char *args[16] = {"fetch",
+                            "--quiet",
+                            "--prune",
+                            "--no-tags",
+                            "--no-write-fetch-head",
+                            "--no-recurse-submodules"};
     PW_AUTO(pw_buf_clearp) pw_buf out = PW_BUF(GW_SAID_BYTES);
     PW_AUTO(pw_buf_clearp) pw_buf said = PW_BUF(GW_SAID_BYTES);
     size_t n = 6;

@@ -4,7 +4,9 @@
 
 #include "master/git/impl.h"
 
-#define NAME_MAX_REF 1024 /* bytes of a ref's name; the store and the pages take less, but this one file must not fail */
+#define NAME_MAX_REF                                                                               \
+    1024 /* bytes of a ref's name; the store and the pages take less, but this one file must not   \
+            fail */
 
 void gw_refs_clear(gw_refs *r)
 {
@@ -47,13 +49,6 @@ void gw_refs_sort(gw_refs *r)
 {
     if (r->n > 1)
         qsort(r->v, r->n, sizeof(*r->v), by_name);
-}
-
-const git_ref *gw_refs_find(const gw_refs *r, const char *name)
-{
-    git_ref key = {.name = (char *)(uintptr_t)name};
-
-    return r->n ? bsearch(&key, r->v, r->n, sizeof(*r->v), by_name) : NULL;
 }
 
 bool gw_ref_is_branch(const char *name)
@@ -122,8 +117,8 @@ int gw_refs_remote(const gw *w, const char *only, gw_refs *r, pw_err *err)
     size_t n = 2;
     int rc;
 
-    /* our safe.directory does not reach the other end, which a path has on this machine: it gets its own. The text is a
-     * constant: git hands it to a shell */
+    /* our safe.directory does not reach the other end, which a path has on this machine: it gets
+     * its own. The text is a constant: git hands it to a shell */
     if (w->local)
         args[n++] = "--upload-pack=git -c 'safe.directory=*' upload-pack";
     args[n++] = "--";

@@ -31,6 +31,8 @@ typedef struct web_options {
 
 typedef struct web_server web_server;
 web_server *web_start(const web_options *o, pw_err *err); /* text names the address when it is taken */
+/* Every connection is ended. From here on the core must not answer commands of this server: what lies in the channel is to be freed
+ * (core_cmd_free), not answered. */
 web_server *web_stop(web_server *self);
 /* "http://127.0.0.1:40123". Borrowed. */
 const char *web_address(const web_server *self);
@@ -38,5 +40,8 @@ const char *web_address(const web_server *self);
 void web_events(web_server *self, uint64_t seq);
 /* From any thread: some log has grown. */
 void web_logs_grew(web_server *self);
+/* From the core's thread: a session of this worker (its row's id) has begun or ended. The database does not know who is connected;
+ * as long as this is never called, workers count as connected when any is (the gauge). */
+void web_worker(web_server *self, uint64_t worker, bool connected);
 /* A token of STATE/admin.token's kind is checked against the database (hash); see reader_token. */
 #endif

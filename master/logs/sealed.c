@@ -11,20 +11,6 @@
 #include "shared/base/fs.h"
 #include "shared/base/num.h"
 
-#define MAGIC "PWLOG1\r\n"
-enum {
-    ZSTD_BIT = 31, /* in raw_len */
-    /* where things stand in the foot */
-    AT_ATTEMPT = 8,
-    AT_STEP = 16,
-    AT_STREAM = 20,
-    AT_FRAMES = 24,
-    AT_MARKS = 28,
-    AT_BYTES = 32,
-    AT_LINES = 40,
-    AT_T_LAST = 48,
-};
-
 struct sealed {
     int fd;
     log_key key;
@@ -86,12 +72,12 @@ void sealed_frame(const void *src, size_t i, frame_at *ret)
         .first_line = pw_le64(p + 8),
         .at = pw_le64(p + 16),
         .t_first = (pw_msec)pw_le64(p + 24),
-        .raw_len = raw & ~(1u << ZSTD_BIT),
+        .raw_len = raw & ~SEALED_ZSTD,
         .lines = pw_le32(p + 36),
         .len = pw_le32(p + 40),
         .crc = pw_le32(p + 44),
         .has_crc = true,
-        .codec = raw >> ZSTD_BIT ? PW_CODEC_ZSTD : PW_CODEC_RAW,
+        .codec = (uint8_t)(raw & SEALED_ZSTD ? PW_CODEC_ZSTD : PW_CODEC_RAW),
     };
 }
 
@@ -168,16 +154,16 @@ static int foot_read(sealed *self, const log_key *key, uint32_t *ret_crc, pw_err
     int r = pw_fs_pread_all(self->fd, foot, sizeof(foot), (off_t)size, err);
     if (r < 0)
         return r;
-    if (memcmp(foot, MAGIC, 8) != 0 ||
+    if (memcmp(foot, SEALED_MAGIC, 8) != 0 ||
         pw_crc32c(0, foot, SEALED_FOOT_CRC) != pw_le32(foot + SEALED_FOOT_CRC))
         return pw_fail(err, PW_ECORRUPT, "the foot of a sealed log is damaged");
-    self->key =
-        (log_key){pw_le64(foot + AT_ATTEMPT), pw_le32(foot + AT_STEP), pw_le32(foot + AT_STREAM)};
-    self->count = pw_le32(foot + AT_FRAMES);
-    self->marks_len = pw_le32(foot + AT_MARKS);
-    self->bytes = pw_le64(foot + AT_BYTES);
-    self->lines = pw_le64(foot + AT_LINES);
-    self->t_last = (pw_msec)pw_le64(foot + AT_T_LAST);
+    self->key = (log_key){pw_le64(foot + SEALED_ATTEMPT), pw_le32(foot + SEALED_STEP),
+                          pw_le32(foot + SEALED_STREAM)};
+    self->count = pw_le32(foot + SEALED_FRAMES);
+    self->marks_len = pw_le32(foot + SEALED_MARKS);
+    self->bytes = pw_le64(foot + SEALED_BYTES);
+    self->lines = pw_le64(foot + SEALED_LINES);
+    self->t_last = (pw_msec)pw_le64(foot + SEALED_T_LAST);
     *ret_crc = pw_le32(foot + SEALED_INDEX_CRC);
     if (key && (key->attempt != self->key.attempt || key->idx != self->key.idx ||
                 key->stream != self->key.stream))
@@ -194,7 +180,7 @@ sealed *sealed_open(int fd, const log_key *key, pw_err *err)
 {
     PW_AUTO(pw_closep) int taken = fd;
     PW_AUTO(sealed_freep) sealed *self = calloc(1, sizeof(*self));
-    uint32_t crc;
+    uint32_t crc = 0;
     if (!self) {
         (void)pw_fail(err, PW_ENOMEM, "out of memory");
         return NULL;

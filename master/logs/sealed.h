@@ -18,7 +18,23 @@
 #include "master/logs/logs.h"
 #include "shared/base/buf.h"
 
-enum { SEALED_ENTRY = 52, SEALED_FOOT = 64, SEALED_INDEX_CRC = 56, SEALED_FOOT_CRC = 60 };
+#define SEALED_MAGIC "PWLOG1\r\n"
+#define SEALED_ZSTD (1u << 31) /* in raw_len */
+enum {
+    SEALED_ENTRY = 52,
+    SEALED_FOOT = 64,
+    /* where things stand in the foot */
+    SEALED_ATTEMPT = 8,
+    SEALED_STEP = 16,
+    SEALED_STREAM = 20,
+    SEALED_FRAMES = 24,
+    SEALED_MARKS = 28,
+    SEALED_BYTES = 32,
+    SEALED_LINES = 40,
+    SEALED_T_LAST = 48,
+    SEALED_INDEX_CRC = 56,
+    SEALED_FOOT_CRC = 60,
+};
 
 /* STATE/logs/NN, and the name in it. New text, owned; NULL when memory ran out. */
 char *sealed_dir(const char *logs_dir, uint64_t attempt);

@@ -13,8 +13,6 @@
 #include "shared/base/fs.h"
 #include "shared/base/num.h"
 
-#define MAGIC "PWLOG1\r\n"
-#define ZSTD_FLAG (1u << 31)
 enum {
     WRITE_BYTES = 256 * 1024,      /* collected before a write: a small log is one write */
     SYNC_BYTES = 8 * 1024 * 1024,  /* a large file is synced in parts, so that none takes long */
@@ -109,7 +107,7 @@ int sealed_out_frame(sealed_out *self, const frame_at *f, const void *p, pw_err 
     pw_put_le64(e + 8, f->first_line);
     pw_put_le64(e + 16, self->size + self->data.len);
     pw_put_le64(e + 24, (uint64_t)f->t_first);
-    pw_put_le32(e + 32, f->raw_len | (f->codec == PW_CODEC_ZSTD ? ZSTD_FLAG : 0));
+    pw_put_le32(e + 32, f->raw_len | (f->codec == PW_CODEC_ZSTD ? SEALED_ZSTD : 0));
     pw_put_le32(e + 36, f->lines);
     pw_put_le32(e + 40, f->len);
     pw_put_le32(e + 44, pw_crc32c(0, p, f->len));
@@ -127,15 +125,15 @@ static int out_tail(sealed_out *self, uint64_t bytes, uint64_t lines, pw_msec t_
     uint8_t foot[SEALED_FOOT];
     int r;
     uint32_t crc = pw_crc32c(0, self->index.p, self->index.len);
-    memcpy(foot, MAGIC, 8);
-    pw_put_le64(foot + 8, self->key.attempt);
-    pw_put_le32(foot + 16, self->key.idx);
-    pw_put_le32(foot + 20, self->key.stream);
-    pw_put_le32(foot + 24, self->count);
-    pw_put_le32(foot + 28, (uint32_t)self->marks.len);
-    pw_put_le64(foot + 32, bytes);
-    pw_put_le64(foot + 40, lines);
-    pw_put_le64(foot + 48, (uint64_t)t_last);
+    memcpy(foot, SEALED_MAGIC, 8);
+    pw_put_le64(foot + SEALED_ATTEMPT, self->key.attempt);
+    pw_put_le32(foot + SEALED_STEP, self->key.idx);
+    pw_put_le32(foot + SEALED_STREAM, self->key.stream);
+    pw_put_le32(foot + SEALED_FRAMES, self->count);
+    pw_put_le32(foot + SEALED_MARKS, (uint32_t)self->marks.len);
+    pw_put_le64(foot + SEALED_BYTES, bytes);
+    pw_put_le64(foot + SEALED_LINES, lines);
+    pw_put_le64(foot + SEALED_T_LAST, (uint64_t)t_last);
     pw_put_le32(foot + SEALED_INDEX_CRC, pw_crc32c(crc, self->marks.p, self->marks.len));
     pw_put_le32(foot + SEALED_FOOT_CRC, pw_crc32c(0, foot, SEALED_FOOT_CRC));
     const struct {

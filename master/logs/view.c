@@ -10,7 +10,7 @@
 #include "shared/base/fs.h"
 
 struct log_view {
-    logs *store; /* NULL: only over a file */
+    logs *owner; /* NULL: only over a file */
     log_key key;
     live *log;    /* counted; NULL once the file is used */
     sealed *file; /* owned */
@@ -27,9 +27,9 @@ log_view *log_view_close(log_view *self)
     if (!self)
         return NULL;
     if (self->log) {
-        logs_lock(self->store);
+        logs_lock(self->owner);
         index_unref(self->log);
-        logs_unlock(self->store);
+        logs_unlock(self->owner);
     }
     (void)sealed_free(self->file);
     (void)zip_free(self->zip);
@@ -48,7 +48,7 @@ static int context(const log_view *self, int code, pw_err *err)
 
 static int open_file(log_view *self, pw_err *err)
 {
-    PW_AUTO(pw_freep) char *path = sealed_path(self->store->dir, self->key);
+    PW_AUTO(pw_freep) char *path = sealed_path(self->owner->dir, self->key);
     pw_err why = {0};
     if (!path)
         return pw_fail(err, PW_ENOMEM, "out of memory");
@@ -71,9 +71,9 @@ static int enter(log_view *self, pw_err *err)
 {
     if (self->file)
         return 0;
-    logs_lock(self->store);
+    logs_lock(self->owner);
     if (!self->log || self->log->gone) {
-        live *now = index_find(self->store, self->key);
+        live *now = index_find(self->owner, self->key);
         if (now && now->bytes == 0) /* all that it had was dropped, or nothing was written yet */
             now = NULL;
         if (now)
@@ -84,7 +84,7 @@ static int enter(log_view *self, pw_err *err)
         self->raw_len = 0;
     }
     if (!self->log) {
-        logs_unlock(self->store);
+        logs_unlock(self->owner);
         return open_file(self, err);
     }
     if (self->log->rollbacks != self->rollbacks) {
@@ -105,18 +105,18 @@ static log_view *view_new(pw_err *err)
     return self->zip ? pw_take(self) : NULL;
 }
 
-log_view *log_view_open(logs *store, log_key key, pw_err *err)
+log_view *log_view_open(logs *owner, log_key key, pw_err *err)
 {
     PW_AUTO(log_view_closep) log_view *self = view_new(err);
     if (!self)
         return NULL;
-    self->store = store;
+    self->owner = owner;
     self->key = key;
     int r = enter(self, err);
     if (r < 0)
         return NULL;
     if (r == 1)
-        logs_unlock(store);
+        logs_unlock(owner);
     return pw_take(self);
 }
 
@@ -148,7 +148,7 @@ int log_view_size(log_view *self, uint64_t *ret_bytes, uint64_t *ret_lines, bool
     *ret_bytes = self->log->bytes;
     *ret_lines = self->log->lines;
     *ret_done = self->log->done;
-    logs_unlock(self->store);
+    logs_unlock(self->owner);
     return 0;
 }
 
@@ -188,14 +188,14 @@ static int find(log_view *self, frame_by by, uint64_t v, found *ret, pw_err *err
         ret->fd = ret->seg->fd;
     }
     r = i < l->n;
-    logs_unlock(self->store);
+    logs_unlock(self->owner);
     return r;
 }
 
 static void found_end(log_view *self, const found *at)
 {
     if (at->seg)
-        segment_unref(self->store, at->seg);
+        segment_unref(self->owner, at->seg);
 }
 
 /* Has the frame decoded in self->raw. */
@@ -315,6 +315,6 @@ int log_view_time(log_view *self, uint64_t position, pw_msec *ret_t, pw_err *err
         *ret_t = l->frames[l->n - 1].t_first + (pw_msec)l->frames[l->n - 1].t_span;
     else
         *ret_t = l->frames[i > 0 ? i - 1 : 0].t_first;
-    logs_unlock(self->store);
+    logs_unlock(self->owner);
     return r < 0 ? r : 0;
 }

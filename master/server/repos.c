@@ -151,6 +151,6 @@ void repos_answer(server *s, const git_job *j)
         else
             history(s, j);
     } else if (j->kind == GIT_PUSH) {
-        core_push_done(s->core, j->tag, j->code < 0 || (unsigned)j->outcome > GIT_UNKNOWN ? CORE_PUSH_UNKNOWN : how[j->outcome], j->text);
+        core_push_done(s->core, j->tag, (unsigned)j->outcome > GIT_UNKNOWN ? CORE_PUSH_UNKNOWN : how[j->outcome], j->text);
     }
 }

@@ -256,7 +256,7 @@ static void test_checkpoint(fixture *f)
     PW_AUTO(pw_freep) char *path = pw_path_join(f->dir, "check.db");
     PW_AUTO(store_closep) store *s = path ? store_open(path, &f->host, NULL) : NULL;
     store_checkpointer *c = s ? store_checkpointer_open(path, NULL) : NULL;
-    PW_AUTO(pw_freep) char *wal = pw_strf("%s-wal", path);
+    PW_AUTO(pw_freep) char *wal = path ? pw_strf("%s-wal", path) : NULL;
     struct stat st, db;
     uint64_t bytes = 99;
 

@@ -25,7 +25,7 @@ struct agent {
     jobs *jobs;
     ship *ship;
     session *session;
-    pw_list facts; /* owned */
+    pw_list facts;               /* owned */
     uint8_t mark[HOME_MARK_MAX]; /* newest; written to the spool now and then */
     size_t mark_n;
     struct rejected *rejected; /* owned, on demand; a ring */
@@ -35,8 +35,8 @@ struct agent {
     bool kept_listed;       /* the last one did */
     uint64_t settled_epoch; /* its master has had the chance to ask for kept jobs; 0: none */
     pw_usec poll_at, care_at, pump_at;
-    int64_t disk;           /* free bytes, as last seen */
-    char gate[GATE_MAX];    /* why no job should come; "": none */
+    int64_t disk;        /* free bytes, as last seen */
+    char gate[GATE_MAX]; /* why no job should come; "": none */
     agent_counts count;
 };
 
@@ -68,7 +68,8 @@ static void job_gone(void *self, agent_job *j)
         ship_drop(a->ship, j);
 }
 
-static int send_journal(void *self, const msg_journal *m, const void *records, size_t n, pw_err *err)
+static int send_journal(void *self, const msg_journal *m, const void *records, size_t n,
+                        pw_err *err)
 {
     agent *a = self;
     msg_journal with = *m;
@@ -78,7 +79,8 @@ static int send_journal(void *self, const msg_journal *m, const void *records, s
 
 /* ---- hello */
 
-static char feature_run[] = "run", feature_checkout[] = "checkout", feature_untrusted[] = "untrusted";
+static char feature_run[] = "run", feature_checkout[] = "checkout",
+            feature_untrusted[] = "untrusted";
 static char *features[FEATURES] = {feature_run, feature_checkout, feature_untrusted};
 
 static size_t feature_count(const agent *a)
@@ -89,10 +91,12 @@ static size_t feature_count(const agent *a)
 static void list_place(const agent *a, pw_job_state place, msg_hello_job *v, size_t *n)
 {
     const agent_job *j;
-    TAILQ_FOREACH(j, jobs_list(a->jobs, place), link) {
+    TAILQ_FOREACH(j, jobs_list(a->jobs, place), link)
+    {
         if (*n == PW_HELLO_JOBS_MAX)
             return;
-        v[(*n)++] = (msg_hello_job){.epoch = j->id.epoch, .attempt = j->id.attempt, .length = j->whole, .state = j->state};
+        v[(*n)++] = (msg_hello_job){
+            .epoch = j->id.epoch, .attempt = j->id.attempt, .length = j->whole, .state = j->state};
     }
 }
 
@@ -100,7 +104,8 @@ static int say_hello(void *self, msg_hello *h, pw_err *err)
 {
     agent *a = self;
     static char version[] = PW_VERSION;
-    msg_hello_job *v = calloc(PW_HELLO_JOBS_MAX, sizeof(*v)); /* touched only as far as it is used */
+    msg_hello_job *v =
+        calloc(PW_HELLO_JOBS_MAX, sizeof(*v)); /* touched only as far as it is used */
     size_t n = 0;
     if (!v)
         return pw_fail(err, PW_ENOMEM, "out of memory");
@@ -144,10 +149,12 @@ static void look_at_disk(agent *a)
     low = a->disk >= 0 && (uint64_t)a->disk < a->conf->low_disk;
     a->gate[0] = '\0';
     if (low)
-        (void)snprintf(a->gate, sizeof(a->gate), "low disk: %" PRId64 " MiB free, %" PRIu64 " MiB wanted", a->disk >> 20,
+        (void)snprintf(a->gate, sizeof(a->gate),
+                       "low disk: %" PRId64 " MiB free, %" PRIu64 " MiB wanted", a->disk >> 20,
                        a->conf->low_disk >> 20);
     else if (jobs_bytes(a->jobs) > limit)
-        (void)snprintf(a->gate, sizeof(a->gate), "the spool has more than %" PRIu64 " MiB", limit >> 20);
+        (void)snprintf(a->gate, sizeof(a->gate), "the spool has more than %" PRIu64 " MiB",
+                       limit >> 20);
     else if (a->draining)
         (void)snprintf(a->gate, sizeof(a->gate), "draining");
 }
@@ -173,7 +180,8 @@ static void take_mark(agent *a, const pw_bytes *mark)
     a->mark_n = mark->n;
 }
 
-/* From the master's offset on; what the spool lost is held, and the master judges by the length that it was told. */
+/* From the master's offset on; what the spool lost is held, and the master judges by the length
+ * that it was told. */
 static void resume(agent *a, agent_job *j, uint64_t offset, uint64_t window)
 {
     pw_err err = {0};
@@ -198,7 +206,8 @@ static void verdict(agent *a, const msg_welcome_job *w)
         if (j->shipping && (uint32_t)w->chain != j->sent_chain) {
             /* the master sees it by the chain of the first message, and closes the attempt */
             char name[SPOOL_JOB_NAME];
-            pw_log(PW_LOG_ERROR, "journal_differs", "job=%s offset=%" PRIu64, spool_job_name(j->id, name), w->offset);
+            pw_log(PW_LOG_ERROR, "journal_differs", "job=%s offset=%" PRIu64,
+                   spool_job_name(j->id, name), w->offset);
         }
         if (w->cancel)
             jobs_cancel(a->jobs, j, "cancelled");
@@ -219,8 +228,8 @@ static bool kept_of_another(const agent *a, uint64_t epoch)
 {
     const agent_job *j;
     TAILQ_FOREACH(j, jobs_list(a->jobs, PW_JOB_KEPT), link)
-        if (j->id.epoch != epoch)
-            return true;
+    if (j->id.epoch != epoch)
+        return true;
     return false;
 }
 
@@ -255,13 +264,18 @@ static void say_no(agent *a, const struct rejected *r)
     pw_err err = {0};
     char reason[WHY_MAX];
     memcpy(reason, r->reason, sizeof(reason));
-    msg_reject m = {.session = session_id(a->session), .epoch = r->id.epoch, .attempt = r->id.attempt, .reason = reason,
+    msg_reject m = {.session = session_id(a->session),
+                    .epoch = r->id.epoch,
+                    .attempt = r->id.attempt,
+                    .reason = reason,
                     .retry_ms = r->retry_ms};
     if (session_send(a->session, PW_MSG_REJECT, &m, NULL, 0, &err) < 0)
-        pw_log_err(PW_LOG_DEBUG, "reject_not_sent", &err); /* it is offered again, and then gets the same answer */
+        pw_log_err(PW_LOG_DEBUG, "reject_not_sent",
+                   &err); /* it is offered again, and then gets the same answer */
 }
 
-__attribute__((format(printf, 4, 5))) static void reject(agent *a, spool_job id, uint64_t retry_ms, const char *fmt, ...)
+__attribute__((format(printf, 4, 5))) static void reject(agent *a, spool_job id, uint64_t retry_ms,
+                                                         const char *fmt, ...)
 {
     char name[SPOOL_JOB_NAME];
     struct rejected r = {.id = id, .retry_ms = retry_ms};
@@ -273,7 +287,8 @@ __attribute__((format(printf, 4, 5))) static void reject(agent *a, spool_job id,
     pw_log(PW_LOG_INFO, "job_rejected", "job=%s reason=\"%s\"", spool_job_name(id, name), r.reason);
     if (!a->rejected)
         a->rejected = calloc(AGENT_REJECTED, sizeof(*a->rejected));
-    if (a->rejected) /* without memory the answer to a repetition may differ; the attempt is closed by the first anyway */
+    if (a->rejected) /* without memory the answer to a repetition may differ; the attempt is closed
+                        by the first anyway */
         a->rejected[a->rejected_next++ % AGENT_REJECTED] = r;
     say_no(a, &r);
 }
@@ -304,7 +319,8 @@ static bool isolation_allowed(const agent *a, const char *isolation)
 {
     size_t n = isolation ? strcspn(isolation, ":") : 0;
     for (size_t i = 0; i < a->conf->isolation.n; i++)
-        if (n == 0 || (strlen(a->conf->isolation.v[i]) == n && !strncmp(a->conf->isolation.v[i], isolation, n)))
+        if (n == 0 || (strlen(a->conf->isolation.v[i]) == n &&
+                       !strncmp(a->conf->isolation.v[i], isolation, n)))
             return true;
     return false;
 }
@@ -368,7 +384,8 @@ static void on_job(agent *a, const msg_job *m, const void *bulk, size_t n)
     } else if (jobs_live(a->jobs) >= a->conf->slots) {
         reject(a, id, RETRY_BUSY_MS, "all %" PRIu64 " slots are busy", a->conf->slots);
     } else if (jobs_open(a->jobs) >= JOBS_OPEN_MAX) {
-        reject(a, id, RETRY_GATE_MS, "the spool holds %d jobs that are not delivered", JOBS_OPEN_MAX);
+        reject(a, id, RETRY_GATE_MS, "the spool holds %d jobs that are not delivered",
+               JOBS_OPEN_MAX);
     } else if (job_good(a, m, bulk, n)) {
         int rc = jobs_accept(a->jobs, id, m->digest.p, bulk, n, &j, &err);
         if (rc == 0) {
@@ -426,7 +443,8 @@ static const session_ops on_session = {
     .beat = fill_beat,
     .message = on_message,
 };
-static const jobs_ops on_jobs = {.start = start_job, .sweep = sweep_job, .grown = job_grown, .gone = job_gone};
+static const jobs_ops on_jobs = {
+    .start = start_job, .sweep = sweep_job, .grown = job_grown, .gone = job_gone};
 
 static int read_facts(agent *a, pw_err *err)
 {
@@ -437,7 +455,8 @@ static int read_facts(agent *a, pw_err *err)
         rc = pw_buf_addf(&b, "%s%s", i ? "," : "", a->conf->isolation.v[i]);
     if (rc == 0)
         rc = facts_add(&a->facts, "isolation", pw_buf_str(&b), err);
-    return rc < 0 ? rc : facts_add(&a->facts, "untrusted", a->conf->untrusted ? "true" : "false", err);
+    return rc < 0 ? rc
+                  : facts_add(&a->facts, "untrusted", a->conf->untrusted ? "true" : "false", err);
 }
 
 agent *agent_new(const worker_conf *conf, spool_home *home, const agent_deps *deps, pw_err *err)

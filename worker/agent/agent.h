@@ -1,6 +1,7 @@
-/* agent.h - the agent without its sockets: jobs, shipping and session, tied together. It is handed time, a wire, a way to
- * start runners and a few readings of the machine; tests hand it made-up ones. The owner calls agent_tick() whenever
- * agent_due() has come or something was given to it. One thread; file calls block, nothing else does. */
+/* agent.h - the agent without its sockets: jobs, shipping and session, tied together. It is handed
+ * time, a wire, a way to start runners and a few readings of the machine; tests hand it made-up
+ * ones. The owner calls agent_tick() whenever agent_due() has come or something was given to it.
+ * One thread; file calls block, nothing else does. */
 #ifndef PW_WORKER_AGENT_AGENT_H
 #define PW_WORKER_AGENT_AGENT_H
 #include "worker/agent/conf.h"
@@ -38,7 +39,8 @@ void agent_note(agent *self, spool_note note);
 /* Does what is due. */
 void agent_tick(agent *self);
 pw_usec agent_due(const agent *self); /* 0: at once */
-/* Another configuration (borrowed), told to the master by a new hello. Name, slots, tags and limits count; the rest does not. */
+/* Another configuration (borrowed), told to the master by a new hello. Name, slots, tags and limits
+ * count; the rest does not. */
 void agent_configure(agent *self, const worker_conf *conf);
 /* Says bye. Jobs go on. */
 void agent_stop(agent *self, const char *reason);

@@ -10,9 +10,9 @@
 
 enum { ADDRESS_MAX = 255, NAME_MAX_BYTES = 200, PATH_BYTES = 4000, KEY_FILE_MAX = 1024 };
 
-static const char *const top_keys[] = {"name",     "master",      "key",      "spool",     "slots",
-                                       "tags",     "isolation",   "env_pass", "spool_limit", "low_disk",
-                                       "untrusted", "git",        NULL};
+static const char *const top_keys[] = {
+    "name",     "master",      "key",      "spool",     "slots", "tags", "isolation",
+    "env_pass", "spool_limit", "low_disk", "untrusted", "git",   NULL};
 static const char *const master_keys[] = {"address", "key", NULL};
 static const char *const git_keys[] = {"ssh_key", NULL};
 static const char *const isolations[] = {"none", "user", "bwrap", "podman", NULL};
@@ -69,8 +69,8 @@ static bool isolation_ok(const char *s)
 }
 
 /* A list of words; each wrong one is told at its own place. */
-static void get_words(const yaml_node *root, const char *key, bool (*good)(const char *), const char *want,
-                      pw_strs *out, yaml_errors *errors)
+static void get_words(const yaml_node *root, const char *key, bool (*good)(const char *),
+                      const char *want, pw_strs *out, yaml_errors *errors)
 {
     const yaml_node *v = yaml_node_get(root, key);
     if (!v || !yaml_get_strs(root, key, CONF_WORDS_MAX, &out->v, &out->n, errors))
@@ -108,12 +108,15 @@ static void get_master(const yaml_node *root, worker_conf *c, yaml_errors *error
         return;
     }
     (void)yaml_check_map(m, "\"master\"", master_keys, errors);
-    if (yaml_get_str(m, "address", true, ADDRESS_MAX, &c->address, errors) && c->address && !address_ok(c->address))
+    if (yaml_get_str(m, "address", true, ADDRESS_MAX, &c->address, errors) && c->address &&
+        !address_ok(c->address))
         yaml_fail(errors, yaml_node_get(m, "address"),
                   "\"address\" must be like tcp://ci.example.org:9989, not \"%.60s\"", c->address);
     char *key = NULL;
-    if (yaml_get_str(m, "key", true, PATH_BYTES, &key, errors) && key && !crypt_unz85(key, c->master_key))
-        yaml_fail(errors, yaml_node_get(m, "key"), "\"key\" must be the 40 characters of the master's public key");
+    if (yaml_get_str(m, "key", true, PATH_BYTES, &key, errors) && key &&
+        !crypt_unz85(key, c->master_key))
+        yaml_fail(errors, yaml_node_get(m, "key"),
+                  "\"key\" must be the 40 characters of the master's public key");
     free(key);
 }
 
@@ -165,7 +168,8 @@ static void get_all(const yaml_node *root, worker_conf *c, yaml_errors *errors)
     if (yaml_get_str(root, "name", true, NAME_MAX_BYTES, &c->name, errors) && c->name)
         for (const char *p = c->name; *p; p++)
             if ((unsigned char)*p < ' ' || *p == 0x7f) {
-                yaml_fail(errors, yaml_node_get(root, "name"), "\"name\" holds a control character");
+                yaml_fail(errors, yaml_node_get(root, "name"),
+                          "\"name\" holds a control character");
                 break;
             }
     get_master(root, c, errors);
@@ -173,9 +177,12 @@ static void get_all(const yaml_node *root, worker_conf *c, yaml_errors *errors)
     (void)yaml_get_str(root, "spool", false, PATH_BYTES, &c->spool, errors);
     (void)yaml_get_int(root, "slots", 1, CONF_SLOTS_MAX, &slots, errors);
     c->slots = (uint64_t)slots;
-    get_words(root, "tags", worker_word_ok, "a tag: 1 to 100 visible characters without comma", &c->tags, errors);
-    get_words(root, "isolation", isolation_ok, "one of none, user, bwrap, podman", &c->isolation, errors);
-    get_words(root, "env_pass", env_name_ok, "the name of an environment variable", &c->env_pass, errors);
+    get_words(root, "tags", worker_word_ok, "a tag: 1 to 100 visible characters without comma",
+              &c->tags, errors);
+    get_words(root, "isolation", isolation_ok, "one of none, user, bwrap, podman", &c->isolation,
+              errors);
+    get_words(root, "env_pass", env_name_ok, "the name of an environment variable", &c->env_pass,
+              errors);
     c->spool_limit = 20ULL << 30;
     c->low_disk = 2ULL << 30;
     (void)yaml_get_size(root, "spool_limit", &c->spool_limit, errors);
@@ -184,7 +191,8 @@ static void get_all(const yaml_node *root, worker_conf *c, yaml_errors *errors)
     get_git(root, c, errors);
 }
 
-int worker_conf_parse(const char *file, const char *text, size_t n, worker_conf *ret, yaml_errors *errors)
+int worker_conf_parse(const char *file, const char *text, size_t n, worker_conf *ret,
+                      yaml_errors *errors)
 {
     PW_AUTO(yaml_freep) yaml_doc *doc = yaml_parse(file, text, n, errors);
     if (!doc)
@@ -233,7 +241,8 @@ int worker_conf_text(const worker_conf *c, pw_buf *b)
 {
     char key[CRYPT_Z85];
     crypt_z85(c->master_key, key);
-    (void)pw_buf_adds(b, "# written by `pawl-worker join`; all keys stand in docs/worker.md\nname: ");
+    (void)pw_buf_adds(b,
+                      "# written by `pawl-worker join`; all keys stand in docs/worker.md\nname: ");
     (void)pw_buf_json(b, c->name);
     (void)pw_buf_adds(b, "\nmaster:\n  address: ");
     (void)pw_buf_json(b, c->address);
@@ -266,10 +275,13 @@ int worker_key_read(const char *file, uint8_t pub[CRYPT_KEY], uint8_t sec[CRYPT_
 {
     struct stat st;
     if (stat(file, &st) < 0)
-        return errno == ENOENT ? pw_fail(err, PW_ENOTFOUND, "there is no key file %s (`pawl-worker join` makes it)", file)
-                               : pw_fail_sys(err, "looking at the key file %s", file);
+        return errno == ENOENT
+                   ? pw_fail(err, PW_ENOTFOUND,
+                             "there is no key file %s (`pawl-worker join` makes it)", file)
+                   : pw_fail_sys(err, "looking at the key file %s", file);
     if (st.st_mode & 077)
-        return pw_fail(err, PW_EDENIED, "the key file %s may be read by others; chmod 600 it", file);
+        return pw_fail(err, PW_EDENIED, "the key file %s may be read by others; chmod 600 it",
+                       file);
     PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(KEY_FILE_MAX);
     int rc = pw_fs_read(file, KEY_FILE_MAX, &b, err);
     if (rc < 0)

@@ -1,5 +1,5 @@
-/* conf.h - worker.yaml: read with all its errors at once, and written by `pawl-worker join`. Plain data, owned by whoever
- * holds the struct. Blocking file calls. */
+/* conf.h - worker.yaml: read with all its errors at once, and written by `pawl-worker join`. Plain
+ * data, owned by whoever holds the struct. Blocking file calls. */
 #ifndef PW_WORKER_AGENT_CONF_H
 #define PW_WORKER_AGENT_CONF_H
 #include <stdbool.h>
@@ -23,7 +23,7 @@ typedef struct worker_conf {
     char *name;
     char *address; /* of the master */
     uint8_t master_key[CRYPT_KEY];
-    char *key;   /* file of this worker's key pair; absolute, or relative to where the program runs */
+    char *key; /* file of this worker's key pair; absolute, or relative to where the program runs */
     char *spool;
     uint64_t slots;
     pw_strs tags, isolation, env_pass;
@@ -33,15 +33,17 @@ typedef struct worker_conf {
 } worker_conf;
 
 void worker_conf_clear(worker_conf *c);
-/* *ret is written only when all is well. PW_ENOTFOUND: no such file; PW_EINVAL: *errors says everything that is wrong. */
+/* *ret is written only when all is well. PW_ENOTFOUND: no such file; PW_EINVAL: *errors says
+ * everything that is wrong. */
 int worker_conf_read(const char *file, worker_conf *ret, yaml_errors *errors, pw_err *err);
 /* The same from text. Relative paths in it are relative to the folder of `file`. */
-int worker_conf_parse(const char *file, const char *text, size_t n, worker_conf *ret, yaml_errors *errors);
+int worker_conf_parse(const char *file, const char *text, size_t n, worker_conf *ret,
+                      yaml_errors *errors);
 /* Appends the text of a worker.yaml with what join knows; the rest stays at its default. */
 int worker_conf_text(const worker_conf *c, pw_buf *b);
 
-/* The worker's key pair: a file of two lines, Z85 public and secret. PW_ENOTFOUND, PW_EDENIED when others may read it,
- * PW_ECORRUPT when it is no key pair. */
+/* The worker's key pair: a file of two lines, Z85 public and secret. PW_ENOTFOUND, PW_EDENIED when
+ * others may read it, PW_ECORRUPT when it is no key pair. */
 int worker_key_read(const char *file, uint8_t pub[CRYPT_KEY], uint8_t sec[CRYPT_KEY], pw_err *err);
 /* Makes a new pair and the file (0600, durable). */
 int worker_key_make(const char *file, uint8_t pub[CRYPT_KEY], uint8_t sec[CRYPT_KEY], pw_err *err);

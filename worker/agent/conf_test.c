@@ -29,20 +29,26 @@ static void good(void)
     worker_conf c = {0};
     ok(parse(HEAD, &c, out, sizeof(out)) == 0, "the least: %s", out);
     if (c.name) {
-        ok(!strcmp(c.name, "w1") && !strcmp(c.address, "tcp://ci.example.org:9989"), "name and address");
-        ok(!strcmp(c.spool, "/var/lib/pawl/worker") && !strcmp(c.key, "/var/lib/pawl/worker/worker.key"),
+        ok(!strcmp(c.name, "w1") && !strcmp(c.address, "tcp://ci.example.org:9989"),
+           "name and address");
+        ok(!strcmp(c.spool, "/var/lib/pawl/worker") &&
+               !strcmp(c.key, "/var/lib/pawl/worker/worker.key"),
            "default paths");
-        ok(c.slots == 1 && c.tags.n == 0 && c.isolation.n == 1 && !strcmp(c.isolation.v[0], "none"), "defaults");
-        ok(c.spool_limit == 20ULL << 30 && c.low_disk == 2ULL << 30 && !c.untrusted && !c.ssh_key, "more defaults");
+        ok(c.slots == 1 && c.tags.n == 0 && c.isolation.n == 1 && !strcmp(c.isolation.v[0], "none"),
+           "defaults");
+        ok(c.spool_limit == 20ULL << 30 && c.low_disk == 2ULL << 30 && !c.untrusted && !c.ssh_key,
+           "more defaults");
     }
     worker_conf_clear(&c);
-    int rc = parse(HEAD "key: my.key\nspool: /s\nslots: 256\ntags: [linux, gpu]\nisolation: [none, bwrap]\n"
-                        "env_pass: [CCACHE_DIR]\nspool_limit: 1G\nlow_disk: 512M\nuntrusted: true\n"
-                        "git: {ssh_key: id}\n",
-                   &c, out, sizeof(out));
+    int rc = parse(
+        HEAD "key: my.key\nspool: /s\nslots: 256\ntags: [linux, gpu]\nisolation: [none, bwrap]\n"
+             "env_pass: [CCACHE_DIR]\nspool_limit: 1G\nlow_disk: 512M\nuntrusted: true\n"
+             "git: {ssh_key: id}\n",
+        &c, out, sizeof(out));
     ok(rc == 0, "every key: %s", out);
     if (rc == 0) {
-        ok(!strcmp(c.key, "/etc/pawl/my.key") && !strcmp(c.ssh_key, "/etc/pawl/id"), "relative to the file");
+        ok(!strcmp(c.key, "/etc/pawl/my.key") && !strcmp(c.ssh_key, "/etc/pawl/id"),
+           "relative to the file");
         ok(c.slots == 256 && c.tags.n == 2 && !strcmp(c.tags.v[1], "gpu") && c.untrusted, "values");
         ok(c.spool_limit == 1ULL << 30 && c.low_disk == 512ULL << 20 && c.env_pass.n == 1, "sizes");
     }
@@ -64,12 +70,17 @@ static const struct {
     {HEAD "untrusted: maybe\n", ":5:12: \"untrusted\" must be true or false"},
     {HEAD "git: {sshkey: x}\n", "did you mean \"ssh_key\"?"},
     {HEAD "spool: [a]\n", ":5:8: \"spool\" must be a text"},
-    {"name: \"a\\u0001b\"\nmaster: {address: \"tcp://a:1\", key: \"" KEY "\"}\n", ":1:7: \"name\" holds a control"},
-    {"name: w\nmaster: {address: \"http://a:1\", key: \"" KEY "\"}\n", ":2:19: \"address\" must be like"},
-    {"name: w\nmaster: {address: \"tcp://a\", key: \"" KEY "\"}\n", ":2:19: \"address\" must be like"},
-    {"name: w\nmaster: {address: \"tcp://a:65536\", key: \"" KEY "\"}\n", "\"address\" must be like"},
+    {"name: \"a\\u0001b\"\nmaster: {address: \"tcp://a:1\", key: \"" KEY "\"}\n",
+     ":1:7: \"name\" holds a control"},
+    {"name: w\nmaster: {address: \"http://a:1\", key: \"" KEY "\"}\n",
+     ":2:19: \"address\" must be like"},
+    {"name: w\nmaster: {address: \"tcp://a\", key: \"" KEY "\"}\n",
+     ":2:19: \"address\" must be like"},
+    {"name: w\nmaster: {address: \"tcp://a:65536\", key: \"" KEY "\"}\n",
+     "\"address\" must be like"},
     {"name: w\nmaster: {address: \"tcp://a:*\", key: \"" KEY "\"}\n", "\"address\" must be like"},
-    {"name: w\nmaster: {address: \"tcp://a:1\", key: short}\n", ":2:37: \"key\" must be the 40 characters"},
+    {"name: w\nmaster: {address: \"tcp://a:1\", key: short}\n",
+     ":2:37: \"key\" must be the 40 characters"},
     {"name: w\nmaster: tcp://a:1\n", ":2:9: \"master\" must be a mapping"},
     {"- a\n", "worker.yaml must be a mapping"},
     {"", "worker.yaml must be a mapping"},
@@ -82,33 +93,36 @@ static void mistakes(void)
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         worker_conf c = {0};
         int rc = parse(wrong[i].text, &c, out, sizeof(out));
-        ok(rc == PW_EINVAL && strstr(out, wrong[i].want) && !c.name, "mistake %zu: %s", i, wrong[i].want);
+        ok(rc == PW_EINVAL && strstr(out, wrong[i].want) && !c.name, "mistake %zu: %s", i,
+           wrong[i].want);
         if (!strstr(out, wrong[i].want))
             printf("# %s\n", out);
         worker_conf_clear(&c);
     }
     worker_conf c = {0};
-    ok(parse(HEAD "slots: 0\nlow_disk: x\nfoo: 1\n", &c, out, sizeof(out)) == PW_EINVAL && strstr(out, "slots") &&
-           strstr(out, "low_disk") && strstr(out, "foo"),
+    ok(parse(HEAD "slots: 0\nlow_disk: x\nfoo: 1\n", &c, out, sizeof(out)) == PW_EINVAL &&
+           strstr(out, "slots") && strstr(out, "low_disk") && strstr(out, "foo"),
        "all mistakes at once");
     worker_conf_clear(&c);
 }
 
 static void written(void)
 {
-    char out[4000], tag0[] = "linux", tag1[] = "a\"b", name[] = "w \"1\"", addr[] = "tcp://[::1]:9", key[] = "/k/worker.key",
-         spool[] = "/sp ool";
+    char out[4000], tag0[] = "linux", tag1[] = "a\"b", name[] = "w \"1\"", addr[] = "tcp://[::1]:9",
+                    key[] = "/k/worker.key", spool[] = "/sp ool";
     char *tags[] = {tag0, tag1};
-    worker_conf c = {.name = name, .address = addr, .key = key, .spool = spool, .slots = 3, .tags = {tags, 2}};
+    worker_conf c = {
+        .name = name, .address = addr, .key = key, .spool = spool, .slots = 3, .tags = {tags, 2}};
     worker_conf back = {0};
     memset(c.master_key, 7, sizeof(c.master_key));
     PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(CONF_FILE_MAX);
     ok(worker_conf_text(&c, &b) == 0, "write");
-    ok(parse(pw_buf_str(&b), &back, out, sizeof(out)) == 0, "what join writes can be read: %s", out);
+    ok(parse(pw_buf_str(&b), &back, out, sizeof(out)) == 0, "what join writes can be read: %s",
+       out);
     if (back.name)
         ok(!strcmp(back.name, name) && !strcmp(back.address, addr) && !strcmp(back.key, key) &&
-               !strcmp(back.spool, spool) && back.slots == 3 && back.tags.n == 2 && !strcmp(back.tags.v[1], tag1) &&
-               !memcmp(back.master_key, c.master_key, CRYPT_KEY),
+               !strcmp(back.spool, spool) && back.slots == 3 && back.tags.n == 2 &&
+               !strcmp(back.tags.v[1], tag1) && !memcmp(back.master_key, c.master_key, CRYPT_KEY),
            "with the same values");
     worker_conf_clear(&back);
 }
@@ -122,13 +136,15 @@ static void keys(const char *dir)
         return;
     ok(worker_key_read(file, pub, sec, &err) == PW_ENOTFOUND, "no key yet");
     ok(worker_key_make(file, pub, sec, &err) == 0, "made");
-    ok(worker_key_read(file, p, s, &err) == 0 && !memcmp(p, pub, CRYPT_KEY) && !memcmp(s, sec, CRYPT_KEY), "read back");
+    ok(worker_key_read(file, p, s, &err) == 0 && !memcmp(p, pub, CRYPT_KEY) &&
+           !memcmp(s, sec, CRYPT_KEY),
+       "read back");
     struct stat st = {0};
     ok(stat(file, &st) == 0 && (st.st_mode & 0777) == 0600, "only its owner may read it");
     (void)chmod(file, 0640);
     ok(worker_key_read(file, p, s, &err) == PW_EDENIED, "a key that others may read is refused");
     (void)chmod(file, 0600);
-    (void)truncate(file, 60);
+    ok(truncate(file, 60) == 0, "a key file is cut");
     ok(worker_key_read(file, p, s, &err) == PW_ECORRUPT, "a cut key file is told");
     char two[2 * CRYPT_Z85 + 1];
     uint8_t other[CRYPT_KEY], unused[CRYPT_KEY];

@@ -39,7 +39,8 @@ static void os_name(char out[VALUE_BYTES])
         os_value(pw_buf_str(&b), "ID", id, sizeof(id));
         os_value(pw_buf_str(&b), "VERSION_ID", version, sizeof(version));
     }
-    (void)snprintf(out, VALUE_BYTES, "%s%s%s", id[0] ? id : "linux", version[0] ? "-" : "", version);
+    (void)snprintf(out, VALUE_BYTES, "%s%s%s", id[0] ? id : "linux", version[0] ? "-" : "",
+                   version);
 }
 
 int facts_add(pw_list *facts, const char *name, const char *value, pw_err *err)
@@ -82,8 +83,9 @@ int facts_read(pw_list *ret, pw_err *err)
     (void)snprintf(cpus, sizeof(cpus), "%ld", sysconf(_SC_NPROCESSORS_ONLN));
     if (sysinfo(&si) == 0)
         (void)snprintf(memory, sizeof(memory), "%" PRIu64, (uint64_t)si.totalram * si.mem_unit);
-    const char *const pairs[][2] = {{"os", os},         {"arch", u.machine},     {"cpus", cpus},
-                                    {"memory", memory}, {"hostname", u.nodename}, {"kernel", u.release}};
+    const char *const pairs[][2] = {
+        {"os", os},         {"arch", u.machine},      {"cpus", cpus},
+        {"memory", memory}, {"hostname", u.nodename}, {"kernel", u.release}};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof(pairs) / sizeof(pairs[0]); i++)
         rc = facts_add(&f, pairs[i][0], pairs[i][1], err);

@@ -92,7 +92,8 @@ static int get_id(spool_home *h, pw_err *err)
 static int get_boot(spool_home *h, pw_err *err)
 {
     char was[HOME_BOOT];
-    if (read_line("/proc/sys/kernel/random/boot_id", h->boot, sizeof(h->boot), NULL) < 0 || !h->boot[0])
+    if (read_line("/proc/sys/kernel/random/boot_id", h->boot, sizeof(h->boot), NULL) < 0 ||
+        !h->boot[0])
         (void)snprintf(h->boot, sizeof(h->boot), "unknown");
     int rc = stored_line(h->path, "boot", was, sizeof(was), err);
     if (rc < 0)
@@ -108,7 +109,8 @@ static int make_folders(spool_home *h, const char *spool, pw_err *err)
         return rc;
     h->path = realpath(spool, NULL);
     if (!h->path)
-        return errno == ENOMEM ? pw_fail(err, PW_ENOMEM, "out of memory") : pw_fail_sys(err, "finding the spool %s", spool);
+        return errno == ENOMEM ? pw_fail(err, PW_ENOMEM, "out of memory")
+                               : pw_fail_sys(err, "finding the spool %s", spool);
     for (size_t i = 0; rc == 0 && i < sizeof(folders) / sizeof(folders[0]); i++) {
         PW_AUTO(pw_freep) char *dir = pw_path_join(h->path, folders[i]);
         rc = dir ? pw_fs_mkdirs(dir, 0700, err) : pw_fail(err, PW_ENOMEM, "out of memory");
@@ -136,7 +138,8 @@ static int get_mark(spool_home *h, pw_err *err)
     int rc = pw_fs_read(path, SMALL_FILE, &b, err);
     if (rc == PW_ENOTFOUND)
         return 0;
-    if (rc == 0 && b.len <= HOME_MARK_MAX && b.len > 0) { /* another length is no mark: as if there were none */
+    if (rc == 0 && b.len <= HOME_MARK_MAX &&
+        b.len > 0) { /* another length is no mark: as if there were none */
         memcpy(h->mark, b.p, b.len);
         h->mark_n = b.len;
     }

@@ -1,5 +1,5 @@
-/* home.h - the spool folder as a whole: one agent at a time, its identity, and whether the machine or its boot is another one
- * than last time. Blocking file calls, at start only. */
+/* home.h - the spool folder as a whole: one agent at a time, its identity, and whether the machine
+ * or its boot is another one than last time. Blocking file calls, at start only. */
 #ifndef PW_WORKER_AGENT_HOME_H
 #define PW_WORKER_AGENT_HOME_H
 #include <stdbool.h>
@@ -14,8 +14,8 @@ typedef struct spool_home {
     int lock;   /* held while this is open */
     char id[SPOOL_ID];
     char boot[HOME_BOOT]; /* the machine's boot id */
-    bool moved;           /* the spool was last used on another machine: it has a new id, its jobs are held */
-    bool other_boot;      /* the machine was started anew since the spool was last used */
+    bool moved; /* the spool was last used on another machine: it has a new id, its jobs are held */
+    bool other_boot;             /* the machine was started anew since the spool was last used */
     uint8_t mark[HOME_MARK_MAX]; /* newest mark of the master */
     size_t mark_n;
 } spool_home;

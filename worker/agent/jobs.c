@@ -46,7 +46,8 @@ agent_job *jobs_find(jobs *self, spool_job id)
 
 static bool takes_slot(const agent_job *j)
 {
-    return j->state == PW_JOB_SPOOLED || j->state == PW_JOB_RUNNING || (j->state == PW_JOB_HELD && j->busy);
+    return j->state == PW_JOB_SPOOLED || j->state == PW_JOB_RUNNING ||
+           (j->state == PW_JOB_HELD && j->busy);
 }
 
 /* Every change of state goes through here. */
@@ -111,8 +112,8 @@ void jobs_drop(jobs *self, agent_job *j)
     job_free(j);
 }
 
-jobs *jobs_new(const pw_host *host, const char *spool, const char *id, bool other_boot, const jobs_ops *ops, void *ops_self,
-               pw_err *err)
+jobs *jobs_new(const pw_host *host, const char *spool, const char *id, bool other_boot,
+               const jobs_ops *ops, void *ops_self, pw_err *err)
 {
     PW_AUTO(jobs_freep) jobs *self = calloc(1, sizeof(*self));
     if (!self) {
@@ -167,7 +168,9 @@ jobs *jobs_free(jobs *self)
 
 const struct agent_jobs *jobs_list(const jobs *self, pw_job_state place)
 {
-    return &self->list[place == PW_JOB_HELD ? PLACE_HELD : place == PW_JOB_KEPT ? PLACE_KEPT : PLACE_JOBS];
+    return &self->list[place == PW_JOB_HELD   ? PLACE_HELD
+                       : place == PW_JOB_KEPT ? PLACE_KEPT
+                                              : PLACE_JOBS];
 }
 
 size_t jobs_live(const jobs *self)
@@ -186,7 +189,7 @@ uint64_t jobs_bytes(const jobs *self)
     const agent_job *j;
     for (int i = 0; i < PLACES; i++)
         TAILQ_FOREACH(j, &self->list[i], link)
-            sum += j->size;
+    sum += j->size;
     return sum;
 }
 
@@ -195,11 +198,13 @@ uint64_t jobs_bytes(const jobs *self)
 static int write_job(jobs *self, const agent_job *j, const void *p, size_t n, pw_err *err)
 {
     char name[JOBS_FILE];
-    PW_AUTO(pw_closep) int fd = openat(self->dir[PLACE_JOBS], jobs_file(j, ".job", name),
-                                       O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    PW_AUTO(pw_closep)
+    int fd = openat(self->dir[PLACE_JOBS], jobs_file(j, ".job", name),
+                    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
-        return errno == ENOSPC || errno == EDQUOT ? pw_fail(err, PW_EFULL, "no room for the job file %s", name)
-                                                  : pw_fail_sys(err, "making the job file %s", name);
+        return errno == ENOSPC || errno == EDQUOT
+                   ? pw_fail(err, PW_EFULL, "no room for the job file %s", name)
+                   : pw_fail_sys(err, "making the job file %s", name);
     int rc = pw_fs_write_all(fd, p, n, err);
     return rc < 0 ? pw_err_context(err, "writing the job file %s", name) : 0;
 }
@@ -209,7 +214,10 @@ static int write_header(jobs *self, agent_job *j, const uint8_t digest[CRYPT_HAS
 {
     uint8_t copy[CRYPT_HASH];
     memcpy(copy, digest, CRYPT_HASH);
-    rec_header head = {.format = FORMAT, .epoch = j->id.epoch, .attempt = j->id.attempt, .digest = {copy, CRYPT_HASH},
+    rec_header head = {.format = FORMAT,
+                       .epoch = j->id.epoch,
+                       .attempt = j->id.attempt,
+                       .digest = {copy, CRYPT_HASH},
                        .run = pw_random_u64(self->host)};
     PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(HEADER_MAX);
     PW_AUTO(pw_freep) char *path = spool_path_journal(self->spool, j->id);
@@ -234,8 +242,8 @@ static int write_header(jobs *self, agent_job *j, const uint8_t digest[CRYPT_HAS
     return 0;
 }
 
-int jobs_accept(jobs *self, spool_job id, const uint8_t digest[CRYPT_HASH], const void *job, size_t n, agent_job **ret,
-                pw_err *err)
+int jobs_accept(jobs *self, spool_job id, const uint8_t digest[CRYPT_HASH], const void *job,
+                size_t n, agent_job **ret, pw_err *err)
 {
     char name[SPOOL_JOB_NAME];
     if (jobs_find(self, id))
@@ -277,7 +285,8 @@ uint64_t jobs_stat(jobs *self, const agent_job *j, pw_usec *ret_age)
     struct stat st;
     char name[JOBS_FILE];
     *ret_age = 0;
-    if (fstatat(self->dir[jobs_place(j)], jobs_file(j, ".journal", name), &st, AT_SYMLINK_NOFOLLOW) < 0)
+    if (fstatat(self->dir[jobs_place(j)], jobs_file(j, ".journal", name), &st,
+                AT_SYMLINK_NOFOLLOW) < 0)
         return 0;
     pw_usec age = (pw_wall(self->host) / 1000 - (int64_t)st.st_ctim.tv_sec) * 1000000;
     *ret_age = age > 0 ? age : 0;
@@ -296,18 +305,21 @@ void jobs_note(jobs *self, spool_job id, uint64_t n)
 static void ended(jobs *self, agent_job *j)
 {
     j->complained = false;
-    set_state(self, j, j->state == PW_JOB_HELD || j->state == PW_JOB_KEPT ? j->state : PW_JOB_ENDED, false);
+    set_state(self, j, j->state == PW_JOB_HELD || j->state == PW_JOB_KEPT ? j->state : PW_JOB_ENDED,
+              false);
     if (j->forget)
         jobs_forget(self, j);
 }
 
-void jobs_seen(jobs *self, agent_job *j, const uint8_t *p, size_t n, uint64_t offset, uint32_t chain)
+void jobs_seen(jobs *self, agent_job *j, const uint8_t *p, size_t n, uint64_t offset,
+               uint32_t chain)
 {
     bool end = false;
     if (offset > j->whole || offset + n <= j->whole)
         return;
     for (size_t at = (size_t)(j->whole - offset); at + JOURNAL_HEAD <= n;) {
-        const uint8_t *r = p + at; /* lengths are right: the reader held the checksums against them */
+        const uint8_t *r =
+            p + at; /* lengths are right: the reader held the checksums against them */
         j->started = j->started || r[4] == PW_REC_START;
         end = end || r[4] == PW_REC_END;
         j->time_us = pw_le64(r + 4) >> 16;
@@ -326,7 +338,8 @@ void jobs_seen(jobs *self, agent_job *j, const uint8_t *p, size_t n, uint64_t of
 int jobs_journal_path(const jobs *self, const agent_job *j, char **ret_path, pw_err *err)
 {
     char name[JOBS_FILE];
-    char *path = pw_strf("%s/%s/%s", self->spool, place_name[jobs_place(j)], jobs_file(j, ".journal", name));
+    char *path =
+        pw_strf("%s/%s/%s", self->spool, place_name[jobs_place(j)], jobs_file(j, ".journal", name));
     if (!path)
         return pw_fail(err, PW_ENOMEM, "out of memory");
     *ret_path = path;
@@ -344,8 +357,9 @@ int jobs_chain_at(jobs *self, const agent_job *j, uint64_t offset, uint32_t *ret
     if (offset < JOURNAL_HEAD + JOURNAL_TAIL || offset > j->whole)
         return pw_fail(err, PW_EINVAL, "no record of %s ends at byte %llu", jobs_file(j, "", name),
                        (unsigned long long)offset);
-    PW_AUTO(pw_closep) int fd = openat(self->dir[jobs_place(j)], jobs_file(j, ".journal", name),
-                                       O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    PW_AUTO(pw_closep)
+    int fd = openat(self->dir[jobs_place(j)], jobs_file(j, ".journal", name),
+                    O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return pw_fail_sys(err, "opening the journal %s", name);
     /* a record ends with its own chain value */
@@ -363,7 +377,8 @@ static int move_files(jobs *self, const agent_job *j, int to, pw_err *err)
     int from = jobs_place(j);
     if (renameat(self->dir[from], jobs_file(j, ".journal", name), self->dir[to], name) < 0)
         return pw_fail_sys(err, "moving %s from %s to %s", name, place_name[from], place_name[to]);
-    if (renameat(self->dir[from], jobs_file(j, ".job", name), self->dir[to], name) < 0 && errno != ENOENT)
+    if (renameat(self->dir[from], jobs_file(j, ".job", name), self->dir[to], name) < 0 &&
+        errno != ENOENT)
         return pw_fail_sys(err, "moving %s from %s to %s", name, place_name[from], place_name[to]);
     return 0;
 }
@@ -375,7 +390,8 @@ void jobs_cancel(jobs *self, agent_job *j, const char *text)
     if (!j->cancel) {
         j->cancel = true;
         free(j->cancel_text);
-        j->cancel_text = text ? strdup(text) : NULL; /* without memory it is cancelled without a reason */
+        j->cancel_text =
+            text ? strdup(text) : NULL; /* without memory it is cancelled without a reason */
     }
     jobs_check(self, j);
 }
@@ -424,7 +440,8 @@ void jobs_hold(jobs *self, agent_job *j)
         return; /* it stays where it is, and is not shipped */
     }
     char name[SPOOL_JOB_NAME];
-    pw_log(PW_LOG_WARN, "job_held", "job=%s text=\"the master does not know it as this worker's; its files are in held/\"",
+    pw_log(PW_LOG_WARN, "job_held",
+           "job=%s text=\"the master does not know it as this worker's; its files are in held/\"",
            spool_job_name(j->id, name));
     (void)journal_reader_free(j->reader);
     j->reader = NULL;
@@ -455,7 +472,8 @@ void jobs_expire(jobs *self, uint64_t bytes)
     pw_usec now = pw_now(self->host);
     uint64_t sum = jobs_bytes(self);
     agent_job *j;
-    while ((j = TAILQ_FIRST(&self->list[PLACE_KEPT])) && (now - j->since >= JOBS_KEEP || sum > bytes)) {
+    while ((j = TAILQ_FIRST(&self->list[PLACE_KEPT])) &&
+           (now - j->since >= JOBS_KEEP || sum > bytes)) {
         sum -= j->size < sum ? j->size : sum;
         jobs_drop(self, j);
     }

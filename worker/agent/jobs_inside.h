@@ -25,7 +25,8 @@ static inline int jobs_place(const agent_job *j)
 }
 /* "NAME.journal" */
 const char *jobs_file(const agent_job *j, const char *suffix, char out[JOBS_FILE]);
-/* Reads on from `whole`, at most `budget` bytes: what stands there is told to jobs_seen. PW_ECORRUPT: damaged inside. */
+/* Reads on from `whole`, at most `budget` bytes: what stands there is told to jobs_seen.
+ * PW_ECORRUPT: damaged inside. */
 int jobs_scan(jobs *self, agent_job *j, uint64_t budget, pw_err *err);
 /* A new entry in the table, nothing on disk. */
 agent_job *jobs_add(jobs *self, spool_job id, pw_job_state state, pw_err *err);
@@ -33,12 +34,14 @@ agent_job *jobs_add(jobs *self, spool_job id, pw_job_state state, pw_err *err);
 void jobs_drop(jobs *self, agent_job *j);
 /* Gives the name to the zygote. */
 void jobs_give(jobs *self, agent_job *j);
-/* Looks at one job that has not ended (see jobs_poll). It may be in another place or state afterwards, never freed. */
+/* Looks at one job that has not ended (see jobs_poll). It may be in another place or state
+ * afterwards, never freed. */
 void jobs_check(jobs *self, agent_job *j);
 /* Whether the job file is the one that the journal's header speaks of. */
 bool jobs_file_right(jobs *self, const agent_job *j);
 /* The runner of a held job is gone. */
 void jobs_not_busy(jobs *self, agent_job *j);
-/* Its journal as the file system sees it: its bytes, and the time since it was last changed or moved. */
+/* Its journal as the file system sees it: its bytes, and the time since it was last changed or
+ * moved. */
 uint64_t jobs_stat(jobs *self, const agent_job *j, pw_usec *ret_age);
 #endif

@@ -106,7 +106,8 @@ static int tell_master(const crypt_join *j, const uint8_t pub[CRYPT_KEY], pw_err
     PW_AUTO(link_ctx_freep) link_ctx *ctx = loop ? link_ctx_new(err) : NULL;
     if (!ctx)
         return PW_ESYS;
-    PW_AUTO(link_dialer_freep) link_dialer *d =
+    PW_AUTO(link_dialer_freep)
+    link_dialer *d =
         link_dial(ctx, loop, j->address, j->master_key, j->secret, PW_MSG_MAX, &ops, &t, err);
     if (!d)
         return PW_ESYS;
@@ -116,7 +117,8 @@ static int tell_master(const crypt_join *j, const uint8_t pub[CRYPT_KEY], pw_err
     if (rc == 0)
         rc = wait_for(loop, &t, j->address, err);
     if (rc == 0 && strcmp(t.name, j->name) != 0)
-        rc = pw_fail(err, PW_EPROTO, "the master calls this worker \"%.100s\", not \"%.100s\"", t.name, j->name);
+        rc = pw_fail(err, PW_EPROTO, "the master calls this worker \"%.100s\", not \"%.100s\"",
+                     t.name, j->name);
     return rc;
 }
 
@@ -134,12 +136,16 @@ static int choose_places(const join_options *o, worker_conf *c, pw_err *err)
         return pw_fail_sys(err, "finding the spool %s", spool);
     bool etc = !o->spool && access("/etc/pawl", W_OK) == 0;
     c->key = pw_path_join(c->spool, "worker.key");
-    c->file = o->config ? strdup(o->config) : etc ? strdup(CONF_DEFAULT_ETC) : pw_path_join(c->spool, "worker.yaml");
+    c->file = o->config ? strdup(o->config)
+              : etc     ? strdup(CONF_DEFAULT_ETC)
+                        : pw_path_join(c->spool, "worker.yaml");
     return c->key && c->file ? 0 : pw_fail(err, PW_ENOMEM, "out of memory");
 }
 
-/* A configuration that is there already is kept when it is of this very worker; its key and spool count then. */
-static int look_at_old(const join_options *o, const crypt_join *j, worker_conf *c, bool *ret_there, pw_err *err)
+/* A configuration that is there already is kept when it is of this very worker; its key and spool
+ * count then. */
+static int look_at_old(const join_options *o, const crypt_join *j, worker_conf *c, bool *ret_there,
+                       pw_err *err)
 {
     worker_conf old = {0};
     yaml_errors errors = {0};
@@ -148,18 +154,23 @@ static int look_at_old(const join_options *o, const crypt_join *j, worker_conf *
     int rc = worker_conf_read(c->file, &old, &errors, err);
     if (rc == PW_EINVAL) {
         (void)yaml_errors_text(&errors, &text);
-        rc = pw_fail(err, PW_ECONFLICT, "%s exists and has errors; mend it or move it away: %.200s", c->file, pw_buf_str(&text));
+        rc = pw_fail(err, PW_ECONFLICT, "%s exists and has errors; mend it or move it away: %.200s",
+                     c->file, pw_buf_str(&text));
     }
     yaml_errors_clear(&errors);
     if (rc == PW_ENOTFOUND)
         return 0;
     if (rc < 0)
         return rc;
-    if (strcmp(old.name, j->name) || strcmp(old.address, j->address) || memcmp(old.master_key, j->master_key, CRYPT_KEY))
-        rc = pw_fail(err, PW_ECONFLICT, "%s belongs to worker \"%s\" of %s; move it away, or use --config and --spool", c->file,
-                     old.name, old.address);
+    if (strcmp(old.name, j->name) || strcmp(old.address, j->address) ||
+        memcmp(old.master_key, j->master_key, CRYPT_KEY))
+        rc = pw_fail(err, PW_ECONFLICT,
+                     "%s belongs to worker \"%s\" of %s; move it away, or use --config and --spool",
+                     c->file, old.name, old.address);
     else if (o->spool && strcmp(old.spool, c->spool) != 0)
-        rc = pw_fail(err, PW_ECONFLICT, "%s says that the spool is %s; move it away, or leave --spool out", c->file, old.spool);
+        rc = pw_fail(err, PW_ECONFLICT,
+                     "%s says that the spool is %s; move it away, or leave --spool out", c->file,
+                     old.spool);
     if (rc < 0) {
         worker_conf_clear(&old);
         return rc;
@@ -194,7 +205,8 @@ static int get_key(const char *file, uint8_t pub[CRYPT_KEY], pw_err *err)
     return rc;
 }
 
-static int run(const join_options *o, const crypt_join *j, worker_conf *c, pw_buf *told, pw_err *err)
+static int run(const join_options *o, const crypt_join *j, worker_conf *c, pw_buf *told,
+               pw_err *err)
 {
     uint8_t pub[CRYPT_KEY];
     bool there = false, failed = false;
@@ -218,9 +230,11 @@ static int run(const join_options *o, const crypt_join *j, worker_conf *c, pw_bu
         if (rc < 0)
             return rc;
     } else if (o->tags || o->slots) {
-        (void)pw_buf_addf(told, "%s was there already and is kept: set tags and slots in it\n", c->file);
+        (void)pw_buf_addf(told, "%s was there already and is kept: set tags and slots in it\n",
+                          c->file);
     }
-    (void)pw_buf_addf(told, "joined as %s; now run:\n    pawl-worker --config %s\n", j->name, c->file);
+    (void)pw_buf_addf(told, "joined as %s; now run:\n    pawl-worker --config %s\n", j->name,
+                      c->file);
     return told->failed ? pw_fail(err, PW_ENOMEM, "out of memory") : 0;
 }
 
@@ -231,9 +245,13 @@ int join(const join_options *o, pw_buf *told, pw_err *err)
     pw_strs tags = {NULL, 0};
     int rc = crypt_join_parse(o->token, &j, err);
     if (rc < 0)
-        return pw_fail(err, PW_EINVAL, "the token cannot be used; copy the whole line that `pawl worker add` printed");
+        return pw_fail(
+            err, PW_EINVAL,
+            "the token cannot be used; copy the whole line that `pawl worker add` printed");
     if (j.expires <= pw_wall(&pw_host_real))
-        rc = pw_fail(err, PW_EDENIED, "the token for \"%s\" has expired; make another with `pawl worker add %s`", j.name, j.name);
+        rc = pw_fail(err, PW_EDENIED,
+                     "the token for \"%s\" has expired; make another with `pawl worker add %s`",
+                     j.name, j.name);
     if (rc == 0)
         rc = join_tags(o->tags, &tags, err); /* before anything is done */
     worker_strs_clear(&tags);

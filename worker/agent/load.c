@@ -86,14 +86,15 @@ static int read_folder(jobs *self, int place, struct list *l, pw_err *err)
     return rc;
 }
 
-/* A job that was never started and cannot be: its header was never written, or its job file is not whole. The master offers
- * it again, or counts it as lost if the machine lost power. */
+/* A job that was never started and cannot be: its header was never written, or its job file is not
+ * whole. The master offers it again, or counts it as lost if the machine lost power. */
 static bool broken(jobs *self, agent_job *j)
 {
     PW_AUTO(pw_freep) char *path = spool_path_journal(self->spool, j->id);
     if (!path || !journal_lock_free(path))
         return false;
-    return j->whole == 0 || (!j->started && j->state == PW_JOB_SPOOLED && !jobs_file_right(self, j));
+    return j->whole == 0 ||
+           (!j->started && j->state == PW_JOB_SPOOLED && !jobs_file_right(self, j));
 }
 
 static void settle(jobs *self, agent_job *j, bool moved)
@@ -111,7 +112,8 @@ static void settle(jobs *self, agent_job *j, bool moved)
         jobs_hold(self, j);
         jobs_not_busy(self, j);
     } else if (j->state == PW_JOB_SPOOLED && rc == 0 && broken(self, j)) {
-        pw_log(PW_LOG_WARN, "job_removed", "job=%s text=\"it was never started and its files are not whole\"",
+        pw_log(PW_LOG_WARN, "job_removed",
+               "job=%s text=\"it was never started and its files are not whole\"",
                spool_job_name(j->id, name));
         jobs_drop(self, j);
     } else if (j->state != PW_JOB_ENDED) {
@@ -147,7 +149,8 @@ static int load_place(jobs *self, int place, bool moved, pw_err *err)
         else
             settle(self, j, moved);
     }
-    for (size_t i = 0; rc == 0 && i < l.n; i++) { /* a job file alone: cut short before its journal was made */
+    for (size_t i = 0; rc == 0 && i < l.n;
+         i++) { /* a job file alone: cut short before its journal was made */
         agent_job alone = {.id = l.v[i].id, .state = state[place]};
         char name[JOBS_FILE];
         if (l.v[i].what == W_JOB && !jobs_find(self, alone.id))

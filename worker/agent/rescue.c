@@ -1,5 +1,6 @@
-/* rescue.c - looking at jobs whose runner may be dead: reading on in a journal, its end when nobody else can write it,
- * damage. The rule of all of it: who holds the journal's lock may append, and a lock that is free means a runner that is gone. */
+/* rescue.c - looking at jobs whose runner may be dead: reading on in a journal, its end when nobody
+ * else can write it, damage. The rule of all of it: who holds the journal's lock may append, and a
+ * lock that is free means a runner that is gone. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,7 +16,8 @@
 
 enum {
     RECORD_MAX = JOURNAL_HEAD + JOURNAL_PAYLOAD_MAX + JOURNAL_TAIL,
-    SCAN_BUDGET = 8 * 1024 * 1024, /* bytes of one journal read in one look while nothing is shipped */
+    SCAN_BUDGET =
+        8 * 1024 * 1024, /* bytes of one journal read in one look while nothing is shipped */
     END_MAX = 8192,
     NAME_TEMP = JOBS_FILE + 16,
 };
@@ -29,7 +31,8 @@ int jobs_scan(jobs *self, agent_job *j, uint64_t budget, pw_err *err)
     size_t cap = size - j->whole < RECORD_MAX ? (size_t)(size - j->whole) : RECORD_MAX;
     PW_AUTO(pw_freep) char *path = NULL;
     PW_AUTO(pw_freep) uint8_t *buf = malloc(cap);
-    int rc = buf ? jobs_journal_path(self, j, &path, err) : pw_fail(err, PW_ENOMEM, "out of memory");
+    int rc =
+        buf ? jobs_journal_path(self, j, &path, err) : pw_fail(err, PW_ENOMEM, "out of memory");
     if (rc < 0)
         return rc;
     pw_err why = {0};
@@ -56,8 +59,9 @@ bool jobs_file_right(jobs *self, const agent_job *j)
     char name[JOBS_FILE];
     uint8_t head[1024], hash[CRYPT_HASH];
     journal_rec rec;
-    PW_AUTO(pw_closep) int fd =
-        openat(self->dir[jobs_place(j)], jobs_file(j, ".journal", name), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    PW_AUTO(pw_closep)
+    int fd = openat(self->dir[jobs_place(j)], jobs_file(j, ".journal", name),
+                    O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     ssize_t n = fd < 0 ? -1 : pread(fd, head, sizeof(head), 0);
     if (n <= 0 || journal_parse(head, (size_t)n, 0, &rec, NULL) <= 0 || rec.kind != PW_REC_HEADER)
         return false;
@@ -103,13 +107,15 @@ static int copy_front(int from, int to, uint64_t n, pw_err *err)
     return 0;
 }
 
-/* The good records go on as the journal; the damaged file is kept beside the held jobs, for people. */
+/* The good records go on as the journal; the damaged file is kept beside the held jobs, for people.
+ */
 static int set_aside(jobs *self, agent_job *j, int damaged, pw_err *err)
 {
     char name[JOBS_FILE], temp[NAME_TEMP], aside[NAME_TEMP];
     int dir = self->dir[PLACE_JOBS];
     (void)jobs_file(j, ".journal", name);
-    (void)snprintf(temp, sizeof(temp), "%s.mended", name); /* removed by the next start if we die here */
+    (void)snprintf(temp, sizeof(temp), "%s.mended",
+                   name); /* removed by the next start if we die here */
     (void)snprintf(aside, sizeof(aside), "%s.damaged", name);
     (void)unlinkat(dir, temp, 0);
     PW_AUTO(pw_closep) int fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -125,8 +131,9 @@ static int set_aside(jobs *self, agent_job *j, int damaged, pw_err *err)
     return rc;
 }
 
-/* The journal is bad at `whole`, good records stand behind, and nobody writes. After another boot that is what a power cut
- * leaves (pages written out of order): cut there. Else the disk or a stranger did it: the file is kept as it is. */
+/* The journal is bad at `whole`, good records stand behind, and nobody writes. After another boot
+ * that is what a power cut leaves (pages written out of order): cut there. Else the disk or a
+ * stranger did it: the file is kept as it is. */
 static int mend(jobs *self, agent_job *j, pw_err *err)
 {
     char name[SPOOL_JOB_NAME];
@@ -136,8 +143,8 @@ static int mend(jobs *self, agent_job *j, pw_err *err)
     PW_AUTO(pw_closep) int fd = pw_fs_lock(path, err);
     if (fd < 0)
         return fd;
-    pw_log(PW_LOG_ERROR, "journal_damaged", "job=%s at=%llu other_boot=%d", spool_job_name(j->id, name),
-           (unsigned long long)j->whole, self->other_boot);
+    pw_log(PW_LOG_ERROR, "journal_damaged", "job=%s at=%llu other_boot=%d",
+           spool_job_name(j->id, name), (unsigned long long)j->whole, self->other_boot);
     (void)journal_reader_free(j->reader); /* it may be of the file that goes aside */
     j->reader = NULL;
     if (!self->other_boot) {
@@ -153,7 +160,8 @@ static int mend(jobs *self, agent_job *j, pw_err *err)
 
 /* ---- the end that the runner did not write */
 
-/* A runner that reads the journal later must find a start record in it, or it would begin the job behind its end. */
+/* A runner that reads the journal later must find a start record in it, or it would begin the job
+ * behind its end. */
 static int append_start(jobs *self, agent_job *j, journal_writer *w, pw_err *err)
 {
     PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(END_MAX);
@@ -165,11 +173,13 @@ static int append_start(jobs *self, agent_job *j, journal_writer *w, pw_err *err
     return journal_append(w, PW_REC_START, PW_REC_CRITICAL, j->time_us, &iov, 1, err);
 }
 
-static int append_end(jobs *self, agent_job *j, journal_writer *w, pw_result result, const char *reason, pw_err *err)
+static int append_end(jobs *self, agent_job *j, journal_writer *w, pw_result result,
+                      const char *reason, pw_err *err)
 {
     PW_AUTO(pw_freep) char *text = reason ? pw_strf("%.*s", PW_TEXT_MAX, reason) : NULL;
     PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(END_MAX);
-    rec_end end = {.result = (uint64_t)result, .wall_ms = (uint64_t)pw_wall(self->host), .reason = text};
+    rec_end end = {
+        .result = (uint64_t)result, .wall_ms = (uint64_t)pw_wall(self->host), .reason = text};
     int rc = pw_schema_encode(&rec_end_schema, &end, &b, err);
     if (rc < 0)
         return rc;
@@ -199,7 +209,8 @@ static int finish(jobs *self, agent_job *j, const char *why, pw_err *err)
     bool was = j->started;
     j->size = journal_length(w); /* less than before when a torn end was cut */
     int rc = jobs_scan(self, j, UINT64_MAX, err);
-    if (rc < 0 || j->state == PW_JOB_ENDED || j->state == PW_JOB_KEPT || (!j->cancel && j->started != was))
+    if (rc < 0 || j->state == PW_JOB_ENDED || j->state == PW_JOB_KEPT ||
+        (!j->cancel && j->started != was))
         return rc;
     pw_result result = j->cancel ? PW_CANCELLED : PW_EXCEPTION;
     if (!j->started && (rc = append_start(self, j, w, err)) < 0)
@@ -207,8 +218,8 @@ static int finish(jobs *self, agent_job *j, const char *why, pw_err *err)
     rc = append_end(self, j, w, result, j->cancel ? j->cancel_text : why, err);
     if (rc < 0)
         return rc;
-    pw_log(PW_LOG_WARN, "job_ended", "job=%s result=%s reason=\"%s\"", jobs_file(j, "", name), pw_result_name(result),
-           j->cancel ? "cancelled" : why);
+    pw_log(PW_LOG_WARN, "job_ended", "job=%s result=%s reason=\"%s\"", jobs_file(j, "", name),
+           pw_result_name(result), j->cancel ? "cancelled" : why);
     rc = jobs_scan(self, j, UINT64_MAX, err);
     if (j->state == PW_JOB_ENDED)
         self->ops.grown(self->ops_self, j);
@@ -219,7 +230,8 @@ static int finish(jobs *self, agent_job *j, const char *why, pw_err *err)
 static void check_dead(jobs *self, agent_job *j)
 {
     pw_err err = {0};
-    const char *why = self->other_boot ? "the runner died: the machine was started anew" : "the runner died";
+    const char *why =
+        self->other_boot ? "the runner died: the machine was started anew" : "the runner died";
     uint64_t before = j->size;
     int rc = jobs_scan(self, j, UINT64_MAX, &err);
     if (rc == PW_ECORRUPT) {
@@ -249,7 +261,8 @@ static bool tell_runner(jobs *self, agent_job *j)
     pw_err err = {0};
     if (!j->told) {
         int rc = spool_control_send(self->id, j->id, SPOOL_CANCEL, j->cancel_text, &err);
-        j->told = rc == 0 || rc == PW_EAGAIN; /* EAGAIN: it has orders enough that it did not read */
+        j->told =
+            rc == 0 || rc == PW_EAGAIN; /* EAGAIN: it has orders enough that it did not read */
         if (rc < 0 && rc != PW_EAGAIN && rc != PW_ENOTFOUND)
             complain(j, "cancel_not_sent", &err);
     }
@@ -271,13 +284,15 @@ void jobs_check(jobs *self, agent_job *j)
         self->ops.grown(self->ops_self, j);
     }
     if (!j->shipping && size > j->whole)
-        (void)jobs_scan(self, j, SCAN_BUDGET, NULL); /* what is wrong with it is told when its runner is gone */
+        (void)jobs_scan(self, j, SCAN_BUDGET,
+                        NULL); /* what is wrong with it is told when its runner is gone */
     if (j->state != PW_JOB_SPOOLED && j->state != PW_JOB_RUNNING)
         return;
     if (j->cancel)
         (void)tell_runner(self, j);
     /* A runner may be about to take the lock: looking would be in its way. */
-    if (j->state == PW_JOB_SPOOLED && !j->cancel && pw_now(self->host) - j->given_at < JOBS_GIVE_AGAIN)
+    if (j->state == PW_JOB_SPOOLED && !j->cancel &&
+        pw_now(self->host) - j->given_at < JOBS_GIVE_AGAIN)
         return;
     PW_AUTO(pw_freep) char *path = spool_path_journal(self->spool, j->id);
     if (path && journal_lock_free(path))

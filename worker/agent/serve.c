@@ -67,7 +67,8 @@ static int wire_open(void *self, pw_err *err)
     server *s = self;
     s->closed = true;
     drop_closed(s);
-    s->dialer = link_dial(s->ctx, s->loop, s->conf->address, s->conf->master_key, s->secret, PW_MSG_MAX, &dialer_ops, s, err);
+    s->dialer = link_dial(s->ctx, s->loop, s->conf->address, s->conf->master_key, s->secret,
+                          PW_MSG_MAX, &dialer_ops, s, err);
     return s->dialer ? 0 : err->code;
 }
 
@@ -77,7 +78,8 @@ static void wire_close(void *self)
     s->closed = true;
 }
 
-static int wire_send(void *self, const void *head, size_t head_n, const void *bulk, size_t bulk_n, pw_err *err)
+static int wire_send(void *self, const void *head, size_t head_n, const void *bulk, size_t bulk_n,
+                     pw_err *err)
 {
     server *s = self;
     if (!s->dialer || s->closed)
@@ -97,8 +99,12 @@ static void sweep_job(void *self, const char *job)
 {
     server *s = self;
     int n = orphans_kill(s->home.path, job);
+    pw_err err = {0};
     if (n)
         pw_log(PW_LOG_WARN, "orphans_killed", "job=%s processes=%d", job, n);
+    PW_AUTO(pw_freep) char *tmp = pw_strf("%s/tmp/%s", s->home.path, job);
+    if (tmp && pw_fs_remove_tree(tmp, &err) < 0)
+        pw_log_err(PW_LOG_WARN, "job_tmp_kept", &err);
 }
 
 static int64_t disk_free(void *self)
@@ -139,15 +145,17 @@ static void reload(server *s)
     if (worker_conf_read(s->conf->file, &fresh, &errors, &err) < 0) {
         pw_log_err(PW_LOG_ERROR, "configuration_kept", &err);
         for (size_t i = 0; i < errors.n; i++)
-            pw_log(PW_LOG_ERROR, "configuration_error", "at=%s:%u:%u text=\"%s\"", errors.v[i].file, errors.v[i].line,
-                   errors.v[i].column, errors.v[i].text);
+            pw_log(PW_LOG_ERROR, "configuration_error", "at=%s:%u:%u text=\"%s\"", errors.v[i].file,
+                   errors.v[i].line, errors.v[i].column, errors.v[i].text);
         yaml_errors_clear(&errors);
         return;
     }
     yaml_errors_clear(&errors);
-    if (strcmp(fresh.spool, s->conf->spool) || strcmp(fresh.key, s->conf->key) || strcmp(fresh.address, s->conf->address) ||
+    if (strcmp(fresh.spool, s->conf->spool) || strcmp(fresh.key, s->conf->key) ||
+        strcmp(fresh.address, s->conf->address) ||
         memcmp(fresh.master_key, s->conf->master_key, CRYPT_KEY)) {
-        pw_log(PW_LOG_ERROR, "configuration_kept", "reason=\"master, key and spool need a restart of the worker\"");
+        pw_log(PW_LOG_ERROR, "configuration_kept",
+               "reason=\"master, key and spool need a restart of the worker\"");
         worker_conf_clear(&fresh);
         return;
     }
@@ -218,10 +226,12 @@ static int set_up(server *s, pw_err *err)
         rc = home_open(s->conf->spool, &s->home, err);
     if (rc < 0)
         return rc;
-    if (!(s->loop = pw_loop_new(s->host, err)) || !pw_loop_signals(s->loop, signals, on_signal, s, err) ||
-        !(s->ctx = link_ctx_new(err)) || !(s->zygote = zygote_new(s->host, program, s->home.path, err)))
+    if (!(s->loop = pw_loop_new(s->host, err)) ||
+        !pw_loop_signals(s->loop, signals, on_signal, s, err) || !(s->ctx = link_ctx_new(err)) ||
+        !(s->zygote = zygote_new(s->host, program, s->home.path, err)))
         return PW_ESYS;
-    if ((rc = zygote_env(s->zygote, s->conf, err)) < 0 || (rc = s->notes = spool_notes_open(s->home.path, err)) < 0)
+    if ((rc = zygote_env(s->zygote, s->conf, err)) < 0 ||
+        (rc = s->notes = spool_notes_open(s->home.path, err)) < 0)
         return rc;
     agent_deps deps = {
         .host = s->host,
@@ -252,11 +262,12 @@ static void say_bye(server *s)
 
 int serve(worker_conf *conf, const serve_notify *notify, pw_err *err)
 {
-    server s = {.conf = conf, .notify = notify, .host = &pw_host_real, .home = {.lock = -1}, .notes = -1};
+    server s = {
+        .conf = conf, .notify = notify, .host = &pw_host_real, .home = {.lock = -1}, .notes = -1};
     int rc = set_up(&s, err);
     if (rc == 0) {
-        pw_log(PW_LOG_INFO, "worker_started", "name=\"%s\" version=%s spool=%s id=%s jobs=%zu", conf->name, PW_VERSION,
-               s.home.path, s.home.id, jobs_open(agent_jobs(s.agent)));
+        pw_log(PW_LOG_INFO, "worker_started", "name=\"%s\" version=%s spool=%s id=%s jobs=%zu",
+               conf->name, PW_VERSION, s.home.path, s.home.id, jobs_open(agent_jobs(s.agent)));
         notify->ready("started");
         rc = pw_loop_run(s.loop, err);
         say_bye(&s);

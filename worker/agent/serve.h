@@ -1,4 +1,5 @@
-/* serve.h - the agent on real sockets: loop, link, notes, signals. Used by main() only. Blocks until a signal ends it. */
+/* serve.h - the agent on real sockets: loop, link, notes, signals. Used by main() only. Blocks
+ * until a signal ends it. */
 #ifndef PW_WORKER_AGENT_SERVE_H
 #define PW_WORKER_AGENT_SERVE_H
 #include "worker/agent/conf.h"
@@ -9,6 +10,7 @@ typedef struct serve_notify {
     void (*status)(const char *status);
     void (*stopping)(void);
 } serve_notify;
-/* Takes *conf (it is replaced at SIGHUP; clear it afterwards). PW_ECONFLICT: another agent uses this spool. */
+/* Takes *conf (it is replaced at SIGHUP; clear it afterwards). PW_ECONFLICT: another agent uses
+ * this spool. */
 int serve(worker_conf *conf, const serve_notify *notify, pw_err *err);
 #endif

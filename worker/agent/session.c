@@ -22,7 +22,8 @@ struct session {
     char why[WHY_MAX];
 };
 
-session *session_new(const pw_host *host, const agent_wire *wire, const session_ops *ops, void *ops_self, pw_err *err)
+session *session_new(const pw_host *host, const agent_wire *wire, const session_ops *ops,
+                     void *ops_self, pw_err *err)
 {
     session *self = calloc(1, sizeof(*self));
     if (!self) {
@@ -86,15 +87,17 @@ static void finish(session *self, const char *reason, pw_usec wait)
     }
     if (was_up && now - self->up_at >= SESSION_SETTLED)
         self->pause = SESSION_RETRY_MIN;
-    if (wait < 0) { /* between half the pause and all of it, so that many workers do not come at once */
-        wait = self->pause / 2 + (pw_usec)(pw_random_u64(self->host) % (uint64_t)(self->pause / 2 + 1));
+    if (wait <
+        0) { /* between half the pause and all of it, so that many workers do not come at once */
+        wait = self->pause / 2 +
+               (pw_usec)(pw_random_u64(self->host) % (uint64_t)(self->pause / 2 + 1));
         self->pause = self->pause * 2 < SESSION_RETRY_MAX ? self->pause * 2 : SESSION_RETRY_MAX;
     }
     self->dial_at = now + wait;
     /* the same trouble each few seconds is one line, not many */
     bool news = was_up || strncmp(self->why, reason, sizeof(self->why) - 1) != 0;
-    pw_log(news ? PW_LOG_INFO : PW_LOG_DEBUG, was_up ? "session_over" : "no_session", "reason=\"%s\" retry_ms=%" PRId64,
-           reason, wait / 1000);
+    pw_log(news ? PW_LOG_INFO : PW_LOG_DEBUG, was_up ? "session_over" : "no_session",
+           "reason=\"%s\" retry_ms=%" PRId64, reason, wait / 1000);
     (void)snprintf(self->why, sizeof(self->why), "%s", reason);
     if (was_up)
         self->ops.over(self->ops_self);
@@ -121,12 +124,14 @@ void session_stop(session *self, const char *reason)
         (void)session_send(self, PW_MSG_BYE, &bye, NULL, 0, NULL);
         self->ops.over(self->ops_self);
     }
-    self->state = SESSION_STOPPED; /* the wire stays open until we are freed: the last words are still on their way */
+    self->state = SESSION_STOPPED; /* the wire stays open until we are freed: the last words are
+                                      still on their way */
 }
 
 /* ---- sending */
 
-static int put(session *self, pw_msg_type type, const void *body, const void *bulk, size_t bulk_n, pw_err *err)
+static int put(session *self, pw_msg_type type, const void *body, const void *bulk, size_t bulk_n,
+               pw_err *err)
 {
     pw_buf_reset(&self->head);
     int rc = pw_msg_encode(type, body, &self->head, err);
@@ -138,7 +143,8 @@ static int put(session *self, pw_msg_type type, const void *body, const void *bu
     return rc;
 }
 
-int session_send(session *self, pw_msg_type type, const void *body, const void *bulk, size_t bulk_n, pw_err *err)
+int session_send(session *self, pw_msg_type type, const void *body, const void *bulk, size_t bulk_n,
+                 pw_err *err)
 {
     if (self->state != SESSION_UP)
         return pw_fail(err, PW_ENOTFOUND, "there is no session");
@@ -223,8 +229,9 @@ static void welcome(session *self, const msg_welcome *w)
         return;
     }
     if (w->proto < PW_PROTO_MIN || w->proto > PW_PROTO_MAX || w->session == 0) {
-        (void)snprintf(why, sizeof(why), "the master chose protocol %" PRIu64 ", this worker speaks %d to %d", w->proto,
-                       PW_PROTO_MIN, PW_PROTO_MAX);
+        (void)snprintf(why, sizeof(why),
+                       "the master chose protocol %" PRIu64 ", this worker speaks %d to %d",
+                       w->proto, PW_PROTO_MIN, PW_PROTO_MAX);
         finish(self, why, -1);
         return;
     }
@@ -237,20 +244,23 @@ static void welcome(session *self, const msg_welcome *w)
     self->heard_at = self->up_at = now;
     self->beat_at = now; /* the first one at once: it carries the free slots */
     self->why[0] = '\0';
-    pw_log(PW_LOG_INFO, "session_up", "session=%016" PRIx64 " epoch=%016" PRIx64, w->session, w->epoch);
+    pw_log(PW_LOG_INFO, "session_up", "session=%016" PRIx64 " epoch=%016" PRIx64, w->session,
+           w->epoch);
     self->ops.up(self->ops_self, w);
 }
 
 static void refused(session *self, const msg_refused *r)
 {
     char why[WHY_MAX];
-    /* 0: the master does not know this connection (it was started anew); one connection is one session, so it means us */
+    /* 0: the master does not know this connection (it was started anew); one connection is one
+     * session, so it means us */
     if (r->nonce != self->nonce && r->nonce != 0) {
         self->dropped++;
         return;
     }
     (void)snprintf(why, sizeof(why), "the master refused: %s", r->reason);
-    pw_usec wait = r->retry_ms < (uint64_t)SESSION_REFUSED_MAX / 1000 ? (pw_usec)r->retry_ms * 1000 : SESSION_REFUSED_MAX;
+    pw_usec wait = r->retry_ms < (uint64_t)SESSION_REFUSED_MAX / 1000 ? (pw_usec)r->retry_ms * 1000
+                                                                      : SESSION_REFUSED_MAX;
     finish(self, why, r->retry_ms ? (wait < SESSION_RETRY_MIN ? SESSION_RETRY_MIN : wait) : -1);
 }
 
@@ -286,7 +296,8 @@ void session_input(session *self, const void *head, size_t head_n, const void *b
         return;
     }
     if (pw_msg_decode(head, head_n, &m, &err) < 0) {
-        /* of a newer master, perhaps; memory that ran out is the same: whatever it said is said again at the next resync */
+        /* of a newer master, perhaps; memory that ran out is the same: whatever it said is said
+         * again at the next resync */
         self->dropped++;
         pw_log_err(PW_LOG_WARN, "message_dropped", &err);
         return;

@@ -10,8 +10,8 @@ enum {
     RECORD_MAX = JOURNAL_HEAD + JOURNAL_PAYLOAD_MAX + JOURNAL_TAIL,
     RECORD_LEAST = JOURNAL_HEAD + JOURNAL_TAIL,
     READERS_MANY = 256, /* with more jobs than that, files are not kept open: descriptors are few */
-    PUMP_MAX = 32,   /* messages of one call: other work must have its turn */
-    STALLS_MAX = 4,  /* the pause doubles so often: a slow master is not flooded */
+    PUMP_MAX = 32,      /* messages of one call: other work must have its turn */
+    STALLS_MAX = 4,     /* the pause doubles so often: a slow master is not flooded */
 };
 
 struct ship {
@@ -116,7 +116,7 @@ void ship_end(ship *self)
 {
     agent_job *j;
     TAILQ_FOREACH(j, jobs_list(self->jobs, PW_JOB_RUNNING), link)
-        ship_drop(self, j);
+    ship_drop(self, j);
     self->up = false;
     self->unacked = 0;
     self->retry_at = -1;
@@ -142,7 +142,8 @@ int ship_resume(ship *self, agent_job *j, uint64_t offset, uint64_t window, bool
     char name[SPOOL_JOB_NAME];
     ship_drop(self, j);
     if (offset > j->whole)
-        return pw_fail(err, PW_ENOTFOUND, "job %s ends at byte %" PRIu64 ", the master has %" PRIu64,
+        return pw_fail(err, PW_ENOTFOUND,
+                       "job %s ends at byte %" PRIu64 ", the master has %" PRIu64,
                        spool_job_name(j->id, name), j->whole, offset);
     int rc = go_to(self, j, offset, err);
     if (rc < 0)
@@ -191,14 +192,15 @@ void ship_poll(ship *self)
     pw_usec now = pw_now(self->host);
     if (!self->up)
         return;
-    TAILQ_FOREACH(j, jobs_list(self->jobs, PW_JOB_RUNNING), link) {
+    TAILQ_FOREACH(j, jobs_list(self->jobs, PW_JOB_RUNNING), link)
+    {
         char name[SPOOL_JOB_NAME];
         pw_err err = {0};
         ship_grown(self, j); /* what could not be read a moment ago is tried again */
         if (!j->shipping || j->sent == j->stored || now - j->moved_at < SHIP_STALL << j->stalls)
             continue;
-        pw_log(PW_LOG_INFO, "journal_again", "job=%s from=%" PRIu64 " sent=%" PRIu64, spool_job_name(j->id, name),
-               j->stored, j->sent);
+        pw_log(PW_LOG_INFO, "journal_again", "job=%s from=%" PRIu64 " sent=%" PRIu64,
+               spool_job_name(j->id, name), j->stored, j->sent);
         if (j->stalls < STALLS_MAX)
             j->stalls++;
         if (go_to(self, j, j->stored, &err) < 0)
@@ -246,8 +248,10 @@ static uint8_t *room_for(ship *self, size_t n)
 
 typedef enum outcome { SENT, SKIP, BLOCKED } outcome;
 
-/* Reads at most cap bytes of whole records. *need: bytes of the first record when it is longer than that. */
-static int64_t read_some(ship *self, agent_job *j, size_t cap, uint8_t **ret_p, uint32_t *chain, size_t *need, pw_err *err)
+/* Reads at most cap bytes of whole records. *need: bytes of the first record when it is longer than
+ * that. */
+static int64_t read_some(ship *self, agent_job *j, size_t cap, uint8_t **ret_p, uint32_t *chain,
+                         size_t *need, pw_err *err)
 {
     uint64_t left = j->size - j->sent;
     *need = 0;
@@ -287,14 +291,17 @@ static outcome not_readable(ship *self, agent_job *j, pw_err *err)
     if (!j->complained)
         pw_log_err(PW_LOG_WARN, "journal_not_read", err);
     j->complained = true;
-    unready(self, j); /* damage is looked after when its runner is gone; else the next growth tries again */
+    unready(
+        self,
+        j); /* damage is looked after when its runner is gone; else the next growth tries again */
     return SKIP;
 }
 
 static outcome send_records(ship *self, agent_job *j, const uint8_t *p, size_t n, uint32_t chain)
 {
     pw_err err = {0};
-    msg_journal m = {.epoch = j->id.epoch, .attempt = j->id.attempt, .offset = j->sent, .chain = j->sent_chain};
+    msg_journal m = {
+        .epoch = j->id.epoch, .attempt = j->id.attempt, .offset = j->sent, .chain = j->sent_chain};
     int rc = self->send(self->send_self, &m, p, n, &err);
     if (rc < 0) {
         self->retry_at = rc == PW_EAGAIN ? pw_now(self->host) + SHIP_RETRY : -1;
@@ -329,11 +336,12 @@ static outcome send_one(ship *self, agent_job *j)
     if (self->unacked && all < SHIP_WORTH && all < j->size - j->sent)
         return BLOCKED;
     if (cap < RECORD_LEAST)
-        cap = RECORD_LEAST; /* a window below the shortest record: see the record that is longer than a window */
+        cap = RECORD_LEAST; /* a window below the shortest record: see the record that is longer
+                               than a window */
     int64_t n = read_some(self, j, (size_t)cap, &p, &chain, &need, &err);
     if (n == 0 && need) {
-        /* A record that is longer than a window goes when nothing else is under way: it must go some day. Until then nobody
-         * overtakes it, or it would wait for ever. */
+        /* A record that is longer than a window goes when nothing else is under way: it must go
+         * some day. Until then nobody overtakes it, or it would wait for ever. */
         if (under_way && need > room) {
             unready(self, j);
             return SKIP;

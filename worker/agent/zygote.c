@@ -24,7 +24,7 @@ struct zygote {
     char *program, *spool;
     char **env; /* owned, NULL-terminated */
     pid_t pid;
-    int fd;     /* our end; -1: none */
+    int fd; /* our end; -1: none */
     pw_usec started_at, not_before, pause;
 };
 
@@ -64,7 +64,8 @@ static void died(zygote *self, int status)
         self->pause = PAUSE_MIN;
     self->not_before = now + (settled ? 0 : self->pause);
     self->pause = self->pause * 2 < PAUSE_MAX ? self->pause * 2 : PAUSE_MAX;
-    pw_log(PW_LOG_WARN, "zygote_died", "status=%d signal=%d", WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+    pw_log(PW_LOG_WARN, "zygote_died", "status=%d signal=%d",
+           WIFEXITED(status) ? WEXITSTATUS(status) : -1,
            WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 }
 
@@ -94,7 +95,8 @@ zygote *zygote_free(zygote *self)
 int zygote_env(zygote *self, const worker_conf *conf, pw_err *err)
 {
     /* PW_FAULT: so that fault points of the runner can be reached through the agent */
-    static const char *const fixed[FIXED] = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "PW_FAULT", NULL};
+    static const char *const fixed[FIXED] = {"PATH",   "HOME", "USER",     "LOGNAME", "LANG",
+                                             "LC_ALL", "TZ",   "PW_FAULT", NULL};
     size_t n = 0;
     char **env = calloc(FIXED + conf->env_pass.n + 2, sizeof(*env));
     bool failed = !env;
@@ -110,7 +112,9 @@ int zygote_env(zygote *self, const worker_conf *conf, pw_err *err)
         /* git gives this to a shell: quotes inside the path would end the quoting */
         if (strchr(conf->ssh_key, '\''))
             pw_log(PW_LOG_WARN, "ssh_key_ignored", "reason=\"its path holds a quote\"");
-        else if (!(env[n++] = pw_strf("GIT_SSH_COMMAND=ssh -i '%s' -o IdentitiesOnly=yes -o BatchMode=yes", conf->ssh_key)))
+        else if (!(env[n++] =
+                       pw_strf("GIT_SSH_COMMAND=ssh -i '%s' -o IdentitiesOnly=yes -o BatchMode=yes",
+                               conf->ssh_key)))
             failed = true;
     }
     if (failed) {
@@ -129,7 +133,8 @@ static int spawn(zygote *self, pw_err *err)
     int pair[2];
     pw_usec now = pw_now(self->host);
     if (now < self->not_before)
-        return pw_fail(err, PW_EAGAIN, "pawl-run died, the next try is in %lld ms", (long long)(self->not_before - now) / 1000);
+        return pw_fail(err, PW_EAGAIN, "pawl-run died, the next try is in %lld ms",
+                       (long long)(self->not_before - now) / 1000);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return pw_fail_sys(err, "making a socket pair for pawl-run");
     PW_AUTO(pw_closep) int mine = pair[0];
@@ -137,7 +142,13 @@ static int spawn(zygote *self, pw_err *err)
     (void)snprintf(number, sizeof(number), "%d", theirs);
     const char *const argv[] = {self->program, "--serve", self->spool, "--fd", number, NULL};
     const int keep[] = {theirs, -1};
-    pw_spawn what = {.argv = argv, .env = (const char *const *)self->env, .dir = "/", .in = -1, .out = -1, .err = 2, .keep = keep,
+    pw_spawn what = {.argv = argv,
+                     .env = (const char *const *)self->env,
+                     .dir = "/",
+                     .in = -1,
+                     .out = -1,
+                     .err = 2,
+                     .keep = keep,
                      .new_session = true};
     self->started_at = now;
     pid_t pid = pw_spawn_start(&what, err);

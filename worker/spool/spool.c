@@ -20,9 +20,10 @@
 
 enum {
     NOTE_BYTES = 24,
-    NOTES_ONCE = 64,   /* notes taken by one read(2) */
+    NOTES_ONCE = 64, /* notes taken by one read(2) */
     EPOCH_DIGITS = 16,
-    FOREIGN_MAX = 64,  /* datagrams of other users dropped by one call, so that they cannot hold us up */
+    FOREIGN_MAX =
+        64, /* datagrams of other users dropped by one call, so that they cannot hold us up */
 };
 
 const char *spool_job_name(spool_job j, char out[SPOOL_JOB_NAME])
@@ -135,8 +136,8 @@ int spool_notes_get(int fd, spool_note *out, int max)
 /* ---- control */
 
 /* "\0pawl/ID/NAME": the leading NUL puts it into the abstract namespace. */
-static int control_address(const char *spool_id, spool_job j, struct sockaddr_un *sa, socklen_t *len,
-                           pw_err *err)
+static int control_address(const char *spool_id, spool_job j, struct sockaddr_un *sa,
+                           socklen_t *len, pw_err *err)
 {
     char name[SPOOL_JOB_NAME];
     memset(sa, 0, sizeof(*sa));
@@ -196,7 +197,9 @@ bool spool_control_get(int fd, spool_order *ret, char text[SPOOL_TEXT_MAX + 1])
             struct cmsghdr align;
         } ctl;
         struct iovec iov = {raw, sizeof(raw)};
-        struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.buf,
+        struct msghdr mh = {.msg_iov = &iov,
+                            .msg_iovlen = 1,
+                            .msg_control = ctl.buf,
                             .msg_controllen = sizeof(ctl.buf)};
         /* foreign descriptors do not fit into ctl: the kernel closes them */
         ssize_t n = recvmsg(fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);

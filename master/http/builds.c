@@ -1,0 +1,270 @@
+/* Builds and their steps. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "master/http/impl.h"
+#include "shared/job/job.h"
+
+/* ---- lists */
+typedef struct page {
+    web_req *q;
+    pw_buf *b;
+    size_t n, limit;
+    uint64_t last;
+    bool more;
+} page;
+
+static int on_build(void *self, const reader_build *r)
+{
+    page *p = self;
+    if (p->n == p->limit) {
+        p->more = true;
+        return PW_ELIMIT;
+    }
+    p->n++;
+    p->last = r->b.id;
+    web_build(p->b, r, p->q->web->url);
+    return 0;
+}
+
+static bool filter_of(web_req *q, reader_build_filter *f, store_rev *rev)
+{
+    pw_err err = {0};
+    const char *revision = web_query_get(&q->query, "revision");
+    *f = (reader_build_filter){.project = web_query_get(&q->query, "project"),
+                               .builder = web_query_get(&q->query, "builder"),
+                               .branch = web_query_get(&q->query, "branch"),
+                               .worker = web_query_get(&q->query, "worker"),
+                               .result = -1,
+                               .state = -1};
+    if (web_query_page(&q->query, &f->limit, &f->before, &err) < 0 || web_query_time(&q->query, "since", &f->since, &err) < 0 ||
+        web_query_word(&q->query, "result", web_results, &f->result, &err) < 0 ||
+        web_query_word(&q->query, "state", web_build_states, &f->state, &err) < 0) {
+        web_fail_err(q, &err);
+        return false;
+    }
+    if (revision && !store_rev_parse(revision, rev)) {
+        web_fail(q, 400, "bad_request", "\"revision\" must be a whole revision of 40 or 64 hexadecimal digits, not \"%.100s\"", revision);
+        return false;
+    }
+    f->rev = revision ? rev : NULL;
+    return true;
+}
+
+void web_get_builds(web_req *q)
+{
+    pw_err err = {0};
+    reader_build_filter f;
+    store_rev rev;
+    char cursor[WEB_CURSOR];
+    if (!filter_of(q, &f, &rev) || !web_reader(q))
+        return;
+    page p = {.q = q, .b = web_json(q), .limit = f.limit};
+    f.limit++; /* one more tells whether there is a next page */
+    web_open(p.b, NULL, '{');
+    web_open(p.b, "items", '[');
+    int r = reader_builds(q->rd, &f, on_build, &p, &err);
+    if (r < 0 && !p.more) {
+        web_fail_err(q, &err);
+        return;
+    }
+    web_shut(p.b, ']');
+    web_cursor_text(p.last, cursor);
+    web_str(p.b, "next", p.more ? cursor : NULL);
+    (void)pw_buf_adds(p.b, "}\n");
+}
+
+/* ---- steps */
+static int on_step(void *self, const store_step *s)
+{
+    page *p = self;
+    p->n++;
+    p->last = s->idx;
+    web_step(p->b, s);
+    return 0;
+}
+
+/* What the frozen job has behind the rows. Rows come in order, so the first `from` steps have one. */
+static int waiting_steps(reader *rd, uint64_t build, size_t from, pw_buf *b, pw_err *err)
+{
+    PW_AUTO(pw_buf_clearp) pw_buf frozen = PW_BUF(PW_JOB_MAX);
+    job_spec spec;
+    int r = reader_job(rd, build, &frozen, err);
+    if (r < 0 || (r = pw_schema_decode(&job_spec_schema, frozen.p, frozen.len, &spec, err)) < 0)
+        return r == PW_ENOTFOUND ? 0 : r;
+    const job_step *s = spec.steps.v;
+    for (size_t i = from; i < spec.steps.n; i++)
+        web_step_waiting(b, s[i].name, s[i].kind);
+    pw_schema_clear(&job_spec_schema, &spec);
+    return 0;
+}
+
+/* The array alone. */
+static int steps_array(reader *rd, uint64_t build, uint64_t nth, bool open, pw_buf *b, pw_err *err)
+{
+    page p = {.b = b};
+    uint64_t attempt;
+    (void)pw_buf_add(b, "[", 1);
+    int r = reader_attempt_of(rd, build, nth, &attempt, err);
+    if (r == 0)
+        r = reader_steps(rd, attempt, on_step, &p, err);
+    else if (r == PW_ENOTFOUND && nth == 0)
+        r = 0; /* not dispatched yet */
+    if (r == 0 && open)
+        r = waiting_steps(rd, build, p.n, b, err);
+    web_shut(b, ']');
+    return r;
+}
+
+int web_steps(reader *rd, uint64_t build, uint64_t nth, bool open, pw_buf *b, pw_err *err)
+{
+    web_open(b, NULL, '{');
+    web_u64(b, "build", build);
+    web_key(b, "items");
+    int r = steps_array(rd, build, nth, open && nth == 0, b, err);
+    web_null(b, "next");
+    web_shut(b, '}');
+    return r;
+}
+
+static int nothing(void *self, const reader_build *r)
+{
+    if (self)
+        *(build_state *)self = r->b.state;
+    return 0;
+}
+
+void web_get_steps(web_req *q)
+{
+    pw_err err = {0};
+    uint64_t id, nth = 0;
+    build_state state = BUILD_DONE;
+    if (!web_id_param(q, 0, &id))
+        return;
+    if (web_query_u64(&q->query, "attempt", &nth, &err) < 0) {
+        web_fail_err(q, &err);
+        return;
+    }
+    if (!web_reader(q))
+        return;
+    pw_buf *b = web_json(q);
+    if (reader_build_one(q->rd, id, nothing, &state, &err) < 0 || web_steps(q->rd, id, nth, state != BUILD_DONE, b, &err) < 0) {
+        web_fail_err(q, &err);
+        return;
+    }
+    (void)pw_buf_add(b, "\n", 1);
+}
+
+/* ---- one build */
+static int on_property(void *self, const char *name, const char *value, const char *source)
+{
+    pw_buf *b = self;
+    (void)source;
+    web_key(b, NULL);
+    (void)pw_buf_json(b, name);
+    (void)pw_buf_add(b, ":", 1);
+    (void)pw_buf_json(b, value);
+    return 0;
+}
+
+/* What was given to an open build stands in its frozen job; what its steps set are rows, which come first. */
+typedef struct props {
+    pw_buf *b;
+    pw_strs seen;
+    bool failed;
+} props;
+
+static int seen_property(void *self, const char *name, const char *value, const char *source)
+{
+    props *p = self;
+    char **v = realloc(p->seen.v, (p->seen.n + 1) * sizeof(*v));
+    if (!v)
+        return PW_ENOMEM;
+    p->seen.v = v;
+    v[p->seen.n] = pw_strdup(name, &p->failed);
+    if (p->failed)
+        return PW_ENOMEM;
+    p->seen.n++;
+    return on_property(p->b, name, value, source);
+}
+
+static int job_properties(reader *rd, uint64_t build, const props *p, pw_err *err)
+{
+    PW_AUTO(pw_buf_clearp) pw_buf frozen = PW_BUF(PW_JOB_MAX);
+    job_spec spec;
+    int r = reader_job(rd, build, &frozen, err);
+    if (r < 0 || (r = pw_schema_decode(&job_spec_schema, frozen.p, frozen.len, &spec, err)) < 0)
+        return r == PW_ENOTFOUND ? 0 : r;
+    const msg_pair *given = spec.props.v;
+    for (size_t i = 0; i < spec.props.n; i++) {
+        bool over = false;
+        for (size_t k = 0; k < p->seen.n && !over; k++)
+            over = strcmp(p->seen.v[k], given[i].name) == 0;
+        if (!over)
+            (void)on_property(p->b, given[i].name, given[i].value, NULL);
+    }
+    pw_schema_clear(&job_spec_schema, &spec);
+    return 0;
+}
+
+static int properties(reader *rd, uint64_t build, bool open, pw_buf *b, pw_err *err)
+{
+    props p = {.b = b};
+    web_open(b, "properties", '{');
+    int r = reader_properties(rd, build, seen_property, &p, err);
+    if (r == 0 && open)
+        r = job_properties(rd, build, &p, err);
+    web_shut(b, '}');
+    for (size_t i = 0; i < p.seen.n; i++)
+        free(p.seen.v[i]);
+    free(p.seen.v);
+    return r;
+}
+
+typedef struct whole {
+    web_req *q;
+    pw_buf *b;
+    pw_err *err;
+} whole;
+
+static int on_whole(void *self, const reader_build *r)
+{
+    whole *w = self;
+    bool open = r->b.state != BUILD_DONE;
+    uint64_t id = r->b.id;
+    web_open(w->b, NULL, '{');
+    web_build_fields(w->b, r, w->q->web->url);
+    int rc = properties(w->q->rd, id, open, w->b, w->err);
+    if (rc == 0) {
+        web_key(w->b, "steps");
+        rc = steps_array(w->q->rd, id, 0, open, w->b, w->err);
+    }
+    (void)pw_buf_adds(w->b, "}\n");
+    return rc;
+}
+
+void web_get_build(web_req *q)
+{
+    pw_err err = {0};
+    uint64_t id;
+    if (!web_id_param(q, 0, &id) || !web_reader(q))
+        return;
+    whole w = {q, web_json(q), &err};
+    if (reader_build_one(q->rd, id, on_whole, &w, &err) < 0)
+        web_fail_err(q, &err);
+}
+
+/* ---- the build that answers a request */
+static int build_of(void *self, const reader_request *r)
+{
+    *(uint64_t *)self = r->r.build;
+    return 0;
+}
+
+uint64_t web_request_build(reader *rd, const reader_request *r)
+{
+    uint64_t build = r->r.build;
+    if (!build && r->r.rode_with) /* it rode with another one */
+        (void)reader_request_one(rd, r->r.rode_with, build_of, &build, NULL);
+    return build;
+}

@@ -1,0 +1,417 @@
+/* Server-sent events. The waker renders each new event once into a ring of texts; a listener copies what lies behind its own
+ * cursor, or reads rows itself when it is further behind than the ring reaches. A cursor is an event's number, so nothing is
+ * missed between reading back and living on. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "master/http/impl.h"
+#include "shared/base/log.h"
+#include "shared/base/num.h"
+
+enum { BACK_ROWS = 64, PUMP_ROWS = 1000 };
+
+typedef struct listener {
+    web_wait wait;
+    web_server *web;
+    uint64_t cursor, resets;
+    pw_buf out; /* text that is not sent yet */
+    size_t sent;
+} listener;
+
+/* ---- one event as text */
+typedef struct object {
+    web_server *web;
+    reader *rd;
+    pw_buf *b;
+} object;
+
+static int put_build(void *self, const reader_build *r)
+{
+    object *o = self;
+    web_build(o->b, r, o->web->url);
+    return 0;
+}
+
+static int put_request(void *self, const reader_request *r)
+{
+    object *o = self;
+    web_request(o->b, r, web_request_build(o->rd, r));
+    return 0;
+}
+
+static int put_change(void *self, const reader_change *c)
+{
+    web_change(((object *)self)->b, c);
+    return 0;
+}
+
+static int put_worker(void *self, const store_worker *w, uint64_t busy, bool enrolled)
+{
+    object *o = self;
+    (void)enrolled;
+    web_worker_row(o->b, w, busy, web_worker_presence(o->web, w->id), pw_wall(o->web->host));
+    return 0;
+}
+
+static int put_promotion(void *self, const store_promotion *p)
+{
+    web_promotion(((object *)self)->b, p);
+    return 0;
+}
+
+const char *web_event_name(event_kind kind)
+{
+    static const char *const names[] = {"change", "request", "build", "step", "worker", "promotion", "config"};
+    return kind >= EVENT_CHANGE && kind <= EVENT_CONFIG ? names[kind - EVENT_CHANGE] : "other";
+}
+
+int web_event_text(web_server *web, reader *rd, uint64_t epoch, uint64_t seq, event_kind kind, uint64_t id, pw_buf *b)
+{
+    PW_AUTO(pw_buf_clearp) pw_buf data = PW_BUF(WEB_OUT_MAX);
+    object o = {web, rd, &data};
+    int r = PW_ENOTFOUND;
+    switch (kind) {
+    case EVENT_BUILD:
+        r = reader_build_one(rd, id, put_build, &o, NULL);
+        break;
+    case EVENT_STEP:
+        r = web_steps(rd, id, 0, true, &data, NULL);
+        break;
+    case EVENT_REQUEST:
+        r = reader_request_one(rd, id, put_request, &o, NULL);
+        break;
+    case EVENT_CHANGE:
+        r = reader_change_one(rd, id, put_change, &o, NULL);
+        break;
+    case EVENT_WORKER:
+        r = reader_worker_one(rd, id, put_worker, &o, NULL);
+        break;
+    case EVENT_PROMOTION:
+        r = reader_promotion_one(rd, id, put_promotion, &o, NULL);
+        break;
+    case EVENT_CONFIG:
+        break;
+    }
+    if (r < 0 && r != PW_ENOTFOUND)
+        return r;
+    if (r == PW_ENOTFOUND) { /* removed since, or without an object of its own */
+        pw_buf_reset(&data);
+        (void)pw_buf_addf(&data, "{\"id\":%" PRIu64 "}", id);
+    }
+    (void)pw_buf_addf(b, "id: %" PRIx64 ".%" PRIu64 "\nevent: %s\ndata: ", epoch, seq, web_event_name(kind));
+    (void)pw_buf_add(b, pw_buf_str(&data), data.len);
+    (void)pw_buf_add(b, "\n\n", 2);
+    return data.failed || b->failed ? PW_ENOMEM : 0;
+}
+
+/* ---- the waker's part */
+typedef struct pump {
+    web_server *web;
+    uint64_t epoch, last;
+    size_t n;
+    bool render;
+    int failed;
+} pump;
+
+static web_tally *tally_of(web_hub *h, const char *project, const char *builder)
+{
+    bool failed = false;
+    for (size_t i = 0; i < h->n_tallies; i++)
+        if (strcmp(h->tally[i].builder, builder) == 0 && strcmp(h->tally[i].project, project) == 0)
+            return &h->tally[i];
+    if (h->n_tallies == WEB_TALLIES)
+        return NULL;
+    if (h->n_tallies % 16 == 0) {
+        web_tally *v = realloc(h->tally, (h->n_tallies + 16) * sizeof(*v));
+        if (!v)
+            return NULL;
+        h->tally = v;
+    }
+    web_tally *t = &h->tally[h->n_tallies];
+    *t = (web_tally){.project = pw_strdup(project, &failed), .builder = pw_strdup(builder, &failed)};
+    if (failed) {
+        free(t->project);
+        free(t->builder);
+        return NULL;
+    }
+    h->n_tallies++;
+    return t;
+}
+
+static int count_build(void *self, const reader_build *r)
+{
+    pump *p = self;
+    web_hub *h = &p->web->hub;
+    size_t known = sizeof(h->counted) / sizeof(h->counted[0]);
+    if (r->b.state != BUILD_DONE || (unsigned)r->b.result > PW_CANCELLED)
+        return 0;
+    (void)pthread_mutex_lock(&h->lock);
+    bool seen = false;
+    for (size_t i = 0; i < known && !seen; i++)
+        seen = h->counted[i] == r->b.id;
+    web_tally *t = seen ? NULL : tally_of(h, r->project, r->builder);
+    if (t) {
+        t->by_result[r->b.result]++;
+        h->counted[h->n_counted++ % known] = r->b.id;
+    }
+    (void)pthread_mutex_unlock(&h->lock);
+    return 0;
+}
+
+static void ring_add(web_hub *h, uint64_t seq, pw_buf *text)
+{
+    (void)pthread_mutex_lock(&h->lock);
+    if (h->listeners > 0) {
+        while (h->ring_n > 0 && (h->ring_n == WEB_RING || h->ring_bytes + text->len > WEB_RING_BYTES)) {
+            web_event *e = &h->ring[h->ring_first];
+            h->ring_from = e->seq;
+            h->ring_bytes -= e->len;
+            free(e->text);
+            e->text = NULL;
+            h->ring_first = (h->ring_first + 1) % WEB_RING;
+            h->ring_n--;
+        }
+        web_event *e = &h->ring[(h->ring_first + h->ring_n) % WEB_RING];
+        e->seq = seq;
+        e->len = text->len;
+        h->ring_bytes += e->len;
+        h->ring_n++;
+        e->text = pw_buf_take(text);
+    } else {
+        h->ring_from = seq; /* the last one left meanwhile and the ring is empty: it begins behind this event */
+    }
+    (void)pthread_mutex_unlock(&h->lock);
+}
+
+static int on_event(void *self, uint64_t seq, pw_msec at, event_kind kind, uint64_t id)
+{
+    pump *p = self;
+    web_hub *h = &p->web->hub;
+    (void)at;
+    p->last = seq;
+    p->n++;
+    if (kind == EVENT_BUILD)
+        (void)reader_build_one(h->rd, id, count_build, p, NULL);
+    if (!p->render)
+        return 0;
+    PW_AUTO(pw_buf_clearp) pw_buf text = PW_BUF(WEB_OUT_MAX);
+    p->failed = web_event_text(p->web, h->rd, p->epoch, seq, kind, id, &text);
+    if (p->failed < 0)
+        return p->failed;
+    ring_add(h, seq, &text);
+    return 0;
+}
+
+int web_pump(web_server *web)
+{
+    web_hub *h = &web->hub;
+    pw_err err = {0};
+    pump p = {.web = web};
+    (void)pthread_mutex_lock(&h->lock);
+    uint64_t told = h->told;
+    p.last = h->pumped;
+    p.render = h->listeners > 0;
+    (void)pthread_mutex_unlock(&h->lock);
+    int r = reader_epoch(h->rd, &p.epoch, &err);
+    while (r == 0) {
+        p.n = 0;
+        r = reader_events(h->rd, p.last, PUMP_ROWS, on_event, &p, &err);
+        if (p.n < PUMP_ROWS)
+            break;
+    }
+    (void)pthread_mutex_lock(&h->lock);
+    if (r == PW_ENOTFOUND) { /* the database was set back, or we slept longer than events are kept */
+        r = reader_event_last(h->rd, &p.last, &err);
+        h->resets++;
+    }
+    if (r == 0) {
+        h->pumped = p.last;
+        if (h->told == told) /* nothing more was told meanwhile */
+            h->told = p.last;
+        if (!p.render || h->listeners == 0)
+            h->ring_from = h->pumped;
+    }
+    (void)pthread_mutex_unlock(&h->lock);
+    if (r < 0)
+        pw_log_err(PW_LOG_WARN, "events_failed", &err);
+    return r;
+}
+
+/* ---- a listener's part */
+static int back_event(void *self, uint64_t seq, pw_msec at, event_kind kind, uint64_t id)
+{
+    struct {
+        listener *l;
+        reader *rd;
+        uint64_t epoch;
+    } *x = self;
+    (void)at;
+    int r = web_event_text(x->l->web, x->rd, x->epoch, seq, kind, id, &x->l->out);
+    if (r == 0)
+        x->l->cursor = seq;
+    return r;
+}
+
+/* From the ring. False: it does not reach back so far. */
+static bool from_ring(listener *l, uint64_t *ret_seen)
+{
+    web_hub *h = &l->web->hub;
+    (void)pthread_mutex_lock(&h->lock);
+    *ret_seen = h->pumped;
+    bool reaches = l->cursor >= h->ring_from && l->resets == h->resets;
+    for (size_t i = 0; reaches && i < h->ring_n && l->out.len < WEB_CONNECTION_BYTES; i++) {
+        const web_event *e = &h->ring[(h->ring_first + i) % WEB_RING];
+        if (e->seq <= l->cursor)
+            continue;
+        (void)pw_buf_add(&l->out, e->text, e->len);
+        l->cursor = e->seq;
+    }
+    (void)pthread_mutex_unlock(&h->lock);
+    return reaches;
+}
+
+static int reset_to_last(listener *l, reader *rd, uint64_t epoch, pw_err *err)
+{
+    int r = reader_event_last(rd, &l->cursor, err);
+    if (r < 0)
+        return r;
+    return pw_buf_addf(&l->out, "id: %" PRIx64 ".%" PRIu64 "\nevent: reset\ndata: {}\n\n", epoch, l->cursor);
+}
+
+static int from_rows(listener *l, pw_err *err)
+{
+    struct {
+        listener *l;
+        reader *rd;
+        uint64_t epoch;
+    } x = {l, web_reader_take(l->web, err), 0};
+    if (!x.rd)
+        return err->code;
+    (void)pthread_mutex_lock(&l->web->hub.lock);
+    bool broke = l->resets != l->web->hub.resets;
+    l->resets = l->web->hub.resets;
+    (void)pthread_mutex_unlock(&l->web->hub.lock);
+    int r = reader_epoch(x.rd, &x.epoch, err);
+    if (r == 0)
+        r = broke ? PW_ENOTFOUND : reader_events(x.rd, l->cursor, BACK_ROWS, back_event, &x, err);
+    if (r == PW_ENOTFOUND)
+        r = reset_to_last(l, x.rd, x.epoch, err);
+    web_reader_give(l->web, x.rd);
+    return r;
+}
+
+static ssize_t hand_out(listener *l, char *to, size_t max)
+{
+    size_t n = l->out.len - l->sent < max ? l->out.len - l->sent : max;
+    memcpy(to, l->out.p + l->sent, n);
+    l->sent += n;
+    if (l->sent == l->out.len) {
+        l->sent = 0;
+        pw_buf_clear(&l->out); /* hundreds of listeners lie idle: none keeps a buffer */
+    }
+    return (ssize_t)n;
+}
+
+static ssize_t listen_more(void *self, uint64_t pos, char *to, size_t max)
+{
+    listener *l = self;
+    pw_err err = {0};
+    uint64_t seen;
+    bool stop;
+    (void)pos;
+    for (;;) {
+        if (l->out.len > 0)
+            return hand_out(l, to, max);
+        (void)web_seen(l->web, &stop);
+        if (stop)
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        if (!from_ring(l, &seen) && from_rows(l, &err) < 0) {
+            pw_log_err(PW_LOG_WARN, "events_failed", &err);
+            return MHD_CONTENT_READER_END_WITH_ERROR; /* the client comes again with its last id */
+        }
+        if (l->out.failed)
+            return MHD_CONTENT_READER_END_WITH_ERROR;
+        if (l->out.len == 0 && l->wait.ping) {
+            l->wait.ping = false;
+            (void)pw_buf_adds(&l->out, ": alive\n\n");
+        }
+        if (l->out.len == 0 && web_wait_begin(l->web, &l->wait, seen, 0))
+            return 0;
+    }
+}
+
+static void listen_end(void *self)
+{
+    listener *l = self;
+    web_stream_end(l->web, true);
+    pw_buf_clear(&l->out);
+    free(l);
+}
+
+/* EPOCHHEX.SEQ of this epoch; false: not one of ours. */
+static bool parse_id(const char *s, uint64_t epoch, uint64_t *ret_seq)
+{
+    char mine[20];
+    int n = snprintf(mine, sizeof(mine), "%" PRIx64 ".", epoch);
+    return n > 0 && strncmp(s, mine, (size_t)n) == 0 && pw_parse_u64(s + n, ret_seq, NULL) == 0;
+}
+
+/* Where the stream begins: behind the event that the client saw last, else behind the newest. */
+static int begin(listener *l, reader *rd, const char *last, pw_err *err)
+{
+    uint64_t epoch;
+    int r = reader_epoch(rd, &epoch, err);
+    if (r < 0)
+        return r;
+    (void)pw_buf_adds(&l->out, "retry: 1000\n");
+    if (last && parse_id(last, epoch, &l->cursor)) {
+        (void)pw_buf_adds(&l->out, ": resumed\n\n");
+        return 0;
+    }
+    if (last)
+        return reset_to_last(l, rd, epoch, err);
+    if ((r = reader_event_last(rd, &l->cursor, err)) == 0)
+        (void)pw_buf_addf(&l->out, "id: %" PRIx64 ".%" PRIu64 "\n\n", epoch, l->cursor);
+    return r;
+}
+
+void web_get_events(web_req *q)
+{
+    pw_err err = {0};
+    const char *last = MHD_lookup_connection_value(q->con, MHD_HEADER_KIND, "Last-Event-ID");
+    if (!last)
+        last = web_query_get(&q->query, "last_event_id");
+    if (!web_reader(q))
+        return;
+    if (q->head) {
+        q->status = 200;
+        q->type = "text/event-stream";
+        return;
+    }
+    listener *l = calloc(1, sizeof(*l));
+    if (!l || !web_stream_begin(q->web, true)) { /* counted first, so that from here on the ring is filled */
+        free(l);
+        web_fail(q, 503, "unavailable", "too many listen already");
+        return;
+    }
+    l->web = q->web;
+    l->wait.con = q->con;
+    l->wait.events = true;
+    pw_buf_init(&l->out, WEB_OUT_MAX);
+    (void)pthread_mutex_lock(&q->web->hub.lock);
+    l->resets = q->web->hub.resets;
+    (void)pthread_mutex_unlock(&q->web->hub.lock);
+    int r = begin(l, q->rd, last && *last ? last : NULL, &err);
+    if (r < 0) {
+        listen_end(l);
+        web_fail_err(q, &err);
+        return;
+    }
+    q->status = 200;
+    q->type = "text/event-stream";
+    q->stream = listen_more;
+    q->stream_free = listen_end;
+    q->stream_self = l;
+}

@@ -1,0 +1,218 @@
+/* impl.h - the inside of the web server, for the files of this folder. */
+#ifndef PW_MASTER_HTTP_IMPL_H
+#define PW_MASTER_HTTP_IMPL_H
+#include <microhttpd.h>
+#include <pthread.h>
+
+#include "master/http/http.h"
+#include "master/http/query.h"
+#include "master/http/render.h"
+#include "master/http/routes.h"
+#include "shared/base/table.h"
+
+enum {
+    WEB_THREADS = 2,
+    WEB_STACK = 256 * 1024,
+    WEB_BODY_MAX = 1024 * 1024,        /* of a request */
+    WEB_DISCARD_MAX = 16 * 1024 * 1024, /* read and dropped so that the client sees its 413; beyond: cut off */
+    WEB_OUT_MAX = 32 * 1024 * 1024,    /* of an answer that is not a stream */
+    WEB_CONNECTIONS = 2048,
+    WEB_STREAMS = 1500,                /* of these may be streams, so that there is room for questions */
+    WEB_CONNECTION_BYTES = 16 * 1024,  /* head of a request; also the chunk of a stream */
+    WEB_IDLE_S = 30,
+    WEB_PING_US = 15000000,            /* a silent stream gets a comment, so that dead ones are noticed */
+    WEB_HEALTH_US = 5000000,
+    WEB_ANSWER_US = 60000000,          /* a command without answer for so long is given up by its connection */
+    WEB_RING = 512,                    /* newest events kept as text for listeners */
+    WEB_RING_BYTES = 1024 * 1024,
+    WEB_HEADERS = 6,
+    WEB_IDEM_MAX = 200,
+    WEB_TEXT = 4000,                   /* longest reason in a command */
+    WEB_TALLIES = 4096,                /* builders that /metrics counts for */
+    WEB_PEERS = 64,                    /* addresses whose failed tokens are counted */
+    WEB_FAILURES = 20                  /* a minute; then 429 instead of 401 */
+};
+
+/* ---- what waits: a suspended connection in one of the hub's lists. Under the hub's lock. */
+typedef struct web_wait {
+    struct web_wait *next, **prev; /* prev NULL: in no list */
+    struct MHD_Connection *con;
+    bool events, logs; /* what wakes it */
+    bool ping;         /* it was woken to say that it is there */
+} web_wait;
+
+/* A command on its way: shared by the connection that waits and by the command. */
+typedef struct web_ask {
+    struct web_ask *next, **prev; /* in hub.asks while the command is out */
+    web_server *web;
+    struct MHD_Connection *con; /* suspended; NULL: it does not wait (any more) */
+    pw_usec deadline;
+    bool health;
+    bool out;      /* the command is with the core */
+    bool held;     /* the request holds it */
+    bool answered; /* cmd is the answer, or NULL when none came in time */
+    core_cmd *cmd;
+} web_ask;
+
+typedef struct web_event { /* one rendered event */
+    uint64_t seq;
+    char *text; /* owned */
+    size_t len;
+} web_event;
+
+typedef struct web_tally { /* finished builds of a builder since the start */
+    char *project, *builder;
+    uint64_t by_result[7];
+} web_tally;
+
+typedef struct web_peer {
+    uint32_t hash;
+    unsigned failures;
+    pw_usec since;
+} web_peer;
+
+/* The waker: one thread that reads new events once for all, and resumes who waits. */
+typedef struct web_hub {
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    pthread_t thread;
+    bool started, stop;
+    bool logs_grew;
+    uint64_t told;   /* events up to here can be read */
+    uint64_t pumped; /* ... and were read by the waker */
+    uint64_t resets; /* times that the event stream broke off (the database was set back) */
+    pw_usec pump_at, logs_at, ping_at; /* not before */
+    size_t streams, listeners;
+    _Atomic size_t followers; /* waiting for logs: read without the lock by whoever adds output */
+    web_wait *waiting;
+    web_ask *asks;
+    web_event ring[WEB_RING];
+    size_t ring_first, ring_n, ring_bytes;
+    uint64_t ring_from; /* the ring holds all events in (ring_from, pumped] */
+    web_tally *tally; /* WEB_TALLIES at most */
+    size_t n_tallies;
+    uint64_t counted[512]; /* builds counted last: an earlier event of a build may show it finished already */
+    size_t n_counted;
+    web_peer peer[WEB_PEERS];
+    pw_table *present; /* workers with a session; NULL: nobody tells */
+    reader *rd;        /* the waker's own */
+} web_hub;
+
+struct web_server {
+    struct MHD_Daemon *daemon;
+    char address[300];
+    char *url;
+    bool read_token;
+    char *db;
+    logs *log_store;
+    pw_chan *commands;
+    const web_gauges *gauges;
+    const pw_host *host;
+    pthread_mutex_t pool_lock;
+    reader *pool[WEB_THREADS];
+    size_t pooled;
+    web_hub hub;
+};
+
+/* ---- one request; it lives on its connection's thread */
+struct web_req {
+    web_server *web;
+    struct MHD_Connection *con;
+    char *uri; /* owned, raw; cut at "?" */
+    bool begun, head, discard;
+    uint64_t discarded;
+    web_match at;
+    web_query query;
+    pw_buf in;
+    pw_buf actor, scopes; /* of the token */
+    reader *rd;           /* taken from the pool while a handler runs */
+    int status;           /* 0: not decided */
+    pw_buf out;
+    const char *type; /* content type */
+    bool tag;         /* an ETag is worth it */
+    struct {
+        const char *name;
+        char value[64];
+    } header[WEB_HEADERS];
+    size_t n_headers;
+    MHD_ContentReaderCallback stream; /* NULL: out is the answer */
+    MHD_ContentReaderFreeCallback stream_free;
+    void *stream_self; /* taken by the response */
+    web_ask *ask;
+};
+
+/* ---- request.c */
+web_req *web_req_new(web_server *web, struct MHD_Connection *con, const char *uri);
+void web_req_free(web_req *q);
+void web_req_begin(web_req *q, const char *method);
+enum MHD_Result web_req_reply(web_req *q);
+void web_fail(web_req *q, int status, const char *code, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* By the code of the error: 404, 400, 409, 500. */
+void web_fail_err(web_req *q, const pw_err *err);
+void web_header(web_req *q, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Status 200 and the type "application/json"; the buffer to fill. */
+pw_buf *web_json(web_req *q);
+/* The request's reader; NULL: refused already. */
+reader *web_reader(web_req *q);
+/* A parameter of the path as an id. False: refused already. */
+bool web_id_param(web_req *q, size_t i, uint64_t *ret);
+
+/* ---- pool.c */
+reader *web_reader_take(web_server *web, pw_err *err);
+void web_reader_give(web_server *web, reader *rd);
+
+/* ---- auth.c: false: refused already */
+bool web_auth(web_req *q);
+
+/* ---- hub.c */
+int web_hub_start(web_server *web, pw_err *err);
+/* Everybody is resumed and nobody waits any more. */
+void web_hub_stop(web_server *web);
+void web_hub_clear(web_server *web);
+/* Suspends the connection and lists it, unless something came meanwhile: `seen` = what web_seen said before it
+ * looked (for w->events), `generation` = that of the logs, likewise (for w->logs). Returns false when it must look again. */
+bool web_wait_begin(web_server *web, web_wait *w, uint64_t seen, uint64_t generation);
+/* Changes whenever new events can be read. */
+uint64_t web_seen(web_server *web, bool *ret_stop);
+/* A place for one more stream; false: there are too many. */
+bool web_stream_begin(web_server *web, bool listener);
+void web_stream_end(web_server *web, bool listener);
+/* Newest event for listeners; counting for /metrics. Called by the waker. */
+int web_pump(web_server *web);
+web_presence web_worker_presence(web_server *web, uint64_t worker);
+
+/* ---- ask.c */
+void web_ask_send(web_req *q, core_cmd *cmd); /* taken; suspends the connection */
+void web_ask_done(core_cmd *cmd, void *ask);
+/* Called again after the answer: fills status and out. */
+void web_ask_answer(web_req *q);
+void web_ask_drop(web_req *q);
+/* Under the lock: gives up one ask that is past its deadline (all: whatever its deadline) and returns its connection, which is
+ * then to be resumed without the lock; NULL: none, and *ret_next is the next deadline (INT64_MAX none). */
+struct MHD_Connection *web_ask_expire(web_hub *hub, pw_usec now, bool all, pw_usec *ret_next);
+
+/* ---- events.c */
+int web_event_text(web_server *web, reader *rd, uint64_t epoch, uint64_t seq, event_kind kind, uint64_t id, pw_buf *b);
+const char *web_event_name(event_kind kind);
+
+/* ---- builds.c: shared with pages and events */
+int web_steps(reader *rd, uint64_t build, uint64_t nth, bool open, pw_buf *b, pw_err *err);
+uint64_t web_request_build(reader *rd, const reader_request *r);
+
+/* ---- lists.c: which builder a NAME or PROJECT/NAME means */
+typedef struct web_builder {
+    const char *name, *project; /* what is looked for; borrowed */
+    size_t project_len, n;
+    pw_buf found, candidates; /* found: the project's name */
+} web_builder;
+/* Negative: refused already (404, or 400 with the candidates). */
+int web_find_builder(web_req *q, const char *name, const char *project, web_builder *ret);
+void web_builder_clear(web_builder *f);
+
+/* ---- handlers */
+web_handler web_get_status, web_get_projects, web_get_builders, web_get_builder, web_get_builds, web_get_build, web_get_steps,
+    web_get_log, web_get_requests, web_get_why, web_get_changes, web_get_workers, web_get_promotions, web_get_events,
+    web_get_openapi, web_get_health, web_get_metrics, web_get_badge, web_page_home, web_page_build, web_page_style, web_post_force,
+    web_post_change, web_post_retry, web_post_cancel, web_post_cancel_request, web_post_worker, web_post_worker_action,
+    web_delete_worker, web_post_promote;
+#endif

@@ -1,0 +1,271 @@
+/* Starting and stopping, and what the library calls. */
+#include "master/http/impl.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "shared/base/fs.h"
+#include "shared/base/num.h"
+
+/* ---- the socket */
+typedef union address {
+    struct sockaddr sa;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+    struct sockaddr_storage space;
+} address;
+
+static int resolve(const char *host, const char *port, address *ret, socklen_t *ret_len, pw_err *err)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *list = NULL;
+    uint64_t number = 0;
+    memset(ret, 0, sizeof(*ret));
+    if (pw_parse_u64(port, &number, err) < 0 || number > 65535)
+        return pw_fail(err, PW_EINVAL, "\"%s\" is not a port", port);
+    if (strcmp(host, "*") == 0 || strcmp(host, "localhost") == 0 || inet_pton(AF_INET, host, &ret->in.sin_addr) == 1) {
+        ret->in.sin_family = AF_INET;
+        ret->in.sin_port = htons((uint16_t)number);
+        if (strcmp(host, "localhost") == 0)
+            ret->in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        *ret_len = sizeof(ret->in);
+        return 0;
+    }
+    if (inet_pton(AF_INET6, host, &ret->in6.sin6_addr) == 1) {
+        ret->in6.sin6_family = AF_INET6;
+        ret->in6.sin6_port = htons((uint16_t)number);
+        *ret_len = sizeof(ret->in6);
+        return 0;
+    }
+    int r = getaddrinfo(host, port, &hints, &list);
+    if (r != 0 || list->ai_addrlen > sizeof(*ret)) {
+        if (r == 0)
+            freeaddrinfo(list);
+        return pw_fail(err, PW_ENOTFOUND, "the host of the web address \"%s\" is not known: %s", host, r ? gai_strerror(r) : "?");
+    }
+    memcpy(ret, list->ai_addr, list->ai_addrlen);
+    *ret_len = list->ai_addrlen;
+    freeaddrinfo(list);
+    return 0;
+}
+
+static int split(const char *text, char *host, size_t cap, const char **ret_port, pw_err *err)
+{
+    const char *colon = strrchr(text, ':');
+    size_t n = colon ? (size_t)(colon - text) : 0;
+    if (n >= 2 && text[0] == '[' && text[n - 1] == ']') {
+        text++;
+        n -= 2;
+    }
+    if (!colon || n == 0 || n >= cap)
+        return pw_fail(err, PW_EINVAL, "the web address \"%.200s\" is not HOST:PORT", text);
+    memcpy(host, text, n);
+    host[n] = '\0';
+    *ret_port = colon + 1;
+    return 0;
+}
+
+/* "http://127.0.0.1:40123" of what is bound; an address that means all is told as one that can be called. */
+static void tell(const address *a, char *out, size_t cap)
+{
+    char host[INET6_ADDRSTRLEN] = "127.0.0.1";
+    bool six = a->sa.sa_family == AF_INET6;
+    if (six && memcmp(&a->in6.sin6_addr, &in6addr_any, sizeof(in6addr_any)) != 0)
+        (void)inet_ntop(AF_INET6, &a->in6.sin6_addr, host, sizeof(host));
+    else if (six)
+        (void)snprintf(host, sizeof(host), "::1");
+    else if (a->in.sin_addr.s_addr != htonl(INADDR_ANY))
+        (void)inet_ntop(AF_INET, &a->in.sin_addr, host, sizeof(host));
+    (void)snprintf(out, cap, six ? "http://[%s]:%u" : "http://%s:%u", host, ntohs(six ? a->in6.sin6_port : a->in.sin_port));
+}
+
+static int listen_on(const char *text, char *ret_address, size_t cap, pw_err *err)
+{
+    char host[256], why[100];
+    const char *port;
+    address a;
+    socklen_t len;
+    int one = 1, r = split(text, host, sizeof(host), &port, err);
+    if (r < 0 || (r = resolve(host, port, &a, &len, err)) < 0)
+        return r;
+    PW_AUTO(pw_closep) int fd = socket(a.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 || bind(fd, &a.sa, len) < 0 || listen(fd, 512) < 0) {
+        int e = errno;
+        if (e == EADDRINUSE)
+            return pw_fail(err, PW_ECONFLICT, "the web address \"%s\" is taken by another program", text);
+        return pw_fail(err, PW_ESYS, "listening on the web address \"%s\": %s", text, strerror_r(e, why, sizeof(why)));
+    }
+    len = sizeof(a);
+    if (getsockname(fd, &a.sa, &len) < 0)
+        return pw_fail_sys(err, "reading the web address \"%s\"", text);
+    tell(&a, ret_address, cap);
+    r = fd;
+    fd = -1;
+    return r;
+}
+
+/* ---- what the library calls, on its own threads */
+static void *on_uri(void *self, const char *uri, struct MHD_Connection *con)
+{
+    return web_req_new(self, con, uri);
+}
+
+static void on_completed(void *self, struct MHD_Connection *con, void **con_cls, enum MHD_RequestTerminationCode toe)
+{
+    (void)self, (void)con, (void)toe;
+    web_req_free(*con_cls);
+    *con_cls = NULL;
+}
+
+/* %XX is decoded by the router, a part of the path at a time: a name may hold %2F. */
+static size_t as_it_is(void *self, struct MHD_Connection *con, char *s)
+{
+    (void)self, (void)con;
+    return strlen(s);
+}
+
+static enum MHD_Result body_part(web_req *q, const char *data, size_t *size)
+{
+    if (!q->discard && q->in.len + *size > WEB_BODY_MAX) {
+        web_fail(q, 413, "too_large", "a request has at most %d bytes", WEB_BODY_MAX);
+        pw_buf_clear(&q->in);
+        q->discard = true;
+    }
+    if (q->discard)
+        q->discarded += *size;
+    else if (pw_buf_add(&q->in, data, *size) < 0) {
+        web_fail(q, 503, "unavailable", "out of memory");
+        q->discard = true;
+    }
+    *size = 0;
+    return q->discarded > WEB_DISCARD_MAX ? MHD_NO : MHD_YES;
+}
+
+/* A refusal can be sent before the body only when the client waits for it, or sends so much that it is cut off. */
+static bool refuse_at_once(const web_req *q)
+{
+    uint64_t n = 0;
+    const char *length = MHD_lookup_connection_value(q->con, MHD_HEADER_KIND, "Content-Length");
+    return q->status != 0 && (MHD_lookup_connection_value(q->con, MHD_HEADER_KIND, "Expect") ||
+                              (length && pw_parse_u64(length, &n, NULL) == 0 && n > WEB_DISCARD_MAX));
+}
+
+static enum MHD_Result on_request(void *self, struct MHD_Connection *con, const char *url, const char *method, const char *version, const char *data,
+                                  size_t *size, void **con_cls)
+{
+    web_req *q = *con_cls;
+    (void)self, (void)con, (void)url, (void)version;
+    if (!q)
+        return MHD_NO;
+    if (!q->begun) {
+        q->begun = true;
+        web_req_begin(q, method);
+        return refuse_at_once(q) ? web_req_reply(q) : MHD_YES;
+    }
+    if (*size > 0)
+        return body_part(q, data, size);
+    if (q->ask)
+        web_ask_answer(q);
+    else if (!q->status) {
+        q->at.route->handler(q);
+        if (q->ask) /* suspended: called again with the answer */
+            return MHD_YES;
+    }
+    return web_req_reply(q);
+}
+
+/* ---- starting and stopping */
+static int start_daemon(web_server *self, int *fd, pw_err *err)
+{
+    sigset_t all, old;
+    (void)sigfillset(&all);
+    if (pthread_sigmask(SIG_SETMASK, &all, &old) != 0) /* the threads inherit it: signals are the core's */
+        return pw_fail(err, PW_ESYS, "blocking signals");
+    int r = web_hub_start(self, err);
+    if (r == 0) {
+        self->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, self,
+                                        MHD_OPTION_LISTEN_SOCKET, *fd, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)WEB_THREADS,
+                                        MHD_OPTION_THREAD_STACK_SIZE, (size_t)WEB_STACK, MHD_OPTION_CONNECTION_LIMIT, (unsigned)WEB_CONNECTIONS,
+                                        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)WEB_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                                        (size_t)WEB_CONNECTION_BYTES, MHD_OPTION_URI_LOG_CALLBACK, on_uri, self, MHD_OPTION_UNESCAPE_CALLBACK,
+                                        as_it_is, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+        if (self->daemon)
+            *fd = -1; /* the daemon's now */
+        else
+            r = pw_fail(err, PW_ESYS, "the web server on %s does not start", self->address);
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return r;
+}
+
+static int init_locks(web_server *self, pw_err *err)
+{
+    pthread_condattr_t attr;
+    if (pthread_condattr_init(&attr) != 0)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&self->hub.wake, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    (void)pthread_mutex_init(&self->hub.lock, NULL);
+    (void)pthread_mutex_init(&self->pool_lock, NULL);
+    return 0;
+}
+
+web_server *web_start(const web_options *o, pw_err *err)
+{
+    bool failed = false;
+    PW_AUTO(pw_closep) int fd = -1;
+    web_server *self = calloc(1, sizeof(*self));
+    if (!self || init_locks(self, err) < 0) {
+        free(self);
+        (void)pw_fail(err, PW_ENOMEM, "out of memory");
+        return NULL;
+    }
+    self->read_token = o->read_token;
+    self->log_store = o->log_store;
+    self->commands = o->commands;
+    self->gauges = o->gauges;
+    self->host = o->host;
+    self->db = pw_strdup(o->db, &failed);
+    fd = listen_on(o->listen, self->address, sizeof(self->address), err);
+    if (fd < 0)
+        return web_stop(self);
+    self->url = pw_strdup(o->url ? o->url : self->address, &failed);
+    if (failed) {
+        (void)pw_fail(err, PW_ENOMEM, "out of memory");
+        return web_stop(self);
+    }
+    if (!(self->hub.rd = reader_open(self->db, err)) || start_daemon(self, &fd, err) < 0)
+        return web_stop(self);
+    return self;
+}
+
+web_server *web_stop(web_server *self)
+{
+    if (!self)
+        return NULL;
+    web_hub_stop(self);
+    if (self->daemon)
+        MHD_stop_daemon(self->daemon);
+    web_hub_clear(self);
+    while (self->pooled > 0)
+        reader_close(self->pool[--self->pooled]);
+    (void)pthread_cond_destroy(&self->hub.wake);
+    (void)pthread_mutex_destroy(&self->hub.lock);
+    (void)pthread_mutex_destroy(&self->pool_lock);
+    free(self->db);
+    free(self->url);
+    free(self);
+    return NULL;
+}
+
+const char *web_address(const web_server *self)
+{
+    return self->address;
+}
