@@ -213,8 +213,7 @@ static int bad(demo *d, const char *stable, pw_err *err)
     char rev[DEMO_REV], at[DEMO_REV], why[300];
     done_build b = {0};
     error_line line = {0};
-    bool done = false;
-    uint64_t from = 1;
+    uint64_t pos = 0;
     int rc = demo_push(d, SAMPLE_BROKEN, message, rev, err);
     if (rc < 0)
         return rc;
@@ -222,7 +221,7 @@ static int bad(demo *d, const char *stable, pw_err *err)
     if ((rc = wait_build(d, "sample", rev, &b, err)) < 0)
         return rc;
     say_result(d, "sample/test", &b);
-    if ((rc = expect(&b, "failure", err)) < 0 || (rc = logs_poll(d->c, b.id, "test", &from, keep_error, &line, &done, err)) < 0)
+    if ((rc = expect(&b, "failure", err)) < 0 || (rc = logs_poll(d->c, b.id, "test", &pos, true, keep_error, &line, err)) < 0)
         return rc;
     if (!line.text[0])
         return pw_fail(err, PW_ECONFLICT, "the log of build %" PRIu64 " does not show the failed check", b.id);
@@ -241,7 +240,7 @@ static int bad(demo *d, const char *stable, pw_err *err)
 static int watch(demo *d, uint64_t id, done_build *ret, pw_err *err)
 {
     live l = {.d = d};
-    uint64_t from = 1;
+    uint64_t pos = 0;
     size_t step = 0;
     pw_usec end = deadline(d, PAWL_S);
     for (;;) {
@@ -252,10 +251,10 @@ static int watch(demo *d, uint64_t id, done_build *ret, pw_err *err)
         const json_value *steps = json_get(r.value, "steps"), *s;
         while ((s = json_at(steps, step))) {
             const char *name = json_str(json_get(s, "name"), "?"), *state = json_str(json_get(s, "state"), "");
-            bool over = strcmp(state, "done") == 0, log_done = false;
+            bool over = strcmp(state, "done") == 0;
             if (strcmp(state, "waiting") == 0)
                 break;
-            int rc = logs_poll(d->c, id, name, &from, live_lines, &l, &log_done, err);
+            int rc = logs_poll(d->c, id, name, &pos, over, live_lines, &l, err);
             if (rc < 0 && rc != PW_ENOTFOUND)
                 return pw_err_context(err, "following the log of build %" PRIu64, id);
             if (!over)
@@ -263,7 +262,7 @@ static int watch(demo *d, uint64_t id, done_build *ret, pw_err *err)
             client_say(d->c, "   %s: %s\n", name, json_str(json_get(s, "result"), "?"));
             l.last[0] = '\0';
             step++;
-            from = 1;
+            pos = 0;
         }
         if (done)
             return 0;

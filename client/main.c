@@ -1,5 +1,6 @@
 /* pawl: the command line of Pawl. */
 #include <argp.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,8 @@ static char *help_filter(int key, const char *text, void *input)
 static int complain(const pw_err *err)
 {
     char why[128];
+    if (err->code == PW_ESYS && err->sys == EPIPE) /* who reads our output has seen enough */
+        return EXIT_FAILED;
     /* only then sys is an errno; a library's numbers are told in the text already */
     const char *text = err->code == PW_ESYS && err->sys ? strerror_r(err->sys, why, sizeof(why)) : NULL;
     if (text && strstr(err->text, text))

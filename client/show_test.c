@@ -42,7 +42,7 @@ static void tables(void)
        "columns are aligned");
     pw_buf_reset(&b);
     rc = show_table_text(&t, false, 24, &b);
-    ok(rc < 0 || strstr(pw_buf_str(&b), "123  a reason o…\n"), "the last column is cut at the width");
+    ok(rc < 0 || strstr(pw_buf_str(&b), "123  a reason of…\n"), "the last column is cut at the width");
     pw_buf_reset(&b);
     rc = show_table_text(&t, true, 0, &b);
     ok(rc < 0 || strstr(pw_buf_str(&b), "\n\033[32ma\033[0m        5  -\n"), "colours do not count as columns");

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""Holds the includes against modules.mk: every folder includes only itself and what stands below it, and each third-party
-header is included in one folder only. Prints every offence; exit 1 if there is one."""
+"""Holds the includes against modules.mk: every folder includes only itself and what stands below it, each third-party
+header is included in one folder only, and a header that includes tests/ (a fixture) is included by tests only. Prints every
+offence; exit 1 if there is one."""
 import re, subprocess, sys
 
 # header (prefix) -> the one folder that may include it
@@ -32,6 +33,7 @@ for m in modules:
         elif m in reach(uses, u):
             bad.append(f"modules.mk: {m} and {u} use each other")
 files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "shared", "master", "worker", "client"], capture_output=True, text=True, check=True).stdout.split()
+fixtures = {f for f in files if f.endswith(".h") and re.search(r'^\s*#\s*include\s+"tests/', open(f).read(), re.M)}
 for f in files:
     if not f.endswith((".c", ".h")):
         continue
@@ -46,8 +48,10 @@ for f in files:
             if target is None:
                 if not name.startswith("tests/"):
                     bad.append(f"{f}:{n}: \"{name}\" is not written from the root, or its folder is not in modules.mk")
-                elif not f.endswith("_test.c"):
-                    bad.append(f"{f}:{n}: only tests include tests/")
+                elif not f.endswith("_test.c") and f not in fixtures:
+                    bad.append(f"{f}:{n}: only tests and their fixtures include tests/")
+            elif name in fixtures and not f.endswith("_test.c") and f not in fixtures:
+                bad.append(f"{f}:{n}: {name} is a fixture: only tests include it")
             elif folder and target != folder and target not in reach(uses, folder):
                 bad.append(f"{f}:{n}: {folder} may not use {target} (modules.mk)")
         else:

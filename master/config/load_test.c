@@ -380,28 +380,28 @@ static void test_limits(void)
 {
     PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(YAML_TEXT_MAX);
     add_builders(&b, CONFIG_BUILDERS_MAX, 1);
-    ok(limit(&b, true, NULL), "builders at the limit");
+    ok(limit(&b, true, ""), "builders at the limit");
     add_builders(&b, CONFIG_BUILDERS_MAX + 1, 1);
     ok(limit(&b, false, "more than 1000 builders"), "builders beyond");
     add_builders(&b, 1, CONFIG_STEPS_MAX);
-    ok(limit(&b, true, NULL), "steps at the limit");
+    ok(limit(&b, true, ""), "steps at the limit");
     add_builders(&b, 1, CONFIG_STEPS_MAX + 1);
     ok(limit(&b, false, "\"steps\" has more than 1000 items"), "steps beyond");
     builder_env(&b, 1, CONFIG_VALUE_MAX, 1);
-    ok(limit(&b, true, NULL), "a value at the limit");
+    ok(limit(&b, true, ""), "a value at the limit");
     builder_env(&b, 1, CONFIG_VALUE_MAX + 1, 1);
     ok(limit(&b, false, "\"E000\" is longer than 32768 bytes"), "a value beyond");
     builder_env(&b, 1, 1, PW_SCRIPT_MAX);
-    ok(limit(&b, true, NULL), "a script at the limit");
+    ok(limit(&b, true, ""), "a script at the limit");
     builder_env(&b, 1, 1, PW_SCRIPT_MAX + 1);
     ok(limit(&b, false, "\"run\" is longer than 262144 bytes"), "a script beyond");
     /* 15 * (4 + 32764) + the script */
     builder_env(&b, 15, CONFIG_VALUE_MAX - 4, CONFIG_BUILDER_BYTES_MAX - 15 * CONFIG_VALUE_MAX);
-    ok(limit(&b, true, NULL), "a builder's texts at the limit");
+    ok(limit(&b, true, ""), "a builder's texts at the limit");
     builder_env(&b, 15, CONFIG_VALUE_MAX - 4, CONFIG_BUILDER_BYTES_MAX - 15 * CONFIG_VALUE_MAX + 1);
     ok(limit(&b, false, "longer than 524288 bytes together"), "a builder's texts beyond");
     builder_env(&b, 1000, 1, 1);
-    ok(limit(&b, true, NULL), "entries of env at the limit");
+    ok(limit(&b, true, ""), "entries of env at the limit");
     builder_env(&b, 1000, 1, 1);
     (void)pw_buf_adds(&b, "    F: y\n");
     ok(limit(&b, false, "\"env\" has more than 1000 entries"), "entries of env beyond");

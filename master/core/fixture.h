@@ -259,12 +259,12 @@ static inline void command(world *w, core_cmd_kind kind, say s)
 {
     core_cmd *c = core_cmd_new(kind, NULL);
     bool failed = false;
-    w->status = 0;
-    w->body[0] = '\0';
     if (!c || !w->core) {
         core_cmd_free(c);
         return;
     }
+    w->status = 0;
+    w->body[0] = '\0';
     c->idem = pw_strdup(s.idem, &failed);
     c->actor = pw_strdup("ann", &failed);
     c->project = pw_strdup(s.project, &failed);

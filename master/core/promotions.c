@@ -20,7 +20,7 @@ void core_edges_touched(core *self, uint64_t project_row, const core_builder *b)
             for (size_t k = 0; k < e->conf->n_builders; k++)
                 mine |= &self->builder[e->conf->builders[k]] == b;
         }
-        e->dirty |= mine;
+        e->dirty |= mine && !(b && e->reading); /* results are judged when the history is there: this one counts already */
     }
     core_edges_tick(self, pw_now(self->host));
 }

@@ -88,7 +88,7 @@ static void tell(const address *a, char *out, size_t cap)
 static int listen_on(const char *text, char *ret_address, size_t cap, pw_err *err)
 {
     char host[256], why[100];
-    const char *port;
+    const char *port = "";
     address a;
     socklen_t len;
     int one = 1, r = split(text, host, sizeof(host), &port, err);

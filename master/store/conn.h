@@ -58,7 +58,9 @@ static inline sql_arg sql_i0(int64_t v)
 }
 static inline sql_arg sql_result(pw_result r)
 {
-    return r == PW_NO_RESULT ? (sql_arg){.type = SQL_NULL} : sql_i((int)r);
+    if (r == PW_NO_RESULT)
+        return (sql_arg){.type = SQL_NULL};
+    return sql_i((int)r);
 }
 static inline sql_arg sql_t(const char *s)
 {

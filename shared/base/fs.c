@@ -51,7 +51,7 @@ static int read_rest(int fd, size_t first, size_t limit, const char *path, pw_bu
 
     for (;;) {
         size_t want = step < limit ? step : limit;
-        char probe, *p = want > 0 ? pw_buf_room(b, want) : &probe;
+        char probe = 0, *p = want > 0 ? pw_buf_room(b, want) : &probe;
         ssize_t got;
         if (!p)
             return pw_fail(err, PW_ENOMEM, "out of memory for file \"%s\"", path);

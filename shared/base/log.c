@@ -146,7 +146,7 @@ void pw_log_err(pw_level level, const char *event, const pw_err *err)
     const char *sys = "";
     size_t i = 0;
 
-    for (; err->text[i] && i < sizeof(text) - 1; i++) {
+    for (; i < sizeof(text) - 1 && err->text[i]; i++) {
         text[i] = err->text[i];
         if (text[i] == '"') /* the value stands between quotes */
             text[i] = '\'';

@@ -20,7 +20,7 @@ projects:
 builders:
 {builders}
 schedulers:
-  - {{name: push, kind: branch, project: p, branches: [master], builders: [{push}]}}
+  - {{name: start, kind: {start}}}
 """
 
 
@@ -30,7 +30,7 @@ def stamp_ms(text):
 
 
 class Pawl:
-    def __init__(self, bench, name, builders, push="none", state=None):
+    def __init__(self, bench, name, builders, push=None, state=None):
         self.bin, self.dir = bench.bin, scratch(bench.dir, name)
         self.state = state or os.path.join(self.dir, "state")
         self.repo = os.path.join(self.dir, "repo.git")
@@ -46,7 +46,7 @@ class Pawl:
         builders = "".join(f"  - {{name: {n}, project: p, collapse: false, requires: {{tags: [{tag}]}}, "
                            f"steps: [{{name: go, {step}}}]}}\n" for n, tag, step in builders)
         with open(self.config, "w") as f:
-            f.write(CONFIG.format(repo=self.repo, builders=builders, push=push))
+            f.write(CONFIG.format(repo=self.repo, builders=builders, start=f"branch, project: p, branches: [master], builders: [{push}]" if push else "force, project: p"))
 
     def git(self, *args, data=None):
         p = subprocess.run(["git", "-C", self.repo, *args], env=self.env, input=data, capture_output=True)
@@ -77,7 +77,7 @@ class Pawl:
 
     def log(self, name):
         with open(os.path.join(self.dir, name + ".log"), errors="replace") as f:
-            return f.read()[-2000:]
+            return f.read()[-2000:].strip()
 
     def start(self):
         """Seconds from exec to an answer of /healthz."""

@@ -24,7 +24,8 @@ static void use(log_view *v)
         abort();
     for (int i = 0; i < READS_MAX; i++) {
         int64_t n = log_view_read(v, pos, buf, sizeof(buf), &next, NULL);
-        if (n > (int64_t)sizeof(buf) || (n >= 0 && (next < pos + (uint64_t)n || next > bytes)))
+        if (n > (int64_t)sizeof(buf) ||
+            (n >= 0 && (next < pos + (uint64_t)n || (pos <= bytes && next > bytes))))
             abort();
         if (n == 0)
             break;
