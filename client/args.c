@@ -60,7 +60,7 @@ static int option(args *a, int argc, char *const *argv, int *i, pw_err *err)
         if (text[2 + n] == '=')
             value = text + 2 + n + 1;
     } else {
-        o = find(a->command->options, NULL, 0, text[1]);
+        o = find(a->command->options, "", 0, text[1]);
         if (!o)
             return pw_fail(err, PW_EINVAL, "%s has no option -%c", a->command->name, text[1]);
         if (text[2] && !o->value)

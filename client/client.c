@@ -26,13 +26,18 @@ void client_clear(client *c)
     *c = (client){0};
 }
 
+int client_write(client *c, const char *p, size_t n, pw_err *err)
+{
+    if (fwrite(p, 1, n, c->out) != n || fflush(c->out) != 0)
+        return pw_fail_sys(err, "writing the output");
+    return 0;
+}
+
 int client_put(client *c, const pw_buf *text, pw_err *err)
 {
     if (text->failed)
         return pw_fail(err, PW_ENOMEM, "writing the output: it is too large");
-    if (fwrite(pw_buf_str(text), 1, text->len, c->out) != text->len || fflush(c->out) != 0)
-        return pw_fail_sys(err, "writing the output");
-    return 0;
+    return client_write(c, pw_buf_str(text), text->len, err);
 }
 
 void client_say(client *c, const char *fmt, ...)

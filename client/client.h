@@ -28,7 +28,8 @@ typedef struct client {
 /* Looks at stdout and the environment. */
 void client_init(client *c, const pw_host *host);
 void client_clear(client *c);
-/* Writes the text to out. PW_ESYS when it could not. */
+/* Writes to out and flushes it. PW_ESYS when it could not. */
+int client_write(client *c, const char *p, size_t n, pw_err *err);
 int client_put(client *c, const pw_buf *text, pw_err *err);
 /* Text and flush, for lines that tell how something goes on. Failures to write show in the exit status of the whole. */
 void client_say(client *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

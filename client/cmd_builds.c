@@ -3,18 +3,13 @@
 #include <string.h>
 
 #include "client/commands.h"
+#include "client/progress.h"
 #include "client/rest.h"
 #include "client/show.h"
 
 static const char *str(const json_value *object, const char *key, const char *otherwise)
 {
     return json_str(json_get(object, key), otherwise);
-}
-
-static const char *word(const json_value *v)
-{
-    const char *state = str(v, "state", "?");
-    return strcmp(state, "done") == 0 ? str(v, "result", "done") : state;
 }
 
 static int builds_text(client *c, const json_value *items, pw_buf *b)
@@ -30,7 +25,7 @@ static int builds_text(client *c, const json_value *items, pw_buf *b)
         show_cellf(&t, SHOW_PLAIN, "%s/%s", str(v, "project", "?"), str(v, "builder", "?"));
         show_cell(&t, SHOW_PLAIN, str(v, "branch", NULL));
         show_cell(&t, SHOW_PLAIN, show_rev(json_get(v, "revision"), rev));
-        show_cell(&t, show_style_of(word(v)), word(v));
+        show_cell(&t, show_style_of(progress_word(v, NULL)), progress_word(v, NULL));
         show_cell(&t, SHOW_DIM, show_when(json_get(v, "created"), c->tty, now, when));
         show_cell(&t, SHOW_PLAIN, show_took(json_get(v, "started"), json_get(v, "finished"), now, took));
         show_cell(&t, SHOW_DIM, str(v, "worker", NULL));
@@ -79,7 +74,7 @@ static void facts(client *c, const json_value *v, pw_buf *b)
     PW_AUTO(pw_buf_clearp) pw_buf head = PW_BUF(65536);
     (void)pw_buf_addf(&head, "build %" PRId64 "  %s/%s  ", json_int(json_get(v, "id"), 0), str(v, "project", "?"), str(v, "builder", "?"));
     show_styled(b, SHOW_BOLD, c->colour, pw_buf_str(&head));
-    show_styled(b, show_style_of(word(v)), c->colour, word(v));
+    show_styled(b, show_style_of(progress_word(v, NULL)), c->colour, progress_word(v, NULL));
     (void)pw_buf_adds(b, "\n");
     fact(b, "branch", str(v, "branch", NULL));
     fact(b, "revision", str(v, "revision", NULL));
@@ -101,17 +96,19 @@ static void facts(client *c, const json_value *v, pw_buf *b)
     }
 }
 
-static int steps_text(client *c, const json_value *steps, pw_buf *b)
+static int steps_text(client *c, const json_value *build, pw_buf *b)
 {
     static const char *const heads[] = {"STEP", "RESULT", ">TOOK", ">LINES", "REASON", NULL};
+    const json_value *steps = json_get(build, "steps");
     char took[32];
     PW_AUTO(show_table_clear) show_table t;
     show_table_init(&t, heads);
     for (size_t i = 0; i < json_count(steps); i++) {
         const json_value *s = json_at(steps, i);
+        const char *word = progress_word(build, s);
         show_cell(&t, SHOW_PLAIN, str(s, "name", NULL));
-        show_cell(&t, show_style_of(word(s)), word(s));
-        show_cell(&t, SHOW_PLAIN, show_took(json_get(s, "started"), json_get(s, "finished"), pw_wall(c->host), took));
+        show_cell(&t, show_style_of(word), word);
+        show_cell(&t, SHOW_PLAIN, show_took(json_get(s, "started"), progress_end(build, s), pw_wall(c->host), took));
         show_cellf(&t, SHOW_PLAIN, "%" PRId64, json_int(json_get(s, "lines"), 0));
         show_cell(&t, SHOW_PLAIN, str(s, "reason", NULL));
     }
@@ -134,7 +131,7 @@ static int run_build(client *c, const args *a, pw_err *err)
         return rest_raw(c, &r, err);
     facts(c, r.value, &b);
     (void)pw_buf_adds(&b, "\n");
-    if (steps_text(c, json_get(r.value, "steps"), &b) < 0)
+    if (steps_text(c, r.value, &b) < 0)
         return pw_fail(err, PW_ENOMEM, "out of memory");
     return client_put(c, &b, err);
 }

@@ -37,7 +37,7 @@ static int run_demo(client *c, const args *a, pw_err *err)
     bool leave = args_get(a, "exit") != NULL;
     if (c->url || c->token_file || c->state || c->json)
         return pw_fail(err, PW_EINVAL, "demo runs a master of its own: it takes none of --url, --token-file, --state, --json");
-    int rc = demo_open(&d, c, a->n_words ? a->word[0] : "pawl-demo", err);
+    int rc = demo_open(&d, c, a->word[0], err);
     PW_AUTO(pw_freep) char *state = rc == 0 ? demo_path(&d, "state") : NULL;
     if (rc == 0 && !state)
         rc = pw_fail(err, PW_ENOMEM, "out of memory");
@@ -59,5 +59,5 @@ static int run_demo(client *c, const args *a, pw_err *err)
 static const arg_option options[] = {{"exit", 'x', NULL, "end when the story is told, with status 0 when all of it was true"},
                                      {NULL, 0, NULL, NULL}};
 const command cmd_demo[] = {
-    {"demo", "[DIR] [--exit]", "See it work: a master, a worker and repositories in DIR (default pawl-demo)", options, 0, 1, run_demo},
+    {"demo", "DIR [--exit]", "See it work: a master, a worker, repositories, a story, all in DIR", options, 1, 1, run_demo},
     {NULL, NULL, NULL, NULL, 0, 0, NULL}};

@@ -50,10 +50,9 @@ static int on_bytes(void *self, const char *p, size_t n)
 {
     out *o = self;
     pw_err err = {0};
-    pw_buf text = {.p = (char *)(uintptr_t)p, .len = n, .cap = n, .max = n}; /* only read */
     if (o->heading)
         write_heading(o);
-    if (client_put(o->c, &text, &err) < 0)
+    if (client_write(o->c, p, n, &err) < 0)
         o->sys = err.sys;
     return o->sys;
 }
@@ -65,18 +64,12 @@ static int finish(const out *o, int rc, pw_err *err)
     return rc;
 }
 
-static const char *word(const json_value *step)
-{
-    const char *state = json_str(json_get(step, "state"), "?");
-    return strcmp(state, "done") == 0 ? json_str(json_get(step, "result"), "done") : state;
-}
-
 /* One step, and its second log when its stderr was kept apart. */
-static int print_step(client *c, uint64_t build, const json_value *step, bool raw, bool follow, pw_err *err)
+static int print_step(client *c, uint64_t build, const json_value *whole, const json_value *step, bool raw, bool follow, pw_err *err)
 {
     const char *name = json_str(json_get(step, "name"), "?");
     PW_AUTO(pw_freep) char *second = pw_strf("%.*s.stderr", NAME_MAX_BYTES, name);
-    out o = {.c = c, .step = name, .word = word(step)};
+    out o = {.c = c, .step = name, .word = progress_word(whole, step)};
     if (!second)
         return pw_fail(err, PW_ENOMEM, "out of memory");
     if (!raw)
@@ -104,8 +97,8 @@ static int print_all(client *c, uint64_t build, bool raw, pw_err *err)
     int rc = get_build(c, build, &r, err);
     const json_value *steps = json_get(r.value, "steps");
     for (size_t i = 0; rc == 0 && i < json_count(steps); i++)
-        if (strcmp(word(json_at(steps, i)), "waiting") != 0)
-            rc = print_step(c, build, json_at(steps, i), raw, false, err);
+        if (strcmp(json_str(json_get(json_at(steps, i), "state"), ""), "waiting") != 0)
+            rc = print_step(c, build, r.value, json_at(steps, i), raw, false, err);
     return rc;
 }
 
@@ -132,8 +125,8 @@ static int follow_all(client *c, uint64_t build, bool raw, pw_err *err)
         }
         const json_value *steps = json_get(r.value, "steps"), *s = json_at(steps, step);
         bool done = strcmp(json_str(json_get(r.value, "state"), ""), "done") == 0;
-        if (s && strcmp(word(s), "waiting") != 0) {
-            rc = print_step(c, build, s, raw, true, err);
+        if (s && strcmp(json_str(json_get(s, "state"), ""), "waiting") != 0) {
+            rc = print_step(c, build, r.value, s, raw, true, err);
             if (rc < 0)
                 return rc;
             step++;

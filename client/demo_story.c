@@ -9,7 +9,7 @@
 #include "client/logs.h"
 #include "client/show.h"
 
-enum { POLL_MS = 250, SAMPLE_S = 180, PROMOTE_S = 60, PAWL_S = 600, QUIET_S = 5, LINE_MAX_SHOWN = 150 };
+enum { POLL_MS = 250, SAMPLE_S = 180, PROMOTE_S = 60, EDGE_S = 5, PAWL_S = 600, QUIET_S = 5, LINE_MAX_SHOWN = 150, TAIL_LINES = 25 };
 
 typedef struct done_build {
     uint64_t id;
@@ -111,19 +111,22 @@ static int wait_stable(demo *d, const char *repo, const char *rev, pw_err *err)
     }
 }
 
-/* Why the edge does not move, in its own words: until it says something else than that all is done. */
+/* Why the edge does not move, in its own words. It looks right after a build, not with it, so it gets some seconds until it
+ * speaks of red; any other reason than that all is done is as good in the end. */
 static int edge_reason(demo *d, const char *edge, char *out, size_t cap, pw_err *err)
 {
     char path[100];
-    pw_usec end = deadline(d, PROMOTE_S);
+    pw_usec end = deadline(d, PROMOTE_S), settled = deadline(d, EDGE_S);
     (void)snprintf(path, sizeof(path), "/api/v1/promotions/%s/run", edge);
     for (;;) {
         PW_AUTO(rest_answer_clear) rest_answer r = {0};
         int rc = rest_post(d->c, path, "{\"dry_run\":true}", &r, err);
         if (rc < 0)
             return pw_err_context(err, "asking promotion \"%s\"", edge);
-        if (strcmp(json_str(json_get(r.value, "state"), "done"), "done") != 0) {
-            (void)snprintf(out, cap, "%s", json_str(json_get(r.value, "reason"), "?"));
+        const char *reason = json_str(json_get(r.value, "reason"), "?");
+        bool held = strcmp(json_str(json_get(r.value, "state"), "done"), "done") != 0;
+        if (held && (strstr(reason, "red") || pw_now(d->c->host) > settled)) {
+            (void)snprintf(out, cap, "%s", reason);
             return 0;
         }
         if ((rc = tick(d, end, "waiting for the promotion to see the red build", err)) < 0)
@@ -159,7 +162,7 @@ typedef struct live {
     demo *d;
     char last[LINE_MAX_SHOWN + 1];
     pw_usec next;
-    uint64_t lines;
+    bool all; /* every line, wherever it goes */
 } live;
 
 static void show_line(live *l)
@@ -178,17 +181,41 @@ static int live_lines(void *self, const char *p, size_t n)
         size_t len = nl ? (size_t)(nl - p) : (size_t)(end - p), k = len < LINE_MAX_SHOWN ? len : LINE_MAX_SHOWN;
         memcpy(l->last, p, k);
         l->last[k] = '\0';
-        l->lines++;
-        if (l->d->c->tty)
+        if (l->all || l->d->c->tty)
             show_line(l);
         p += len + (nl != NULL);
     }
-    if (!l->d->c->tty && l->last[0] && pw_now(l->d->c->host) >= l->next) {
+    if (!l->all && !l->d->c->tty && l->last[0] && pw_now(l->d->c->host) >= l->next) {
         show_line(l);
         l->next = deadline(l->d, QUIET_S);
         l->last[0] = '\0';
     }
     return 0;
+}
+
+/* The end of the log of the step that failed, so that nobody has to start a master to see it. */
+static void show_tail(demo *d, uint64_t id)
+{
+    char path[100];
+    PW_AUTO(rest_answer_clear) rest_answer r = {0};
+    (void)snprintf(path, sizeof(path), "/api/v1/builds/%" PRIu64, id);
+    if (rest_get(d->c, path, &r, NULL) < 0)
+        return;
+    const json_value *steps = json_get(r.value, "steps");
+    for (size_t i = 0; i < json_count(steps); i++) {
+        PW_AUTO(pw_buf_clearp) pw_buf tail = PW_BUF(REST_PATH_MAX);
+        PW_AUTO(rest_answer_clear) rest_answer log = {0};
+        const char *result = json_str(json_get(json_at(steps, i), "result"), "");
+        if (strcmp(result, "failure") != 0 && strcmp(result, "exception") != 0)
+            continue;
+        (void)pw_buf_addf(&tail, "/api/v1/builds/%" PRIu64 "/log", id);
+        rest_part(&tail, json_str(json_get(json_at(steps, i), "name"), "?"));
+        (void)pw_buf_addf(&tail, "?tail=%d", TAIL_LINES);
+        if (tail.failed || rest_get(d->c, pw_buf_str(&tail), &log, NULL) < 0)
+            continue;
+        live l = {.d = d, .all = true};
+        (void)live_lines(&l, pw_buf_str(&log.text), log.text.len);
+    }
 }
 
 /* ---- the story */
@@ -203,6 +230,8 @@ static int good(demo *d, sample_kind kind, const char *message, char rev[DEMO_RE
     if ((rc = wait_build(d, "sample", rev, &b, err)) < 0)
         return rc;
     say_result(d, "sample/test", &b);
+    if (strcmp(b.result, "success") != 0)
+        show_tail(d, b.id);
     rc = expect(&b, "success", err);
     return rc < 0 ? rc : wait_stable(d, "sample.git", rev, err);
 }
@@ -297,6 +326,8 @@ static int own(demo *d, pw_err *err)
     if (rc < 0 || (rc = watch(d, id, &b, err)) < 0)
         return rc;
     say_result(d, "pawl/build", &b);
+    if (strcmp(b.result, "success") != 0)
+        show_tail(d, b.id);
     rc = expect(&b, "success", err);
     return rc < 0 ? rc : wait_stable(d, "pawl.git", d->source_head, err);
 }

@@ -40,6 +40,8 @@ static int outcome(long got, pw_err *err)
     if (got >= 0 && got <= 299)
         return 0;
     int code = err->code ? (int)err->code : got < 0 ? (int)got : PW_EPROTO;
+    if (code == PW_EINVAL) /* a refusal is not this command line's fault */
+        err->code = (pw_code)(code = PW_EPROTO);
     if (err->text[0] != '{')
         return code;
     PW_AUTO(json_freep) json_value *v = json_parse(err->text, strlen(err->text), NULL);

@@ -84,6 +84,9 @@ int main(int argc, char **argv)
                                      NULL, help_filter, NULL};
     client c;
     pw_err err = {0};
+    char name[] = "pawl"; /* messages begin with it, however we were called */
+    if (argc > 0)
+        argv[0] = name;
     argp_program_version = "pawl " PW_VERSION;
     argp_err_exit_status = EXIT_USAGE;
     client_init(&c, &pw_host_real);

@@ -15,11 +15,20 @@ static const char *str(const json_value *object, const char *key, const char *ot
     return json_str(json_get(object, key), otherwise);
 }
 
-/* The word for a build or step: its result once it is done, else its state. */
-static const char *word(const json_value *v)
+static bool is_done(const json_value *v)
 {
-    const char *state = str(v, "state", "?");
-    return strcmp(state, "done") == 0 ? str(v, "result", "done") : state;
+    return strcmp(str(v, "state", ""), "done") == 0;
+}
+
+const char *progress_word(const json_value *build, const json_value *step)
+{
+    const json_value *v = step && (is_done(step) || !is_done(build)) ? step : build;
+    return is_done(v) ? str(v, "result", "done") : str(v, "state", "?");
+}
+
+const json_value *progress_end(const json_value *build, const json_value *step)
+{
+    return json_get(is_done(step) || !is_done(build) ? step : build, "finished");
 }
 
 static void pad(pw_buf *b, size_t from, size_t to)
@@ -29,11 +38,11 @@ static void pad(pw_buf *b, size_t from, size_t to)
 }
 
 /* name, state, time, spinner or reason; returns nothing: the line is cut by show_clean's rules piece by piece. */
-static void step_line(const json_value *s, size_t name_columns, pw_msec now, unsigned tick, bool colour, int width, pw_buf *b)
+static void step_line(const json_value *build, const json_value *s, size_t name_columns, pw_msec now, unsigned tick, bool colour, int width, pw_buf *b)
 {
     static const char spinner[] = "|/-\\";
     char took[32];
-    const char *w = word(s), *name = str(s, "name", "?"), *reason = str(s, "reason", NULL);
+    const char *w = progress_word(build, s), *name = str(s, "name", "?"), *reason = str(s, "reason", NULL);
     bool running = strcmp(w, "running") == 0;
     size_t used = 2 + name_columns + 2 + 10 + 2 + 8 + 2;
     (void)pw_buf_adds(b, "  ");
@@ -42,7 +51,7 @@ static void step_line(const json_value *s, size_t name_columns, pw_msec now, uns
     pad(b, n, name_columns + 2);
     show_styled(b, show_style_of(w), colour, w);
     pad(b, show_width(w), 12);
-    const char *t = show_took(json_get(s, "started"), json_get(s, "finished"), now, took);
+    const char *t = show_took(json_get(s, "started"), progress_end(build, s), now, took);
     if (strcmp(w, "waiting") == 0 || strcmp(w, "skipped") == 0)
         t = "";
     (void)pw_buf_adds(b, t);
@@ -60,7 +69,7 @@ size_t progress_block(const json_value *build, pw_msec now, unsigned tick, bool 
     char head[512], took[32], rev[9];
     const json_value *steps = json_get(build, "steps");
     size_t n = json_count(steps), columns = 8;
-    const char *w = word(build);
+    const char *w = progress_word(build, NULL);
     for (size_t i = 0; i < n; i++) {
         size_t k = show_width(str(json_at(steps, i), "name", "?"));
         columns = k > columns ? k : columns;
@@ -72,7 +81,7 @@ size_t progress_block(const json_value *build, pw_msec now, unsigned tick, bool 
     show_styled(b, show_style_of(w), colour, w);
     (void)pw_buf_addf(b, "  %s\n", show_took(json_get(build, "started"), json_get(build, "finished"), now, took));
     for (size_t i = 0; i < n; i++)
-        step_line(json_at(steps, i), columns, now, tick, colour, width, b);
+        step_line(build, json_at(steps, i), columns, now, tick, colour, width, b);
     return n + 1;
 }
 
@@ -82,12 +91,12 @@ void progress_told_clear(progress_told *t)
     *t = (progress_told){0};
 }
 
-static void plain_step(const json_value *s, pw_msec now, char *told, pw_buf *b)
+static void plain_step(const json_value *build, const json_value *s, pw_msec now, char *told, pw_buf *b)
 {
     char took[32];
     const char *state = str(s, "state", ""), *reason = str(s, "reason", NULL);
-    bool done = strcmp(state, "done") == 0;
-    if (*told < 1 && strcmp(state, "running") == 0) {
+    bool done = is_done(s) || is_done(build);
+    if (*told < 1 && strcmp(state, "running") == 0 && !done) {
         *told = 1;
         show_clean(b, str(s, "name", "?"), 0);
         (void)pw_buf_adds(b, ": running\n");
@@ -95,10 +104,10 @@ static void plain_step(const json_value *s, pw_msec now, char *told, pw_buf *b)
     if (*told < 2 && done) {
         *told = 2;
         show_clean(b, str(s, "name", "?"), 0);
-        (void)pw_buf_addf(b, ": %s", word(s));
+        (void)pw_buf_addf(b, ": %s", progress_word(build, s));
         if (!json_is_null(json_get(s, "started")))
-            (void)pw_buf_addf(b, " (%s)", show_took(json_get(s, "started"), json_get(s, "finished"), now, took));
-        if (reason && *reason && strcmp(word(s), "success") != 0) {
+            (void)pw_buf_addf(b, " (%s)", show_took(json_get(s, "started"), progress_end(build, s), now, took));
+        if (reason && *reason && strcmp(progress_word(build, s), "success") != 0) {
             (void)pw_buf_adds(b, ": ");
             show_clean(b, reason, 0);
         }
@@ -110,15 +119,15 @@ void progress_lines(const json_value *build, pw_msec now, progress_told *told, p
 {
     char took[32];
     const json_value *steps = json_get(build, "steps");
-    const char *w = word(build);
-    bool done = strcmp(str(build, "state", ""), "done") == 0, news = strcmp(told->state, w) != 0;
+    const char *w = progress_word(build, NULL);
+    bool done = is_done(build), news = strcmp(told->state, w) != 0;
     told->steps.max = 1024 * 1024;
     while (told->steps.len < json_count(steps) && pw_buf_add(&told->steps, "", 1) == 0)
         ;
     if (news && !done)
         (void)pw_buf_addf(b, "build %" PRId64 ": %s\n", json_int(json_get(build, "id"), 0), w);
     for (size_t i = 0; i < json_count(steps) && i < told->steps.len; i++)
-        plain_step(json_at(steps, i), now, told->steps.p + i, b);
+        plain_step(build, json_at(steps, i), now, told->steps.p + i, b);
     if (news && done)
         (void)pw_buf_addf(b, "build %" PRId64 ": %s (%s)\n", json_int(json_get(build, "id"), 0), w,
                           show_took(json_get(build, "started"), json_get(build, "finished"), now, took));
@@ -222,7 +231,7 @@ int progress_build(client *c, uint64_t build, pw_err *err)
         int rc = poll_get(c, path, &away, &r, err);
         if (rc < 0)
             return pw_err_context(err, "waiting for build %" PRIu64, build);
-        bool done = rc > 0 && strcmp(str(r.value, "state", ""), "done") == 0;
+        bool done = rc > 0 && is_done(r.value);
         if (rc > 0 && c->json) { /* nothing but the body of the finished build */
             if (done && rest_raw(c, &r, err) < 0)
                 return PW_ESYS;

@@ -7,6 +7,12 @@
 
 enum { PROGRESS_POLL_MS = 300, PROGRESS_PATIENCE_S = 120 }; /* how long a master may be away while its build is waited for */
 
+/* The word for a build (step NULL) or one of its steps: the result once it is done, else the state. A step that was running when
+ * its build ended (by a cancel, by the loss of its worker) ended with it, and so has the build's result. */
+const char *progress_word(const json_value *build, const json_value *step);
+/* When the step ended; that of the build for such a step. */
+const json_value *progress_end(const json_value *build, const json_value *step);
+
 /* The block: appends it and returns how many lines it has. tick moves the spinner. Lines are cut at width - 1 columns (0: whole). */
 size_t progress_block(const json_value *build, pw_msec now, unsigned tick, bool colour, int width, pw_buf *b);
 /* What was told so far in plain lines; a zeroed one is a fresh start. */

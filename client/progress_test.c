@@ -53,6 +53,19 @@ static void block(const json_value *a, const json_value *z, pw_msec now)
     ok(n == 4 && (b.failed || strstr(pw_buf_str(&b), "\033[1;31mfailure\033[0m     7s        exit 2\n")), "reasons, and colours");
 }
 
+static void cut_off(const json_value *a)
+{
+    static const char text[] = "{\"state\":\"done\",\"result\":\"cancelled\",\"finished\":\"2026-11-20T12:00:05.000Z\"}";
+    PW_AUTO(json_freep) json_value *build = json_parse(text, sizeof(text) - 1, NULL);
+    const json_value *steps = json_get(a, "steps");
+    if (!build)
+        return;
+    ok(strcmp(progress_word(build, json_at(steps, 1)), "cancelled") == 0 && strcmp(progress_word(build, json_at(steps, 0)), "success") == 0,
+       "a step that ran when its build ended has the build's result");
+    ok(progress_end(build, json_at(steps, 1)) == json_get(build, "finished") && progress_end(a, json_at(steps, 1)) == json_get(json_at(steps, 1), "finished"),
+       "and the build's end");
+}
+
 static void statuses(const json_value *v)
 {
     PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(10000);
@@ -83,6 +96,7 @@ int main(void)
         return tap_done();
     plain(a, z, now);
     block(a, z, now);
+    cut_off(a);
     statuses(v);
     return tap_done();
 }

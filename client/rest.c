@@ -7,7 +7,7 @@
 #include "client/conf.h"
 #include "shared/base/num.h"
 
-enum { TIMEOUT_S = 30, KEY_BYTES = 16, FIRST_PAUSE_MS = 200 };
+enum { TIMEOUT_S = 30, KEY_BYTES = 16, FIRST_PAUSE_MS = 100 };
 
 void rest_answer_clear(rest_answer *a)
 {

@@ -10,9 +10,11 @@ base=${FRESH_DIR:-$top/build/fresh}
 root=$base/root out=$base/output.txt
 run=${FRESH_RUN:-'make demo DEMO_FLAGS=--exit && make test'}
 enter=${FRESH_ENTER:-unshare}
+child=
 
 say() { printf '%s\n' "fresh: $*"; }
 die() { printf '%s\n' "fresh: $*" >&2; exit 1; }
+case $enter in unshare | nspawn) ;; *) die "FRESH_ENTER is unshare or nspawn" ;; esac
 [ "$(id -u)" = 0 ] || die "making a Debian and entering it needs root"
 git rev-parse -q --verify HEAD >/dev/null || die "there is no commit to clone"
 [ -z "$(git status --porcelain)" ] || say "the work tree has changes that are not committed; HEAD is what is tested"
@@ -25,7 +27,8 @@ fi
 
 # Mounts are made in a namespace of their own and vanish with it; this looks again before anything is deleted.
 clean() {
-    trap '' INT TERM
+    [ -n "$child" ] && kill -KILL "$child" 2>/dev/null && wait "$child" 2>/dev/null
+    child=
     if grep -qF " $root/" /proc/self/mounts; then
         awk -v r="$root/" 'index($2, r) == 1 {print $2}' /proc/self/mounts | sort -r | while read -r m; do umount -l "$m"; done
     fi
@@ -35,7 +38,7 @@ clean() {
         rm -rf --one-file-system "$root" "$base/sources" "$base/apt.conf"
     fi
 }
-trap clean EXIT
+trap 'trap "" INT TERM; clean' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 mkdir -p "$base" || exit 1
@@ -75,17 +78,22 @@ inside="env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 TERM=d
 # the exit keeps the shell as process 1, which takes in orphans
 script="cd /root/pawl || exit; set -e; { $run; }; exit \$?"
 start=$SECONDS
+exec 3> >(exec tee -a "$out")
+tee=$!
 case $enter in
 nspawn)
-    systemd-nspawn --quiet --pipe --as-pid2 --register=no -D "$root" $inside bash -c "$script" </dev/null 2>&1 | tee -a "$out"
-    rc=${PIPESTATUS[0]} ;;
+    systemd-nspawn --quiet --pipe --as-pid2 --register=no --keep-unit -D "$root" $inside bash -c "$script" </dev/null >&3 2>&1 3>&- & ;;
 unshare) # processes that are left behind end with the namespace
     unshare --mount --pid --fork --kill-child --propagation private bash -c '
         root=$1 script=$2; shift 2
         mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" || exit 125
-        exec chroot "$root" "$@" bash -c "$script"' fresh "$root" "$script" $inside </dev/null 2>&1 | tee -a "$out"
-    rc=${PIPESTATUS[0]} ;;
-*) die "FRESH_ENTER is unshare or nspawn" ;;
+        exec chroot "$root" "$@" bash -c "$script"' fresh "$root" "$script" $inside </dev/null >&3 2>&1 3>&- & ;;
 esac
+child=$!
+wait "$child" # a signal to this script ends the wait
+rc=$?
+child=
+exec 3>&-
+wait "$tee"
 say "ended with $rc after $((SECONDS - start)) s: $run" | tee -a "$out"
 exit "$rc"

@@ -254,11 +254,16 @@ void core_att_log(core *self, const store_log *l)
 void core_log_sealed(core *self, uint64_t attempt, uint64_t idx, uint64_t stream, uint64_t packed)
 {
     pw_err err = {0};
-    if (core_turn(self))
-        (void)core_ok(self, store_log_seal(self->st, attempt, idx, stream, packed, &err), &err);
+    if (!core_turn(self))
+        return;
+    int r = store_log_seal(self->st, attempt, idx, stream, packed, &err);
+    if (r == PW_ENOTFOUND) /* no frame of it was ever acknowledged */
+        pw_log_err(PW_LOG_ERROR, "log_without_row", &err);
+    else
+        (void)core_ok(self, r, &err);
 }
 
-void core_att_lost(core *self, core_attempt *a, const char *why, bool gone)
+void core_att_close(core *self, core_attempt *a, const char *why, bool gone, bool spare)
 {
     core_build *b = pw_table_get(self->builds, a->build);
     bool live = b && b->live == a;
@@ -267,9 +272,14 @@ void core_att_lost(core *self, core_attempt *a, const char *why, bool gone)
         queue_remove(b->request->builder, b->request);
     core_attempt_over(self, a, ATT_CLOSED, PW_RETRY, why);
     if (live)
-        core_build_again(self, b, why, false);
+        core_build_again(self, b, why, spare);
     if (gone && !self->fault.code)
         core_attempt_forget(self, a);
+}
+
+void core_att_lost(core *self, core_attempt *a, const char *why, bool gone)
+{
+    core_att_close(self, a, why, gone, false);
 }
 
 void core_att_present(core *self, core_attempt *a)

@@ -172,7 +172,8 @@ static void silence(core *self, pw_usec now, pw_usec step)
         core_build *b = pw_table_get(self->builds, a->build);
         if (w->connected || (b && b->live == a && (a->any ? core_build_last_try(b) : !b->request->builder->conf))) {
             /* its worker is there with another disk, or nobody may take over: there is no offer to wait for */
-            core_att_lost(self, a, w->connected ? "its worker came back with another spool" : "its worker was silent for too long", false);
+            core_att_close(self, a, w->connected ? "its worker came back with another spool" : "its worker was silent for too long", false,
+                           !a->any);
             continue;
         }
         a->lost = true; /* may be fenced: in the transaction that offers the build elsewhere */

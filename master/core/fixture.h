@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "master/core/core.h"
 #include "shared/base/fs.h"
@@ -40,6 +41,14 @@ typedef struct world {
     int status;         /* the newest answer */
     char body[4000];
     unsigned answers;
+    struct world_ops { /* what stands above the core in the tests of other folders; all may be NULL */
+        bool (*load)(void *self);
+        void (*stop)(void *self);
+        void (*before)(void *self); /* a commit */
+        void (*effect)(void *self, const core_effect *e);
+        void (*after)(void *self);
+    } ops;
+    void *ops_self;
 } world;
 
 static inline pw_usec world_now(void *self)
@@ -82,6 +91,8 @@ static inline void world_effect(void *self, const core_effect *e)
         e->cmd->done(e->cmd, e->cmd->done_self);
         return;
     }
+    if (w->ops.effect)
+        w->ops.effect(w->ops_self, e);
     if (e->kind == CORE_EVENT || w->n == SEEN_MAX)
         return;
     seen *s = &w->eff[w->n++];
@@ -103,6 +114,8 @@ static inline void world_answer(core_cmd *c, void *self)
 
 static inline void world_stop(world *w) /* as kill -9 does */
 {
+    if (w->ops.stop)
+        w->ops.stop(w->ops_self);
     w->core = core_free(w->core);
     w->st = store_close(w->st);
 }
@@ -111,6 +124,8 @@ static inline void world_stop(world *w) /* as kill -9 does */
 static inline int world_go(world *w)
 {
     pw_err err = {0};
+    if (w->core && w->ops.before)
+        w->ops.before(w->ops_self);
     for (int i = 0; w->core && i < 8 && core_dirty(w->core); i++) {
         int r = core_commit(w->core, world_effect, w, &err);
         if (r < 0) {
@@ -120,6 +135,8 @@ static inline int world_go(world *w)
         }
         w->commits++;
     }
+    if (w->core && w->ops.after)
+        w->ops.after(w->ops_self);
     return w->core ? 0 : PW_ENOMEM;
 }
 
@@ -136,6 +153,10 @@ static inline bool world_load(world *w)
         return false;
     }
     core_set_join(w->core, world_line, w);
+    if (w->ops.load && !w->ops.load(w->ops_self)) {
+        world_stop(w);
+        return false;
+    }
     return world_go(w) == 0;
 }
 
@@ -155,7 +176,8 @@ static inline world *world_new(const char *yaml)
     pw_log_open(PW_LOG_ERROR, -1);
     if (!w)
         return NULL;
-    (void)snprintf(w->dir, sizeof(w->dir), "/tmp/pawl-core-XXXXXX");
+    /* memory, where there is such a place: a turn is a sync */
+    (void)snprintf(w->dir, sizeof(w->dir), "%s/pawl-core-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     if (!mkdtemp(w->dir))
         abort();
     (void)snprintf(w->path, sizeof(w->path), "%.60s/pawl.db", w->dir);

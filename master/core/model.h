@@ -234,6 +234,8 @@ void core_build_finish(core *self, core_build *b, pw_result result, const char *
 void core_build_again(core *self, core_build *b, const char *reason, bool spare);
 /* No retry is left after the present attempt. */
 bool core_build_last_try(const core_build *b);
+/* core_att_lost; spare: uses no retry. */
+void core_att_close(core *self, core_attempt *a, const char *why, bool gone, bool spare);
 /* Frees the slot, closes the row. */
 void core_attempt_over(core *self, core_attempt *a, att_state to, pw_result result, const char *reason);
 void core_attempt_forget(core *self, core_attempt *a); /* row forgotten, out of memory; a is gone afterwards */

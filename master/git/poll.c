@@ -164,7 +164,7 @@ static int add_move(const gw *w, struct moves *m, const git_ref *old, const git_
         *cap = more;
     }
     move = &j->moved[j->n_moved];
-    *move = (git_moved){.ref = strdup((now ? now : old)->name)};
+    *move = (git_moved){.ref = strdup(now ? now->name : old->name)};
     if (!move->ref)
         return pw_fail(err, PW_ENOMEM, "out of memory");
     j->n_moved++;

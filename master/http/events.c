@@ -361,20 +361,19 @@ static bool parse_id(const char *s, uint64_t epoch, uint64_t *ret_seq)
 /* Where the stream begins: behind the event that the client saw last, else behind the newest. */
 static int begin(listener *l, reader *rd, const char *last, pw_err *err)
 {
-    uint64_t epoch;
+    uint64_t epoch, newest;
     int r = reader_epoch(rd, &epoch, err);
-    if (r < 0)
+    if (r < 0 || (r = reader_event_last(rd, &newest, err)) < 0)
         return r;
     (void)pw_buf_adds(&l->out, "retry: 1000\n");
-    if (last && parse_id(last, epoch, &l->cursor)) {
+    if (last && parse_id(last, epoch, &l->cursor) && l->cursor <= newest) {
         (void)pw_buf_adds(&l->out, ": resumed\n\n");
         return 0;
     }
     if (last)
         return reset_to_last(l, rd, epoch, err);
-    if ((r = reader_event_last(rd, &l->cursor, err)) == 0)
-        (void)pw_buf_addf(&l->out, "id: %" PRIx64 ".%" PRIu64 "\n\n", epoch, l->cursor);
-    return r;
+    l->cursor = newest;
+    return pw_buf_addf(&l->out, "id: %" PRIx64 ".%" PRIu64 "\n\n", epoch, newest);
 }
 
 void web_get_events(web_req *q)

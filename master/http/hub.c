@@ -97,6 +97,22 @@ void web_stream_end(web_server *web, bool listener)
     (void)pthread_mutex_unlock(&h->lock);
 }
 
+void web_request_begin(web_server *web)
+{
+    (void)pthread_mutex_lock(&web->hub.lock);
+    web->hub.requests++;
+    (void)pthread_mutex_unlock(&web->hub.lock);
+}
+
+void web_request_end(web_server *web)
+{
+    web_hub *h = &web->hub;
+    (void)pthread_mutex_lock(&h->lock);
+    if (--h->requests == 0 && h->stop)
+        (void)pthread_cond_signal(&h->wake);
+    (void)pthread_mutex_unlock(&h->lock);
+}
+
 /* ---- called by others */
 void web_events(web_server *self, uint64_t seq)
 {
@@ -289,6 +305,9 @@ void web_hub_stop(web_server *web)
     (void)pthread_mutex_lock(&h->lock);
     wake(h, false, false, true);
     expire(h, 0, true);
+    pw_usec limit = pw_now(web->host) + WEB_STOP_US, now;
+    while (h->requests > 0 && (now = pw_now(web->host)) < limit)
+        sleep_until(h, now, limit);
     (void)pthread_mutex_unlock(&h->lock);
 }
 

@@ -21,6 +21,7 @@ enum {
     WEB_CONNECTION_BYTES = 16 * 1024,  /* head of a request; also the chunk of a stream */
     WEB_IDLE_S = 30,
     WEB_PING_US = 15000000,            /* a silent stream gets a comment, so that dead ones are noticed */
+    WEB_STOP_US = 500000,              /* answers under way may be sent to their end when the server stops */
     WEB_HEALTH_US = 5000000,
     WEB_ANSWER_US = 60000000,          /* a command without answer for so long is given up by its connection */
     WEB_RING = 512,                    /* newest events kept as text for listeners */
@@ -82,6 +83,7 @@ typedef struct web_hub {
     uint64_t pumped; /* ... and were read by the waker */
     uint64_t resets; /* times that the event stream broke off (the database was set back) */
     pw_usec pump_at, logs_at, ping_at; /* not before */
+    size_t requests; /* under way */
     size_t streams, listeners;
     _Atomic size_t followers; /* waiting for logs: read without the lock by whoever adds output */
     web_wait *waiting;
@@ -174,6 +176,8 @@ void web_hub_clear(web_server *web);
 bool web_wait_begin(web_server *web, web_wait *w, uint64_t seen, uint64_t generation);
 /* Changes whenever new events can be read. */
 uint64_t web_seen(web_server *web, bool *ret_stop);
+void web_request_begin(web_server *web);
+void web_request_end(web_server *web);
 /* A place for one more stream; false: there are too many. */
 bool web_stream_begin(web_server *web, bool listener);
 void web_stream_end(web_server *web, bool listener);

@@ -137,7 +137,7 @@ static void answers(pw_buf *b, const web_route *r)
 static void operation(pw_buf *b, const web_route *r)
 {
     char method[8] = "";
-    for (size_t i = 0; r->method[i] && i < sizeof(method) - 1; i++)
+    for (size_t i = 0; i < sizeof(method) - 1 && r->method[i]; i++)
         method[i] = (char)(r->method[i] - 'A' + 'a');
     web_open(b, method, '{');
     web_str(b, "summary", r->summary);

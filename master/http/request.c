@@ -16,6 +16,7 @@ web_req *web_req_new(web_server *web, struct MHD_Connection *con, const char *ur
         return NULL;
     q->web = web;
     q->con = con;
+    web_request_begin(web);
     q->uri = pw_strdup(uri, &failed);
     pw_buf_init(&q->in, WEB_BODY_MAX);
     pw_buf_init(&q->out, WEB_OUT_MAX);
@@ -42,6 +43,7 @@ void web_req_free(web_req *q)
     pw_buf_clear(&q->actor);
     pw_buf_clear(&q->scopes);
     free(q->uri);
+    web_request_end(q->web);
     free(q);
 }
 

@@ -16,16 +16,32 @@ static void refuse(sessions *self, uint64_t peer, uint64_t nonce, const char *re
     sessions_queue(self, peer, PW_MSG_REFUSED, &m, NULL, 0);
 }
 
-/* A valid mark newer than the database: somebody set the state directory back without `restore`. */
-static void check_mark(sessions *self, const msg_hello *m)
+/* What others are at belongs to the epoch before: they say hello again. */
+static void end_all(sessions *self, const char *why)
+{
+    session *s;
+    for (size_t pos = 0; (s = pw_table_next(self->by_peer, &pos));) {
+        refuse(self, s->peer, s->nonce, why, 1000);
+        sessions_end(self, s, why);
+    }
+}
+
+/* A valid mark newer than the database: somebody set the state directory back without `restore`. A mark leaves after the commit of
+ * its turn, so none that is right is ahead. Returns whether the worker has been in this epoch (or nowhere at all). */
+static bool check_mark(sessions *self, const msg_hello *m)
 {
     uint8_t mac[32];
     const store *st = core_store(self->core);
     if (m->mark.n != 32)
-        return;
+        return true;
     crypt_mac(self->mark_key, m->mark.p, 16, mac);
-    if (crypt_equal(mac, m->mark.p + 16, 16) && pw_le64(m->mark.p) == store_epoch(st) && pw_le64(m->mark.p + 8) > store_turn(st) + 1)
+    if (!crypt_equal(mac, m->mark.p + 16, 16))
+        return true;
+    if (pw_le64(m->mark.p) == store_epoch(st) && pw_le64(m->mark.p + 8) > store_turn(st)) {
+        end_all(self, "the master has a new epoch");
         core_new_epoch(self->core, "a worker knows a later state of this database: it was set back without restore");
+    }
+    return pw_le64(m->mark.p) == store_epoch(st);
 }
 
 /* Two agents, one key: the same spool replaces at once; another one waits until the old session fails a ping. */
@@ -115,8 +131,11 @@ static bool lists(const msg_hello *m, uint64_t epoch, uint64_t attempt)
     return false;
 }
 
-static void absent(sessions *self, const session *s, const msg_hello *m, bool rebooted)
+/* settled false: the worker learns only now that there is a new epoch. It lists what it has forgotten, but keeps, in its next hello
+ * (PROTOCOL 6.7), so nothing of an earlier epoch is given up before. Returns whether there is such a thing. */
+static bool absent(sessions *self, const session *s, const msg_hello *m, bool rebooted, bool settled)
 {
+    bool wait = false;
     core_attempt *a;
     for (size_t pos = 0; (a = core_attempt_next(self->core, s->worker, &pos));) {
         if (lists(m, a->epoch, a->id))
@@ -124,12 +143,17 @@ static void absent(sessions *self, const session *s, const msg_hello *m, bool re
         resync_absent f = {.same_spool = memcmp(a->spool, s->spool, 16) == 0, .any = a->any,
                            .this_epoch = a->epoch == store_epoch(core_store(self->core)),
                            .rebooted = rebooted, .closed = a->state > ATT_RUNNING};
+        if (!settled && f.same_spool && !f.this_epoch) {
+            wait = true;
+            continue;
+        }
         resync_fate fate = resync_absent_decide(&f);
         if (fate == FATE_REOFFER)
             core_att_reoffer(self->core, a);
         else if (fate == FATE_LOST)
             core_att_lost(self->core, a, rebooted ? "the worker's machine was started anew" : "the worker does not have it any more", true);
     }
+    return wait;
 }
 
 static int facts_text(const msg_hello *m, pw_buf *tags, pw_buf *facts)
@@ -162,10 +186,11 @@ void sessions_hello(sessions *self, uint64_t peer, uint64_t worker, const msg_he
     }
     if (!may_have(self, peer, worker, spool, m))
         return;
-    check_mark(self, m);
+    bool settled = check_mark(self, m);
     session *s = calloc(1, sizeof(*s));
     verdict = calloc(m->jobs.n + 1, sizeof(*verdict));
-    if (!s || !verdict || pw_table_put(self->by_peer, peer, s, &err) < 0) {
+    if (!s || !verdict || pw_table_put(self->by_worker, worker, s, &err) < 0 || pw_table_put(self->by_peer, peer, s, &err) < 0) {
+        (void)pw_table_del(self->by_worker, worker);
         free(s);
         refuse(self, peer, m->nonce, "the master is out of memory", 5000);
         return;
@@ -180,7 +205,7 @@ void sessions_hello(sessions *self, uint64_t peer, uint64_t worker, const msg_he
     const msg_hello_job *j = m->jobs.v;
     for (size_t i = 0; i < m->jobs.n; i++)
         verdict_for(self, s, &j[i], &verdict[i]);
-    absent(self, s, m, rebooted);
+    bool again = absent(self, s, m, rebooted, settled);
     sessions_mark(self, mark);
     msg_welcome w = {.session = s->id, .nonce = m->nonce, .epoch = store_epoch(core_store(self->core)), .mark = {mark, 32},
                      .proto = m->proto_max < PW_PROTO_MAX ? m->proto_max : PW_PROTO_MAX, .heartbeat_ms = SESSION_HEARTBEAT_MS,
@@ -189,4 +214,8 @@ void sessions_hello(sessions *self, uint64_t peer, uint64_t worker, const msg_he
     if (w.window * sessions_now > SESSION_TOTAL_WINDOW)
         w.window = SESSION_TOTAL_WINDOW / sessions_now;
     sessions_queue(self, peer, PW_MSG_WELCOME, &w, NULL, 0);
+    if (again) {
+        refuse(self, peer, m->nonce, "the master has a new epoch: say hello again", 200);
+        sessions_end(self, s, "says hello again in the new epoch");
+    }
 }

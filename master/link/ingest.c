@@ -108,7 +108,7 @@ static int apply_state(sessions *self, core_attempt *a, const journal_rec *rec, 
     default:
         if (!(rec->flags & PW_REC_CRITICAL))
             return 0; /* known to a newer runner only: passed over, its bytes are acknowledged */
-        return pw_fail(err, PW_EPROTO, "record of kind %u needs a newer master", rec->kind);
+        return pw_fail(err, PW_EAGAIN, "record of kind %u needs a newer master", rec->kind);
     }
 }
 
@@ -122,6 +122,10 @@ static void advance(sessions *self, core_attempt *a, uint64_t stored, uint32_t c
         core_att_offsets(self->core, a, a->received > a->applied ? a->received : a->applied, a->received > a->applied ? a->received_chain : a->applied_chain, stored, chain);
     else
         core_att_offsets(self->core, a, stored, chain, stored, chain);
+    if ((a = core_attempt_find(self->core, id)) && a->received < a->stored) { /* known from an older session, synced only now */
+        a->received = a->stored;
+        a->received_chain = a->stored_chain;
+    }
     if ((a = core_attempt_find(self->core, id)))
         sessions_ack(self, a);
 }
@@ -132,13 +136,15 @@ static int apply_all(sessions *self, core_attempt *a, uint64_t at, uint32_t chai
     while (n > 0) {
         int size = journal_parse(p, n, chain, &rec, err);
         if (size == 0)
-            return pw_fail(err, PW_EPROTO, "a journal message ends inside a record");
+            return pw_fail(err, PW_EAGAIN, "a journal message ends inside a record");
         if (size < 0)
             return size;
         uint64_t end = at + rec.size;
         if (end <= a->received) { /* known; the chain is held against ours where the known part ends */
             if (end == a->received && rec.chain != a->received_chain)
                 return pw_fail(err, PW_ECORRUPT, "the journal is not the one that we know");
+        } else if (at < a->received) { /* no record of ours ends there */
+            return pw_fail(err, PW_ECORRUPT, "the journal is not the one that we know");
         } else {
             int r = 0;
             if (rec.kind == PW_REC_LOG) {
@@ -178,11 +184,14 @@ void ingest_journal(sessions *self, session *s, const msg_journal *m, const uint
     int r = m->offset == a->received && m->chain != a->received_chain
                 ? pw_fail(&err, PW_ECORRUPT, "the journal is not the one that we know")
                 : apply_all(self, a, m->offset, (uint32_t)m->chain, bulk, n, &state, &err);
-    if (r == PW_ECORRUPT && a->received == before) {
+    bool ours = r == PW_EFULL || r == PW_ESYS || r == PW_ENOMEM;
+    if (r < 0 && !ours && r != PW_EAGAIN && a->received == before) { /* no repetition will make it better */
+        msg_cancel c = {s->id, a->epoch, a->id, err.text};
         core_att_lost(self->core, a, err.text, false);
+        sessions_queue(self, s->peer, PW_MSG_CANCEL, &c, NULL, 0);
         return;
     }
-    if (r == PW_EFULL || r == PW_ESYS || r == PW_ENOMEM) { /* our trouble: nothing is acknowledged, the agent asks again */
+    if (ours) { /* our trouble: nothing is acknowledged, the agent asks again */
         core_condition(self->core, "log store", err.text);
         pw_log_err(PW_LOG_ERROR, "log_store", &err);
     } else if (r < 0) {
@@ -190,8 +199,11 @@ void ingest_journal(sessions *self, session *s, const msg_journal *m, const uint
         pw_log(PW_LOG_ERROR, "bad_journal", "worker=\"%s\" attempt=%" PRIu64 " offset=%" PRIu64 " reason=\"%s\"",
                core_worker_name(self->core, s->worker), a->id, a->received, err.text);
     }
-    if (a->received == before)
+    if (a->received == before) {
+        if (r == 0) /* all of it is known: the answer to it was lost */
+            sessions_ack(self, a);
         return;
+    }
     a->any = true;
     if (!has_pending(self, a->id))
         advance(self, a, a->received, a->received_chain);

@@ -22,7 +22,7 @@ sessions *sessions_new(core *c, logs *l, const pw_host *host, const uint8_t mark
     self->send = send;
     self->send_self = send_self;
     memcpy(self->mark_key, mark_key, 32);
-    if (!(self->by_peer = pw_table_new(err)))
+    if (!(self->by_peer = pw_table_new(err)) || !(self->by_worker = pw_table_new(err)))
         return NULL;
     return pw_take(self);
 }
@@ -44,6 +44,7 @@ sessions *sessions_free(sessions *self)
     for (size_t pos = 0; self->by_peer && (s = pw_table_next(self->by_peer, &pos));)
         free(s);
     pw_table_free(self->by_peer);
+    pw_table_free(self->by_worker);
     drop_queue(self);
     free(self->out);
     free(self->pend);
@@ -53,17 +54,14 @@ sessions *sessions_free(sessions *self)
 
 session *sessions_of_worker(const sessions *self, uint64_t worker)
 {
-    session *s;
-    for (size_t pos = 0; (s = pw_table_next(self->by_peer, &pos));)
-        if (s->worker == worker && !s->dead)
-            return s;
-    return NULL;
+    return pw_table_get(self->by_worker, worker);
 }
 
 void sessions_end(sessions *self, session *s, const char *why)
 {
     uint64_t worker = s->worker;
     (void)pw_table_del(self->by_peer, s->peer);
+    (void)pw_table_del(self->by_worker, worker);
     free(s);
     core_worker_down(self->core, worker, why);
 }

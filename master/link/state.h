@@ -14,7 +14,6 @@ typedef struct session {
     pw_usec seen, sent;
     pw_usec asked;   /* ping sent because another spool wants in; 0 none */
     uint64_t echo;   /* sent_us of its newest heartbeat */
-    bool dead;       /* ended in this turn; swept afterwards */
 } session;
 
 typedef struct outgoing {
@@ -39,6 +38,7 @@ struct sessions {
     sessions_send *send;
     void *send_self;
     pw_table *by_peer;   /* session */
+    pw_table *by_worker; /* the same; a worker has one at a time */
     outgoing *out;
     size_t n_out, cap_out;
     pending *pend;       /* in order of journal and time */

@@ -165,50 +165,50 @@ static void trash_round(logs *self)
 
 /* ---- seals */
 
-static void job_failed(seal_job *job, const pw_err *err)
+static void job_failed(seal_job *job, pw_err *err)
 {
+    (void)pw_err_context(err, "sealing the log of attempt %" PRIu64 " step %" PRIu32,
+                         job->log->key.attempt, job->log->key.idx);
     job->code = err->code;
     text_of(err, job->text, sizeof(job->text));
 }
 
-static bool seal_one(logs *self, seal_job *job, zip_ctx *zip)
+static void job_write(logs *self, seal_job *job, zip_ctx *zip)
 {
     pw_err err = {0};
-    bool made_dir = false;
     logs_lock(self);
     /* all of it, unless its sync failed and the core has not dropped it yet */
     seal_part part = index_synced(job->log, self->synced);
     logs_unlock(self);
-    if (part.n == 0) {
+    if (part.n == 0)
         job->code = PW_ENOTFOUND; /* nothing is left of it; not told */
-        return false;
-    }
-    if (seal_write(self, job->log, &part, zip, &job->packed, &made_dir, &err) < 0) {
-        (void)pw_err_context(&err, "sealing the log of attempt %" PRIu64 " step %" PRIu32,
-                             job->log->key.attempt, job->log->key.idx);
+    else if (seal_write(self, job->log, &part, zip, &job->out, &job->packed, &err) < 0)
         job_failed(job, &err);
-    }
-    return made_dir;
+    self->new_dirs = self->new_dirs || job->out.made_dir;
 }
 
 /* Each folder once for all files that were renamed in it. */
-static void sync_dirs(logs *self, seal_job *jobs, bool made_dir)
+static void sync_dirs(logs *self, seal_job *jobs)
 {
     pw_err err = {0};
-    int code = made_dir ? pw_fs_sync_dir(self->dir, &err) : 0;
+    int code = self->new_dirs ? pw_fs_sync_dir(self->dir, &err) : 0;
+    self->new_dirs = code < 0;
     for (seal_job *j = jobs; j; j = j->next) {
         if (j->code < 0 || j->synced_dir)
             continue;
-        const unsigned nn = (unsigned)(j->log->key.attempt % 256);
+        const uint64_t nn = j->log->key.attempt % 256;
         PW_AUTO(pw_freep) char *dir = sealed_dir(self->dir, nn);
-        if (code == 0)
-            code = dir ? pw_fs_sync_dir(dir, &err) : pw_fail(&err, PW_ENOMEM, "out of memory");
+        pw_err why = err;
+        int bad = code;
+        if (bad == 0)
+            bad = dir ? pw_fs_sync_dir(dir, &why) : pw_fail(&why, PW_ENOMEM, "out of memory");
         for (seal_job *k = j; k; k = k->next) {
+            pw_err own = why;
             if (k->code < 0 || k->log->key.attempt % 256 != nn)
                 continue;
             k->synced_dir = true;
-            if (code < 0)
-                job_failed(k, &err);
+            if (bad < 0)
+                job_failed(k, &own);
         }
     }
 }
@@ -231,17 +231,31 @@ static void job_end(logs *self, seal_job *job)
 static void seal_round(logs *self, seal_job *jobs)
 {
     pw_err err = {0};
-    PW_AUTO(zip_freep) zip_ctx *zip = zip_new(PACK_LEVEL, &err);
-    bool made_dir = false;
+    zip_ctx *zip = zip_new(PACK_LEVEL, &err);
     for (seal_job *j = jobs; j; j = j->next) {
+        pw_err why = err;
+        j->out.fd = -1;
         if (!zip)
-            job_failed(j, &err);
+            job_failed(j, &why);
         else if (archive_breathe(self)) /* its own sync comes first */
-            made_dir |= seal_one(self, j, zip);
+            job_write(self, j, zip);
         else
             j->code = PW_EAGAIN;
     }
-    sync_dirs(self, jobs, made_dir);
+    (void)zip_free(zip);
+    for (seal_job *j = jobs; j; j = j->next) {
+        if (j->code == 0 && !archive_breathe(self))
+            j->code = PW_EAGAIN;
+        if (j->code == 0 && sealed_out_sync(&j->out, &err) < 0)
+            job_failed(j, &err);
+    }
+    /* all renames behind all syncs: in turns each of them would cost a commit of the file system */
+    for (seal_job *j = jobs; j; j = j->next) {
+        if (j->code == 0 && sealed_out_publish(&j->out, &err) < 0)
+            job_failed(j, &err);
+        sealed_out_clear(&j->out);
+    }
+    sync_dirs(self, jobs);
     logs_lock(self);
     while (jobs) {
         seal_job *j = jobs;

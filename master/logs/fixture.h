@@ -22,6 +22,8 @@ typedef struct fx {
     store_frame rows[FX_ROWS]; /* what the database would hold, if committed */
     size_t n_rows;
     uint64_t seed;
+    bool dead; /* a sync failed that should not have, or an answer is missing: nothing is waited for
+                */
 } fx;
 
 typedef struct model {
@@ -153,29 +155,29 @@ static inline logs_answer *fx_answer(fx *f, int ms)
 
 static inline int fx_sync(fx *f)
 {
-    uint64_t ticket = logs_sync(f->store);
-    for (;;) {
+    uint64_t ticket = f->dead ? 0 : logs_sync(f->store);
+    while (!f->dead) {
         PW_AUTO(pw_freep) logs_answer *a = fx_answer(f, FX_WAIT_MS);
-        if (!a || a->kind != LOGS_SYNCED)
-            return PW_ETIMEDOUT;
-        if (a->ticket >= ticket || a->code < 0)
-            return a->code;
+        f->dead = !a || a->kind != LOGS_SYNCED || a->code < 0;
+        if (!f->dead && a->ticket >= ticket)
+            return 0;
     }
+    return PW_ETIMEDOUT;
 }
 
 /* Waits for the sealing of one log that was asked for; its bytes, or a negative code. */
 static inline int64_t fx_sealed(fx *f)
 {
-    for (;;) {
+    while (!f->dead) {
         PW_AUTO(pw_freep) logs_answer *a = fx_answer(f, FX_WAIT_MS);
-        if (!a)
-            return PW_ETIMEDOUT;
-        if (a->kind != LOGS_SEALED)
+        f->dead = !a;
+        if (!a || a->kind != LOGS_SEALED)
             continue;
         if (a->code == 0)
             logs_sealed(f->store, a->key);
         return a->code < 0 ? a->code : (int64_t)a->packed;
     }
+    return PW_ETIMEDOUT;
 }
 
 /* Position in the log of byte i of the model's text. */

@@ -68,6 +68,7 @@ typedef struct seal_job {
     live *log; /* counted */
     int code;
     char text[400];
+    sealed_out out;
     uint64_t packed;
     bool synced_dir;
 } seal_job;
@@ -81,6 +82,7 @@ struct logs {
     void *grew_self;
     uint32_t last_segment; /* highest id that was ever seen; core's thread */
     segment *current;      /* counted; core's thread */
+    bool new_dirs;         /* folders of sealed logs may not be on disk; archive thread */
 
     pthread_mutex_t lock; /* all below */
     pthread_cond_t wake;
@@ -143,9 +145,9 @@ void archive_stop(logs *self);
 bool archive_breathe(logs *self);
 
 /* ---- seal.c: archive thread, without the lock */
-/* Writes a complete log to its file. The folder is not synced yet. */
-int seal_write(logs *self, const live *l, const seal_part *part, zip_ctx *zip, uint64_t *ret_packed,
-               bool *ret_made_dir, pw_err *err);
+/* Writes a complete log to its file, up to its end; the caller publishes it. */
+int seal_write(logs *self, const live *l, const seal_part *part, zip_ctx *zip, sealed_out *out,
+               uint64_t *ret_packed, pw_err *err);
 
 /* ---- view.c */
 /* A view over the sealed file fd (taken), whosever log it is. */

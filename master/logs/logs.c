@@ -46,6 +46,7 @@ logs *logs_open(const char *dir, const pw_host *host, pw_chan *answers, pw_err *
     self->answers = answers;
     self->segment_bytes = LOGS_SEGMENT_BYTES;
     self->seals_end = &self->seals;
+    self->new_dirs = true; /* the last process may have been killed before it synced them */
     (void)pthread_mutex_init(&self->lock, NULL);
     (void)pthread_cond_init(&self->wake, NULL);
     self->dir = strdup(dir);

@@ -15,8 +15,8 @@ enum {
 
 typedef struct packer {
     logs *self;
-    sealed_out out;
-    zip_ctx *zip; /* borrowed */
+    sealed_out *out; /* borrowed */
+    zip_ctx *zip;    /* borrowed */
     uint8_t *raw, *packed;
     size_t cap, packed_cap;
     frame_at whole; /* what was collected; raw_len 0: nothing */
@@ -27,7 +27,6 @@ typedef struct packer {
 
 static void packer_clear(packer *p)
 {
-    sealed_out_clear(&p->out);
     free(p->raw);
     free(p->packed);
 }
@@ -44,7 +43,7 @@ static int pack_flush(packer *p, pw_err *err)
     bool smaller = (uint64_t)n < f->raw_len;
     f->codec = smaller ? PW_CODEC_ZSTD : PW_CODEC_RAW;
     f->len = smaller ? (uint32_t)n : f->raw_len;
-    int r = sealed_out_frame(&p->out, f, smaller ? p->packed : p->raw, err);
+    int r = sealed_out_frame(p->out, f, smaller ? p->packed : p->raw, err);
     f->raw_len = 0;
     return r;
 }
@@ -55,7 +54,7 @@ static int copy_frame(packer *p, int fd, const frame_at *f, pw_err *err)
     if (!bytes)
         return pw_fail(err, PW_ENOMEM, "out of memory");
     int r = frame_fetch(fd, f, bytes, err);
-    return r < 0 ? r : sealed_out_frame(&p->out, f, bytes, err);
+    return r < 0 ? r : sealed_out_frame(p->out, f, bytes, err);
 }
 
 static uint32_t count_lines(const uint8_t *p, size_t n)
@@ -97,7 +96,7 @@ static int collect_frame(packer *p, int fd, const frame_at *f, pw_err *err)
     w->lines += f->lines;
     if (f->t_first == p->mark_t)
         return 0;
-    r = sealed_out_mark(&p->out, f->raw_pos - p->mark_pos, f->t_first - p->mark_t, err);
+    r = sealed_out_mark(p->out, f->raw_pos - p->mark_pos, f->t_first - p->mark_t, err);
     p->mark_pos = f->raw_pos;
     p->mark_t = f->t_first;
     return r;
@@ -134,24 +133,23 @@ static int seal_frames(packer *p, const live *l, size_t n, bool repack, pw_err *
     return r < 0 ? r : pack_flush(p, err);
 }
 
-int seal_write(logs *self, const live *l, const seal_part *part, zip_ctx *zip, uint64_t *ret_packed,
-               bool *ret_made_dir, pw_err *err)
+int seal_write(logs *self, const live *l, const seal_part *part, zip_ctx *zip, sealed_out *out,
+               uint64_t *ret_packed, pw_err *err)
 {
+    PW_AUTO(packer_clear) packer p = {.self = self, .zip = zip, .out = out};
     const size_t n = part->n;
-    PW_AUTO(packer_clear) packer p = {.self = self, .zip = zip, .out.fd = -1};
     const frame *last = &l->frames[n - 1];
     uint64_t raw = 0;
     bool repack = false;
     for (size_t i = 0; i < n; i++)
         raw += l->frames[i].raw_len;
-    int r = sealed_out_begin(&p.out, self->dir, l->key, err);
-    *ret_made_dir = p.out.made_dir;
+    int r = sealed_out_begin(out, self->dir, l->key, err);
     if (r == 0)
         r = repack_begin(&p, raw, n, &repack, err);
     if (r == 0)
         r = seal_frames(&p, l, n, repack, err);
     if (r == 0)
-        r = sealed_out_end(&p.out, part->bytes, part->lines, last->t_first + (pw_msec)last->t_span,
+        r = sealed_out_end(out, part->bytes, part->lines, last->t_first + (pw_msec)last->t_span,
                            ret_packed, err);
     return r;
 }

@@ -71,8 +71,12 @@ int sealed_out_begin(sealed_out *self, const char *logs_dir, log_key key, pw_err
 int sealed_out_mark(sealed_out *self, uint64_t bytes, int64_t ms, pw_err *err);
 /* f: raw_pos, first_line, t_first, raw_len, lines, len, codec; the rest is found here. */
 int sealed_out_frame(sealed_out *self, const frame_at *f, const void *p, pw_err *err);
+/* The last bytes; the disk may begin with them. */
 int sealed_out_end(sealed_out *self, uint64_t bytes, uint64_t lines, pw_msec t_last,
                    uint64_t *ret_packed, pw_err *err);
-/* Removes what was not ended. */
+int sealed_out_sync(sealed_out *self, pw_err *err);
+/* Gives it its name. */
+int sealed_out_publish(sealed_out *self, pw_err *err);
+/* Removes what was not published. */
 void sealed_out_clear(sealed_out *self);
 #endif

@@ -161,13 +161,28 @@ int sealed_out_end(sealed_out *self, uint64_t bytes, uint64_t lines, pw_msec t_l
     int r = out_tail(self, bytes, lines, t_last, err);
     if (r < 0)
         return r;
+    /* the writing begins now: the first of several files that are synced together pays for all */
+    (void)sync_file_range(self->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    pw_buf_clear(&self->data);
+    pw_buf_clear(&self->index);
+    pw_buf_clear(&self->marks);
+    *ret_packed = self->size;
+    return 0;
+}
+
+int sealed_out_sync(sealed_out *self, pw_err *err)
+{
     if (pw_fault("logs.seal"))
         return pw_fail(err, PW_ESYS, "sealing \"%s\": fault asked for", self->path);
     if (fdatasync(self->fd) < 0)
         return out_fail(self, "syncing", err);
+    return 0;
+}
+
+int sealed_out_publish(sealed_out *self, pw_err *err)
+{
     if (rename(self->beside, self->path) < 0)
         return out_fail(self, "renaming", err);
     pw_closep(&self->fd); /* nothing is left to remove */
-    *ret_packed = self->size;
     return 0;
 }

@@ -38,6 +38,10 @@ static int write_file(const char *dir, log_key key, pw_buf *bytes, pw_err *err)
     if (r == 0)
         r = sealed_out_end(&out, 119, 13, 3333, &packed, err);
     if (r == 0)
+        r = sealed_out_sync(&out, err);
+    if (r == 0)
+        r = sealed_out_publish(&out, err);
+    if (r == 0)
         r = path ? pw_fs_read(path, 1 << 20, bytes, err) : PW_ENOMEM;
     if (r == 0 && packed != bytes->len)
         r = pw_fail(err, PW_ECORRUPT, "said %" PRIu64 " bytes, wrote %zu", packed, bytes->len);
@@ -176,6 +180,10 @@ static void test_large(const char *dir)
     }
     if (r == 0)
         r = sealed_out_end(&out, pos, 0, 0, &packed, NULL);
+    if (r == 0)
+        r = sealed_out_sync(&out, NULL);
+    if (r == 0)
+        r = sealed_out_publish(&out, NULL);
     PW_AUTO(pw_freep) char *path = sealed_path(dir, key);
     PW_AUTO(log_view_closep)
     log_view *v = path ? log_view_of_file(open(path, O_RDONLY | O_CLOEXEC), NULL) : NULL;
@@ -189,6 +197,10 @@ static void test_large(const char *dir)
     r = sealed_out_begin(&none, dir, key, NULL);
     if (r == 0)
         r = sealed_out_end(&none, 0, 0, 5, &packed, NULL);
+    if (r == 0)
+        r = sealed_out_sync(&none, NULL);
+    if (r == 0)
+        r = sealed_out_publish(&none, NULL);
     PW_AUTO(pw_freep) char *second = sealed_path(dir, key);
     PW_AUTO(log_view_closep)
     log_view *empty = second ? log_view_of_file(open(second, O_RDONLY | O_CLOEXEC), NULL) : NULL;

@@ -47,20 +47,22 @@ static inline sql_arg sql_u(uint64_t v)
 {
     return sql_i((int64_t)v);
 }
+static inline sql_arg sql_null(void)
+{
+    return (sql_arg){.type = SQL_NULL};
+}
 /* 0 is stored as NULL */
 static inline sql_arg sql_u0(uint64_t v)
 {
-    return v ? sql_u(v) : (sql_arg){.type = SQL_NULL};
+    return v ? sql_u(v) : sql_null();
 }
 static inline sql_arg sql_i0(int64_t v)
 {
-    return v ? sql_i(v) : (sql_arg){.type = SQL_NULL};
+    return v ? sql_i(v) : sql_null();
 }
 static inline sql_arg sql_result(pw_result r)
 {
-    if (r == PW_NO_RESULT)
-        return (sql_arg){.type = SQL_NULL};
-    return sql_i((int)r);
+    return r == PW_NO_RESULT ? sql_null() : sql_i((int)r);
 }
 static inline sql_arg sql_t(const char *s)
 {

@@ -4,7 +4,7 @@
 /* The old revision of a branch that is not there yet is NULL. */
 static sql_arg rev_or_null(const store_rev *r)
 {
-    return r && r->n ? sql_rev(r) : (sql_arg){.type = SQL_NULL};
+    return r && r->n ? sql_rev(r) : sql_null();
 }
 
 int store_promotion_add(store *self, const store_promotion *p, pw_err *err)

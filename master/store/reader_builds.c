@@ -130,7 +130,7 @@ static void values(const struct want *w, sql_arg arg[W_COUNT])
         sql_i(w->below),  sql_i(w->from),    sql_i(w->limit),
         sql_i(w->state),  sql_i(w->result),  sql_i(w->since),
         sql_u(w->worker), sql_u(w->builder), sql_u(w->project),
-        sql_t(w->name),   sql_t(w->branch),  w->rev ? sql_rev(w->rev) : (sql_arg){.type = SQL_NULL},
+        sql_t(w->name),   sql_t(w->branch),  w->rev ? sql_rev(w->rev) : sql_null(),
     };
 
     for (size_t i = 0; i < W_COUNT; i++)

@@ -133,6 +133,26 @@ journal_writer *journal_create(const char *path, pw_err *err)
     return pw_take(self);
 }
 
+journal_writer *journal_reuse(const char *old, const char *path, pw_err *err)
+{
+    PW_AUTO(journal_writer_freep) journal_writer *self = writer_new(err);
+    if (!self)
+        return NULL;
+    if ((self->fd = open(old, O_RDWR | O_CLOEXEC | O_NOFOLLOW)) < 0 ||
+        flock(self->fd, LOCK_EX | LOCK_NB) < 0 || ftruncate(self->fd, 0) < 0) {
+        (void)pw_fail_sys(err, "using journal \"%s\" again", old);
+        return NULL;
+    }
+    if (renameat2(AT_FDCWD, old, AT_FDCWD, path, RENAME_NOREPLACE) < 0) {
+        if (errno == EEXIST)
+            (void)pw_fail(err, PW_ECONFLICT, "journal \"%s\" exists", path);
+        else
+            (void)pw_fail_sys(err, "creating journal \"%s\"", path);
+        return NULL;
+    }
+    return pw_take(self);
+}
+
 static int take_lock(int fd)
 {
     for (int i = 1; flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {

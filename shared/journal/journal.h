@@ -37,6 +37,9 @@ size_t journal_whole(const uint8_t *p, size_t n, uint32_t *chain, bool *bad);
 typedef struct journal_writer journal_writer;
 /* Makes the file (O_EXCL, 0600; PW_ECONFLICT when it exists). The writer holds the flock from the first instant. */
 journal_writer *journal_create(const char *path, pw_err *err);
+/* The same with the file `old`, which is emptied and gets the new name: where files come and go fast, file systems are slow at
+ * finding new ones. PW_ECONFLICT when path exists; `old` is empty then. */
+journal_writer *journal_reuse(const char *old, const char *path, pw_err *err);
 /* Opens for appending: PW_EAGAIN when another process holds the lock. Reads to the end, cuts a torn tail (reported by
  * journal_cut_bytes). PW_ECORRUPT when good records stand behind a bad one: nothing is changed then. */
 journal_writer *journal_open_append(const char *path, pw_err *err);

@@ -362,6 +362,28 @@ static void test_opening(void)
     ok(journal_writer_free(NULL) == NULL && journal_reader_free(NULL) == NULL, "freeing nothing");
 }
 
+static void test_reuse(void)
+{
+    char next[sizeof(path) + 8];
+    pw_err err = {0};
+    struct iovec iov = {(void *)(uintptr_t) "abc", 3};
+    (void)snprintf(next, sizeof(next), "%s.next", path);
+    (void)unlink(path);
+    journal_writer *w = journal_create(path, NULL);
+    ok(w && journal_append(w, 2, 0, 1, &iov, 1, NULL) == 0, "an old journal");
+    (void)journal_writer_free(w);
+    w = journal_reuse(path, next, NULL);
+    ok(w && journal_length(w) == 0 && journal_append(w, 3, 0, 1, &iov, 1, NULL) == 0, "its file is a new journal");
+    ok(!journal_reuse(next, path, &err) && access(path, F_OK) < 0, "a locked file is not taken");
+    (void)journal_writer_free(w);
+    journal_summary sum = {0};
+    ok(journal_survey(next, 3, &sum, NULL) == 0 && sum.started && sum.length == sum.file_size, "nothing of the old is in it");
+    w = journal_create(path, NULL);
+    (void)journal_writer_free(w);
+    ok(!journal_reuse(next, path, &err) && (err.code == PW_ECONFLICT || err.code == PW_ENOMEM), "a name in use is refused");
+    (void)unlink(next);
+}
+
 int main(void)
 {
     if (!mkdtemp(dir))
@@ -376,6 +398,7 @@ int main(void)
     test_full();
     test_reserve();
     test_opening();
+    test_reuse();
     (void)unlink(path);
     ok(rmdir(dir) == 0, "nothing else was left in the folder");
     return tap_done();

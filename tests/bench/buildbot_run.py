@@ -19,7 +19,7 @@ class Buildbot:
         with socket.socket() as s: # Buildbot cannot choose a free port by itself
             s.bind(("127.0.0.1", 0))
             self.port = s.getsockname()[1]
-        self.env = dict(os.environ, HOME=self.dir, BENCH_PORT=str(self.port), BENCH_SLOTS=str(slots), BENCH_BUILDERS=str(BUILDERS), BENCH_LOG=log,
+        self.env = dict(os.environ, HOME=self.dir, PATH="/usr/sbin:/usr/bin:/sbin:/bin", BENCH_PORT=str(self.port), BENCH_SLOTS=str(slots), BENCH_BUILDERS=str(BUILDERS), BENCH_LOG=log,
                         BENCH_STAMP=f"{bench.stamp}:{self.out}")
         self.master = self.worker = self.sender = self.db = None
         self.run("buildbot", "create-master", "-r", self.base)

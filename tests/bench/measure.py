@@ -221,9 +221,10 @@ def sha256(path):
             h.update(piece)
 
 
-def folder_bytes(path):
+def folder_bytes(path, without=None):
     total = 0
-    for d, _, files in os.walk(path):
+    for d, dirs, files in os.walk(path):
+        dirs[:] = [x for x in dirs if x != without]
         for f in files:
             try:
                 total += os.lstat(os.path.join(d, f)).st_size

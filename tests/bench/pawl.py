@@ -8,6 +8,7 @@ REQUESTS = 2000      # no-op builds of one run
 CHANGES = 200        # samples of the latency
 TAIL_MS, TAIL_LINES = 5, 1600
 LISTS = 1000         # lists of 50 builds
+PACE = 0.004         # seconds between those beside builds: as fast as they go they would take one core from the builds
 STORED = 1000000     # builds in the large database
 LOG_SIZE = 200_000_000
 
@@ -35,7 +36,7 @@ class Pawl:
         self.state = state or os.path.join(self.dir, "state")
         self.repo = os.path.join(self.dir, "repo.git")
         self.children, self.master, self.worker = [], None, {}
-        self.env = dict(os.environ, HOME=self.dir, GIT_CONFIG_NOSYSTEM="1", GIT_AUTHOR_NAME="Ada", GIT_AUTHOR_EMAIL="ada@example.org",
+        self.env = dict(os.environ, HOME=self.dir, PATH="/usr/sbin:/usr/bin:/sbin:/bin", GIT_CONFIG_NOSYSTEM="1", GIT_AUTHOR_NAME="Ada", GIT_AUTHOR_EMAIL="ada@example.org",
                         GIT_COMMITTER_NAME="Ada", GIT_COMMITTER_EMAIL="ada@example.org")
         for k in ("PAWL_URL", "PW_FAULT"):
             self.env.pop(k, None)
@@ -346,11 +347,12 @@ def log_run(b, p, n, want):
     rate = n * LOG_SIZE / 1e6 / ((max(stamp_ms(r["finished"]) for r in rows) - begin) / 1000)
     peak, agent_peak = memory(p.master.pid, "VmHWM"), memory(agent.pid, "VmHWM")
     # sealing moves frames from the segment to a file of their own, so wait until nothing changes
-    stored, same = 0, 0
+    stored, same, folder = 0, 0, os.path.join(p.state, "logs")
     while same < 10:
-        now = folder_bytes(os.path.join(p.state, "logs"))
-        same, stored = (same + 1 if now == stored else 0), now
+        now = folder_bytes(folder, without="seg")
+        same, stored = (same + 1 if now == stored and now else 0), now
         time.sleep(0.1)
+    segment = folder_bytes(folder) - stored
     for r in rows:
         if r["result"] != "success":
             raise Fail(f"build {r['id']}: {r['result']}, {r['reason']}")
@@ -358,7 +360,7 @@ def log_run(b, p, n, want):
         if got != want:
             raise Fail(f"the log of build {r['id']} read back is not what was printed")
     b.say(f"pawl log x{n}: {rate:.0f} MB/s, master {peak:.1f} MB (now, after reading back, {memory(p.master.pid, 'VmHWM'):.1f}), agent {agent_peak:.1f}, "
-          f"runner {runner:.1f}, stored {stored / n / 1e6:.1f} MB each; read back the same")
+          f"runner {runner:.1f}, stored {stored / n / 1e6:.1f} MB each (beside {segment / 1e6:.0f} MB in the open segment); read back the same")
     for key, value in ((f"log{n}", rate), (f"logmem{n}", peak), (f"logrun{n}", runner), (f"logagent{n}", agent_peak), (f"logstored{n}", stored / n / 1e6)):
         b.table.add("pawl", key, value)
 
@@ -443,7 +445,9 @@ def idle(b):
             p.build_of(p.force("noop")) # one build, so that all is in use that one needs
             time.sleep(3)
             helper = sum(memory(x) for x in below(agent.pid))
-            b.say(f"pawl idle: master {memory(p.master.pid):.1f} MB, agent {memory(agent.pid):.1f} MB, beside it pawl-run --serve {helper:.1f} MB")
+            own = [memory(x, "RssAnon") for x in (p.master.pid, agent.pid)]
+            b.say(f"pawl idle: master {memory(p.master.pid):.1f} MB ({own[0]:.1f} its own, the rest pages of program and libraries), "
+                  f"agent {memory(agent.pid):.1f} MB ({own[1]:.1f}), beside it pawl-run --serve {helper:.1f} MB")
             b.table.add("pawl", "idlemaster", memory(p.master.pid))
             b.table.add("pawl", "idleworker", memory(agent.pid))
         finally:
@@ -482,32 +486,35 @@ def rest(b):
         http = Http(p.url, p.token)
         if len(http.json("/api/v1/builds?limit=50")["items"]) != 50:
             raise Fail("the list has no 50 builds")
+        rates = []
         for _ in range(b.reps):
             took = lists(http, lambda k: k < LISTS)
             b.table.add("pawl", "rest50", quantile(took, .5))
             b.table.add("pawl", "rest99", quantile(took, .99))
             p.http.post("/api/v1/workers/w16/pause", {"reason": "bench"})
-            p.force_many("noop", REQUESTS)
+            p.force_many("noop", 2 * REQUESTS)
             before, begin = p.finished(), time.monotonic()
             p.http.post("/api/v1/workers/w16/resume", {"reason": "bench"})
             busy = []
-            while p.finished() < before + REQUESTS:
-                busy += lists(http, lambda k: k < 100)
+            while p.finished() < before + 2 * REQUESTS:
+                busy += lists(http, lambda k: k < 20, PACE)
                 if time.monotonic() - begin > 120:
                     raise Fail("the builds beside the lists do not end")
-            rate = REQUESTS / (time.monotonic() - begin)
+            rate = 2 * REQUESTS / (time.monotonic() - begin)
             b.table.add("pawl", "restbusy50", quantile(busy, .5))
             b.table.add("pawl", "restbusy99", quantile(busy, .99))
-            b.table.note(f"lists beside builds: {rate:,.0f} builds/s were finished meanwhile, {len(busy):,} lists asked for")
+            rates.append(rate)
             b.say(f"pawl rest: alone p50 {quantile(took, .5):.3f} p99 {quantile(took, .99):.3f} ms of {len(took)}; beside {rate:.0f} builds/s "
                   f"p50 {quantile(busy, .5):.3f} p99 {quantile(busy, .99):.3f} ms of {len(busy)}")
+        b.table.note(f"lists beside builds: one each {PACE * 1000:.0f} ms, while {' / '.join(f'{x:,.0f}' for x in rates)} builds/s were finished")
     finally:
         p.close()
 
 
-def lists(http, more):
+def lists(http, more, pace=0.0):
     took = []
     while more(len(took)):
+        time.sleep(pace)
         begin = time.perf_counter()
         http.get("/api/v1/builds?limit=50")
         took.append((time.perf_counter() - begin) * 1000)

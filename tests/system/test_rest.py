@@ -21,7 +21,8 @@ def test_shapes(simple, repo):
     status, body, _ = simple.request("GET", "/metrics")
     assert status == 200 and b"pawl_builds_total" in body
     status, body, head = simple.request("GET", "/")
-    assert status == 200 and b"stable" in body and "default-src 'none'" in head["Content-Security-Policy"]
+    assert status == 200 and b"Pawl" in body
+    assert "default-src 'none'" in head["Content-Security-Policy"]
     assert simple.request("GET", "/healthz")[0] == 200
 
 
@@ -76,6 +77,6 @@ def test_client_commands(simple, repo):
     assert simple.pawl("cron", "30 2 * * *", "--zone", "Europe/Berlin", "--from", "2026-03-28T12:00:00Z", "-n", "2").split() == \
         ["2026-03-29T03:00:00+02:00", "2026-03-30T02:30:00+02:00"]
     simple.pawl("doctor")
-    assert "no such command" in simple.pawl("nonsense", code=2)
-    assert "not_found" in simple.pawl("build", "99999", code=1)
+    assert "no command" in simple.pawl("nonsense", code=2)
+    assert "no build 99999" in simple.pawl("build", "99999", code=1)
     simple.pawl("--bogus", code=2)

@@ -195,12 +195,25 @@ uint64_t jobs_bytes(const jobs *self)
 
 /* ---- a new job */
 
+/* The oldest kept entry, when there are enough: its files are used again. */
+static agent_job *spare(const jobs *self)
+{
+    return self->count[PLACE_KEPT] >= JOBS_KEPT_MAX ? TAILQ_FIRST(&self->list[PLACE_KEPT]) : NULL;
+}
+
+static int open_job(jobs *self, const char *name)
+{
+    char was[JOBS_FILE];
+    const agent_job *old = spare(self);
+    if (old && renameat2(self->dir[PLACE_KEPT], jobs_file(old, ".job", was), self->dir[PLACE_JOBS], name, RENAME_NOREPLACE) == 0)
+        return openat(self->dir[PLACE_JOBS], name, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
+    return openat(self->dir[PLACE_JOBS], name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
 static int write_job(jobs *self, const agent_job *j, const void *p, size_t n, pw_err *err)
 {
     char name[JOBS_FILE];
-    PW_AUTO(pw_closep)
-    int fd = openat(self->dir[PLACE_JOBS], jobs_file(j, ".job", name),
-                    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    PW_AUTO(pw_closep) int fd = open_job(self, jobs_file(j, ".job", name));
     if (fd < 0)
         return errno == ENOSPC || errno == EDQUOT
                    ? pw_fail(err, PW_EFULL, "no room for the job file %s", name)
@@ -210,6 +223,12 @@ static int write_job(jobs *self, const agent_job *j, const void *p, size_t n, pw
 }
 
 /* Makes the journal with its header record and lets go of its lock. */
+static char *kept_journal(const jobs *self, const agent_job *old)
+{
+    char name[JOBS_FILE];
+    return pw_strf("%s/%s/%s", self->spool, place_name[PLACE_KEPT], jobs_file(old, ".journal", name));
+}
+
 static int write_header(jobs *self, agent_job *j, const uint8_t digest[CRYPT_HASH], pw_err *err)
 {
     uint8_t copy[CRYPT_HASH];
@@ -227,7 +246,11 @@ static int write_header(jobs *self, agent_job *j, const uint8_t digest[CRYPT_HAS
     if (rc < 0)
         return rc;
     pw_err why = {0};
-    PW_AUTO(journal_writer_freep) journal_writer *w = journal_create(path, &why);
+    const agent_job *old = spare(self);
+    PW_AUTO(pw_freep) char *was = old ? kept_journal(self, old) : NULL;
+    PW_AUTO(journal_writer_freep) journal_writer *w = was ? journal_reuse(was, path, NULL) : NULL;
+    if (!w)
+        w = journal_create(path, &why);
     if (!w) {
         if (err)
             *err = why;
@@ -254,6 +277,9 @@ int jobs_accept(jobs *self, spool_job id, const uint8_t digest[CRYPT_HASH], cons
     int rc = write_job(self, j, job, n, err);
     if (rc == 0)
         rc = write_header(self, j, digest, err);
+    agent_job *old = spare(self);
+    if (old) /* its files are ours now */
+        jobs_drop(self, old);
     if (rc < 0) {
         jobs_drop(self, j);
         return rc;

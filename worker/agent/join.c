@@ -162,8 +162,8 @@ static int look_at_old(const join_options *o, const crypt_join *j, worker_conf *
         return 0;
     if (rc < 0)
         return rc;
-    if (strcmp(old.name, j->name) || strcmp(old.address, j->address) ||
-        memcmp(old.master_key, j->master_key, CRYPT_KEY))
+    if (strcmp(old.name, j->name) != 0 || strcmp(old.address, j->address) != 0 ||
+        memcmp(old.master_key, j->master_key, CRYPT_KEY) != 0)
         rc = pw_fail(err, PW_ECONFLICT,
                      "%s belongs to worker \"%s\" of %s; move it away, or use --config and --spool",
                      c->file, old.name, old.address);

@@ -33,7 +33,7 @@ static enum what classify(const char *name, spool_job *id)
     if (!strcmp(dot, ".journal"))
         return W_JOURNAL;
     /* half-made by someone who died; damaged files in held/ are for people */
-    return !strncmp(dot, ".journal.", 9) && strcmp(dot, ".journal.damaged") ? W_TEMP : W_OTHER;
+    return !strncmp(dot, ".journal.", 9) && strcmp(dot, ".journal.damaged") != 0 ? W_TEMP : W_OTHER;
 }
 
 static int push(struct list *l, struct found f, pw_err *err)

@@ -13,27 +13,24 @@
 #include "shared/base/fs.h"
 #include "worker/spool/spool.h"
 
-/* Two entries that the runner sets for its steps; a step may have changed one of them. */
-typedef struct marks {
-    const char *text[2]; /* with their zero bytes */
-    size_t n[2];
-} marks;
+/* The entry that the runner sets for its steps, with its zero byte. */
+typedef struct mark {
+    const char *text;
+    size_t n;
+} mark;
 
 enum {
     BLOCK = 32768,
     ROUNDS = 10, /* a tree that forks while it is killed is met again */
 };
 
-static bool is_mark(const marks *m, const char *entry, size_t n)
+static bool is_mark(const mark *m, const char *entry, size_t n)
 {
-    for (int i = 0; i < 2; i++)
-        if (n == m->n[i] && !memcmp(entry, m->text[i], n))
-            return true;
-    return false;
+    return n == m->n && !memcmp(entry, m->text, n);
 }
 
-/* Whether a whole entry of the environment is one of the marks. */
-static bool has_entry(int fd, const marks *m, char *block)
+/* Whether a whole entry of the environment is the mark. */
+static bool has_entry(int fd, const mark *m, char *block)
 {
     size_t have = 0;
     bool at_start = true; /* the block begins where an entry begins */
@@ -62,7 +59,7 @@ static bool has_entry(int fd, const marks *m, char *block)
     }
 }
 
-static bool kill_if(long pid, const marks *m, char *block)
+static bool kill_if(long pid, const mark *m, char *block)
 {
     char path[64];
     /* the handle first: then the process that is read is the one that is killed */
@@ -76,7 +73,7 @@ static bool kill_if(long pid, const marks *m, char *block)
     return syscall(SYS_pidfd_send_signal, handle, SIGKILL, NULL, 0) == 0;
 }
 
-static int kill_round(const marks *m, char *block)
+static int kill_round(const mark *m, char *block)
 {
     int killed = 0;
     DIR *d = opendir("/proc");
@@ -93,14 +90,13 @@ static int kill_round(const marks *m, char *block)
     return killed;
 }
 
-int orphans_kill(const char *spool, const char *job)
+int orphans_kill(const char *job)
 {
     PW_AUTO(pw_freep) char *own = pw_strf("PAWL_JOB=%s", job);
-    PW_AUTO(pw_freep) char *tmp = pw_strf("TMPDIR=%s/tmp/%s", spool, job);
     PW_AUTO(pw_freep) char *block = malloc(BLOCK);
-    if (!block || !own || !tmp)
+    if (!block || !own)
         return 0;
-    marks m = {{own, tmp}, {strlen(own) + 1, strlen(tmp) + 1}};
+    mark m = {own, strlen(own) + 1};
     int total = 0;
     for (int i = 0; i < ROUNDS; i++) {
         int killed = kill_round(&m, block);

@@ -97,14 +97,10 @@ static int start_job(void *self, const char *job, pw_err *err)
 
 static void sweep_job(void *self, const char *job)
 {
-    server *s = self;
-    int n = orphans_kill(s->home.path, job);
-    pw_err err = {0};
+    int n = orphans_kill(job);
+    (void)self;
     if (n)
         pw_log(PW_LOG_WARN, "orphans_killed", "job=%s processes=%d", job, n);
-    PW_AUTO(pw_freep) char *tmp = pw_strf("%s/tmp/%s", s->home.path, job);
-    if (tmp && pw_fs_remove_tree(tmp, &err) < 0)
-        pw_log_err(PW_LOG_WARN, "job_tmp_kept", &err);
 }
 
 static int64_t disk_free(void *self)
@@ -151,9 +147,9 @@ static void reload(server *s)
         return;
     }
     yaml_errors_clear(&errors);
-    if (strcmp(fresh.spool, s->conf->spool) || strcmp(fresh.key, s->conf->key) ||
-        strcmp(fresh.address, s->conf->address) ||
-        memcmp(fresh.master_key, s->conf->master_key, CRYPT_KEY)) {
+    if (strcmp(fresh.spool, s->conf->spool) != 0 || strcmp(fresh.key, s->conf->key) != 0 ||
+        strcmp(fresh.address, s->conf->address) != 0 ||
+        memcmp(fresh.master_key, s->conf->master_key, CRYPT_KEY) != 0) {
         pw_log(PW_LOG_ERROR, "configuration_kept",
                "reason=\"master, key and spool need a restart of the worker\"");
         worker_conf_clear(&fresh);

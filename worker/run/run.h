@@ -41,7 +41,7 @@ typedef struct run_job {
     out_stream stream[PW_STREAMS];
     int control;                      /* orders of the agent */
     int signals;                      /* signalfd: SIGCHLD, SIGTERM, SIGINT */
-    char *workdir, *tmpdir, *ringdir; /* owned */
+    char *workdir, *tmpdir; /* owned */
     int work_lock;
     pw_usec deadline; /* of the whole job; 0: none */
     bool cancelled;

@@ -92,10 +92,8 @@ static int prepare(run_job *r, pw_err *err)
     r->work_lock = workdir_take(r->host->spool, r->spec.project, r->spec.builder, &r->workdir, err);
     if (r->work_lock < 0)
         return r->work_lock;
-    if (!(r->tmpdir = workdir_tmp(r->host->spool, r->name, err)))
+    if (!(r->tmpdir = workdir_tmp(r->workdir, err)))
         return err->code;
-    if (!(r->ringdir = pw_path_join(r->host->spool, "tmp")))
-        return pw_fail(err, PW_ENOMEM, "out of memory");
     uint64_t ms = r->spec.timeout_ms;
     if (ms)
         r->deadline = r->writer.start + (pw_usec)(ms < most ? ms : most) * 1000;
@@ -225,7 +223,7 @@ static void all_steps(run_job *r, rec_end *end, char *text, size_t room)
 static void tidy(run_job *r)
 {
     pw_err err = {0};
-    if (r->tmpdir && workdir_tmp_remove(r->tmpdir, &err) < 0)
+    if (r->tmpdir && workdir_tmp_empty(r->tmpdir, &err) < 0)
         pw_log_err(PW_LOG_WARN, "job_tmp_kept", &err);
     pw_closep(&r->work_lock); /* before the end is seen: the next job of this builder may take the
                                  same folder */
@@ -243,7 +241,7 @@ static int run_locked(run_job *r, pw_err *err)
         return rc;
     }
     if (prepared == 0) {
-        r->out.dir = r->ringdir;
+        r->out.dir = r->host->spool;
         all_steps(r, &end, text, sizeof(text));
     } else {
         step_result s = {0};
@@ -269,7 +267,6 @@ static void run_clear(run_job *r)
     pw_closep(&r->work_lock);
     free(r->workdir);
     free(r->tmpdir);
-    free(r->ringdir);
     pw_schema_clear(&job_spec_schema, &r->spec);
 }
 

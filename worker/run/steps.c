@@ -154,6 +154,7 @@ static void run_script(run_job *r, size_t index, const job_step *s, exec_spec *s
     argv[n] = NULL;
     spec->argv = argv;
     run_program(r, spec, out);
+    spec->argv = NULL; /* argv ends here */
 }
 
 static void run_argv(run_job *r, const job_step *s, exec_spec *spec, step_result *out)
@@ -167,6 +168,7 @@ static void run_argv(run_job *r, const job_step *s, exec_spec *spec, step_result
         argv[i] = s->argv.v[i];
     spec->argv = argv;
     run_program(r, spec, out);
+    spec->argv = NULL; /* argv ends here */
     free(argv);
 }
 

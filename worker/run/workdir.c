@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -87,30 +88,46 @@ int workdir_take(const char *spool, const char *project, const char *builder, ch
                    pw_buf_str(&base));
 }
 
-char *workdir_tmp(const char *spool, const char *name, pw_err *err)
+/* Its entries go, it stays. */
+static int empty(const char *dir, pw_err *err)
 {
-    PW_AUTO(pw_freep) char *all = pw_strf("%s/tmp", spool);
-    PW_AUTO(pw_freep) char *dir = pw_strf("%s/tmp/%s", spool, name);
-    if (!all || !dir) {
+    DIR *d = opendir(dir);
+    if (!d)
+        return errno == ENOENT ? 0 : pw_fail_sys(err, "cannot open %s", dir);
+    int rc = 0;
+    for (struct dirent *e; rc == 0 && (e = readdir(d));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        PW_AUTO(pw_freep) char *path = pw_path_join(dir, e->d_name);
+        rc = path ? pw_fs_remove_tree(path, err) : pw_fail(err, PW_ENOMEM, "out of memory");
+    }
+    (void)closedir(d);
+    return rc;
+}
+
+char *workdir_tmp(const char *workdir, pw_err *err)
+{
+    PW_AUTO(pw_freep) char *dir = pw_strf("%s.tmp", workdir);
+    if (!dir) {
         (void)pw_fail(err, PW_ENOMEM, "out of memory");
         return NULL;
     }
-    if (mkdir(dir, 0700) == 0)
+    if (mkdir(dir, 0700) == 0 || (errno == EEXIST && workdir_tmp_empty(dir, err) == 0))
         return pw_take(dir);
-    int why = errno;
-    if (why == ENOENT && pw_fs_mkdirs(all, 0755, err) < 0)
-        return NULL;
-    if (why == EEXIST && pw_fs_remove_tree(dir, err) < 0) /* a dead runner's */
-        return NULL;
-    if (mkdir(dir, 0700) == 0)
-        return pw_take(dir);
-    (void)pw_fail_sys(err, "cannot make %s", dir);
+    if (errno != EEXIST)
+        (void)pw_fail_sys(err, "cannot make %s", dir);
     return NULL;
 }
 
-int workdir_tmp_remove(const char *dir, pw_err *err)
+int workdir_tmp_empty(const char *dir, pw_err *err)
 {
-    if (rmdir(dir) == 0 || errno == ENOENT)
-        return 0;
-    return pw_fs_remove_tree(dir, err);
+    struct stat st;
+    if (lstat(dir, &st) < 0)
+        return errno == ENOENT ? 0 : pw_fail_sys(err, "cannot look at %s", dir);
+    if (!S_ISDIR(st.st_mode)) { /* a step put something else there */
+        int rc = pw_fs_remove_tree(dir, err);
+        return rc < 0 || mkdir(dir, 0700) == 0 ? rc : pw_fail_sys(err, "cannot make %s", dir);
+    }
+    (void)chmod(dir, 0700);
+    return empty(dir, err);
 }

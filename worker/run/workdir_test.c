@@ -53,16 +53,20 @@ static void test_take(const char *spool)
 static void test_tmp(const char *spool)
 {
     struct stat st;
-    PW_AUTO(pw_freep) char *dir = workdir_tmp(spool, "job", NULL);
+    PW_AUTO(pw_freep) char *work = pw_strf("%s/w", spool);
+    PW_AUTO(pw_freep) char *dir = work ? workdir_tmp(work, NULL) : NULL;
     PW_AUTO(pw_freep) char *inside = dir ? pw_strf("%s/x/y", dir) : NULL;
     ok(dir && stat(dir, &st) == 0 && (st.st_mode & 0777) == 0700, "TMPDIR is private");
     ok(inside && pw_fs_mkdirs(inside, 0755, NULL) == 0, "something in it");
-    PW_AUTO(pw_freep) char *again = workdir_tmp(spool, "job", NULL);
+    PW_AUTO(pw_freep) char *again = work ? workdir_tmp(work, NULL) : NULL;
     ok(again && inside && access(inside, F_OK) < 0, "what a dead runner left is gone");
-    ok(inside && pw_fs_mkdirs(inside, 0755, NULL) == 0 && workdir_tmp_remove(dir, NULL) == 0 &&
-           access(dir, F_OK) < 0,
-       "removed with all in it");
-    ok(dir && workdir_tmp_remove(dir, NULL) == 0, "and once more");
+    ok(inside && pw_fs_mkdirs(inside, 0755, NULL) == 0 && workdir_tmp_empty(dir, NULL) == 0 &&
+           access(inside, F_OK) < 0 && access(dir, F_OK) == 0,
+       "emptied, kept");
+    ok(dir && workdir_tmp_empty(dir, NULL) == 0, "and once more");
+    ok(dir && rmdir(dir) == 0 && symlink("/", dir) == 0 && workdir_tmp_empty(dir, NULL) == 0 &&
+           lstat(dir, &st) == 0 && S_ISDIR(st.st_mode),
+       "a link put in its place is replaced, not followed");
 }
 
 int main(void)

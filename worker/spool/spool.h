@@ -5,9 +5,9 @@
  *   SPOOL/jobs/EPOCH-ATTEMPT.journal  its journal; the flock on it is the right to append
  *   SPOOL/kept/                  both files of jobs that the master said to forget, for spool_keep
  *   SPOOL/grown                  FIFO: notes from runners, hints only
- *   SPOOL/work/PROJECT/BUILDER/N      work directories, N.lock beside each (flock held by the runner that uses it)
+ *   SPOOL/work/PROJECT/BUILDER/N      work directories, N.lock beside each (flock held by the runner that uses it), N.tmp
+ *                                (TMPDIR, emptied after each job)
  *   SPOOL/mirrors/               bare clones, shared by builders
- *   SPOOL/tmp/EPOCH-ATTEMPT      the job's TMPDIR
  * A runner is reached by a datagram socket in the abstract namespace, named after spool and job: it costs no file, and is gone
  * with its process, so nobody is ever reached by a stored pid. Both sides check the sender's uid. */
 #ifndef PW_WORKER_SPOOL_SPOOL_H
