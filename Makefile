@@ -11,7 +11,10 @@ O     := $(BUILD)/$(V)
 CC    := $(if $(filter cov fuzz,$(V)),clang,gcc)
 VERSION := 0.1.0
 WARN  := -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
-         -Wwrite-strings -Wformat=2 -Wvla -Wundef -Wpointer-arith -Wcast-align -Wimplicit-fallthrough -Wno-format-truncation -Werror
+         -Wwrite-strings -Wformat=2 -Wvla -Wundef -Wpointer-arith -Wcast-align -Wimplicit-fallthrough -Werror
+ifeq ($(CC),gcc)
+WARN  += -Wno-format-truncation # texts for people are cut to the room that there is, on purpose
+endif
 SAN_asan := -fsanitize=address,undefined -fno-sanitize-recover=all
 SAN_tsan := -fsanitize=thread
 SAN_cov  := -fprofile-instr-generate -fcoverage-mapping

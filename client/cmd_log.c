@@ -143,8 +143,8 @@ static int follow_all(client *c, uint64_t build, bool raw, pw_err *err)
 
 static int run_log(client *c, const args *a, pw_err *err)
 {
-    uint64_t build;
-    const char *step;
+    uint64_t build = 0;
+    const char *step = NULL;
     bool raw = args_get(a, "raw") != NULL, follow = args_get(a, "follow") != NULL;
     out o = {.c = c};
     int rc = log_target(a->word[0], &build, &step, err);

@@ -250,7 +250,7 @@ static ssize_t stream_more(void *self, uint64_t pos, char *to, size_t max)
 {
     log_stream *s = self;
     pw_err err = {0};
-    bool stop, more;
+    bool stop, more = false;
     (void)pos;
     for (;;) {
         uint64_t seen = web_seen(s->web, &stop), generation = logs_generation(s->web->log_store);

@@ -2,6 +2,7 @@
 #include "master/link/resync.h"
 #include "master/link/state.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +97,7 @@ static void verdict_for(sessions *self, const session *s, const msg_hello_job *j
         v->cancel = true;
         /* fall through */
     case RESYNC_RESUME:
+        assert(a); /* only what is open here is resumed */
         v->verdict = PW_RESUME;
         v->offset = a->stored;
         v->chain = a->stored_chain;

@@ -258,6 +258,8 @@ void sessions_synced(sessions *self, uint64_t ticket, int code, const char *text
     core_condition(self->core, "log store", NULL);
     while (n < self->n_pend && self->pend[n].ticket && self->pend[n].ticket <= ticket)
         n++;
+    if (n == 0)
+        return;
     for (size_t i = 0; i < n; i++) {
         const pending *p = &self->pend[i];
         const store_frame *f = &p->frame;
@@ -271,13 +273,12 @@ void sessions_synced(sessions *self, uint64_t ticket, int code, const char *text
         }
     }
     /* each attempt once, at its last frame in the batch */
-    pending *done = n ? malloc(n * sizeof(*done)) : NULL;
-    if (n && !done) {
+    pending *done = malloc(n * sizeof(*done));
+    if (!done) {
         sync_failed(self, "out of memory");
         return;
     }
-    if (n)
-        memcpy(done, self->pend, n * sizeof(*done));
+    memcpy(done, self->pend, n * sizeof(*done));
     self->n_pend -= n;
     memmove(self->pend, self->pend + n, self->n_pend * sizeof(*self->pend));
     for (size_t i = 0; i < n; i++) {

@@ -43,7 +43,7 @@ static void answer(logs *self, const logs_answer *a)
     }
     *copy = *a;
     while (pw_chan_send(self->answers, copy, NULL) < 0) {
-        if (self->stop) {
+        if (self->stop || (a->kind == LOGS_SYNCED && a->ticket <= self->voided)) {
             free(copy);
             return;
         }

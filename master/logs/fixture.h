@@ -158,8 +158,8 @@ static inline int fx_sync(fx *f)
     uint64_t ticket = f->dead ? 0 : logs_sync(f->store);
     while (!f->dead) {
         PW_AUTO(pw_freep) logs_answer *a = fx_answer(f, FX_WAIT_MS);
-        f->dead = !a || a->kind != LOGS_SYNCED || a->code < 0;
-        if (!f->dead && a->ticket >= ticket)
+        f->dead = !a || (a->kind == LOGS_SYNCED && a->code < 0);
+        if (!f->dead && a->kind == LOGS_SYNCED && a->ticket >= ticket)
             return 0;
     }
     return PW_ETIMEDOUT;

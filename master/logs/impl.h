@@ -28,6 +28,7 @@ typedef struct segment {
     bool fresh;      /* its name is not on disk yet: the folder wants a sync */
     bool closed;     /* never written to again */
     bool bad;        /* a sync failed: never synced again */
+    bool kept;       /* a row that names it could not be read: never removed */
 } segment;
 
 typedef struct frame {
@@ -89,8 +90,10 @@ struct logs {
     pw_table *groups;
     segment *segments, *trash;            /* trash: to be unlinked by the archive thread */
     uint64_t requested, answered, synced; /* tickets */
+    uint64_t voided;                      /* up to this one nobody waits for an answer */
     bool failed; /* a sync failed: no more rounds before the core has dropped what it lost */
     seal_job *seals, **seals_end;
+    bool loading; /* between logs_reset and logs_loaded no segment is given up */
     bool stop, running;
     pthread_t thread;
 };
@@ -112,6 +115,8 @@ int segment_append(logs *self, const void *p, size_t n, segment **ret, uint32_t 
 int segment_load(logs *self, uint32_t id, segment **ret, pw_err *err);
 void segment_drop_frame(logs *self, segment *s);      /* lock */
 void segment_close(logs *self, segment *s, bool bad); /* lock */
+/* Gives up every segment that is not wanted any more. */
+void segment_retire_all(logs *self); /* lock */
 /* What failed segments hold unsynced was dropped. */
 void segment_forget_bad(logs *self); /* lock */
 /* Without the lock; closes the file when nobody counts on it. */
@@ -134,6 +139,8 @@ void index_unref(live *l);
 seal_part index_synced(const live *l, uint64_t synced);
 /* Drops all frames behind ticket `synced`. */
 void index_rollback(logs *self, uint64_t synced);
+/* Drops all frames; of logs that are being sealed only those behind ticket `synced`. */
+void index_reset(logs *self, uint64_t synced);
 frame_get index_frame; /* src: the live */
 void index_free_all(logs *self);
 

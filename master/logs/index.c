@@ -147,6 +147,25 @@ void index_rollback(logs *self, uint64_t synced)
             rollback(self, l, synced);
 }
 
+void index_reset(logs *self, uint64_t synced)
+{
+    size_t pos = 0;
+    const group *g;
+    while ((g = pw_table_next(self->groups, &pos)))
+        for (live *l = g->first; l; l = l->next) {
+            if (l->sealing) { /* the archive thread reads it */
+                rollback(self, l, synced);
+                continue;
+            }
+            for (size_t i = 0; i < l->n; i++)
+                segment_drop_frame(self, l->frames[i].seg);
+            l->n = 0;
+            l->bytes = l->lines = l->packed = 0;
+            l->done = false;
+            l->rollbacks++;
+        }
+}
+
 void index_free_all(logs *self)
 {
     size_t pos = 0;

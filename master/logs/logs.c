@@ -133,6 +133,10 @@ int logs_load_frame(logs *self, const store_frame *f, pw_err *err)
     log_key key = {f->attempt, (uint32_t)f->idx, (uint32_t)f->stream};
     logs_lock(self);
     r = live_get(self, key, &l, err);
+    if (r == 0 && l->sealing) { /* it was left as it is by logs_reset */
+        logs_unlock(self);
+        return 0;
+    }
     if (r == 0 && (r = index_reserve(l, err)) == 0) {
         frame_at at;
         l->frames[l->n] = made;
@@ -145,14 +149,41 @@ int logs_load_frame(logs *self, const store_frame *f, pw_err *err)
                         "frame of attempt %" PRIu64 " step %" PRIu64 " at %" PRIu64 " is damaged",
                         f->attempt, f->idx, f->raw_pos);
     }
+    seg->kept = seg->kept || r < 0;
     if (r < 0 && (l = index_find(self, key)))
         live_unmake(self, l);
     logs_unlock(self);
     return r;
 }
 
+/* With the lock: nobody waits for the syncs that were asked for any more. */
+static void void_tickets(logs *self)
+{
+    self->answered = self->voided = self->requested;
+    self->failed = false;
+    segment_forget_bad(self);
+    (void)pthread_cond_signal(&self->wake);
+}
+
+void logs_reset(logs *self)
+{
+    logs_lock(self);
+    self->loading = true;
+    index_reset(self, self->synced);
+    void_tickets(self);
+    for (void *a; (a = pw_chan_recv(self->answers));)
+        free(a);
+    logs_unlock(self);
+    logs_grew(self);
+}
+
 int logs_loaded(logs *self, pw_err *err)
 {
+    logs_lock(self);
+    self->loading = false;
+    segment_retire_all(self);
+    logs_unlock(self);
+    logs_grew(self);
     return segment_sweep(self, err);
 }
 
@@ -289,10 +320,7 @@ void logs_forget_unsynced(logs *self)
 {
     logs_lock(self);
     index_rollback(self, self->synced);
-    segment_forget_bad(self);
-    self->answered = self->requested; /* nobody waits for these any more */
-    self->failed = false;
-    (void)pthread_cond_signal(&self->wake);
+    void_tickets(self);
     logs_unlock(self);
     logs_grew(self);
 }

@@ -43,6 +43,11 @@ PW_DEFINE_FREEP(logs, logs_close)
 /* ---- core's thread */
 /* At start: frames and logs that the database knows as unsealed (in order of raw_pos within a log). */
 int logs_load_frame(logs *self, const store_frame *f, pw_err *err);
+/* The core lost a transaction and loads its model anew: the live index is emptied (logs that are being sealed stay as they are) and
+ * all answers that wait in the channel are dropped, also those of seals; tickets asked for before are never answered. Then
+ * logs_load_frame for every row and logs_loaded, as at start. Views stay open. Without it a frame that is on disk, but whose row was
+ * lost with the transaction, would count as known when the worker sends it again. */
+void logs_reset(logs *self);
 /* After loading: removes segments that nothing names. */
 int logs_loaded(logs *self, pw_err *err);
 /* Writes the frame to the segment and shows it to viewers; *ret = the row to commit with the offset that follows. A frame whose

@@ -276,6 +276,54 @@ static void test_restart(void)
        "is an error of the view");
 }
 
+/* The core's commit failed: rows of frames that are on disk are lost with it. */
+static void test_reset(void)
+{
+    PW_AUTO(fx_clear) fx f = {0};
+    PW_AUTO(model_clear) model m = MODEL(3, 1, 0), over = MODEL(4, 0, 0);
+    uint64_t bytes = 0, lines, packed;
+    int r = 0;
+    if (!fx_begin(&f))
+        return;
+    f.store->segment_bytes = 3000;
+    for (int i = 0; i < 10 && r == 0; i++)
+        r = fx_put_random(&f, i % 2 ? &m : &over, 1000);
+    if (r < 0 || fx_sync(&f) < 0 || logs_seal_attempt(f.store, 4, NULL) < 0)
+        return;
+    PW_AUTO(log_view_closep) log_view *v = log_view_open(f.store, m.key, NULL);
+    uint64_t pos = m.pos, known_lines = m.lines;
+    size_t len = m.text.len, rows = f.n_rows, files = count_segments(&f);
+    for (int i = 0; i < 10 && r == 0; i++)
+        r = fx_put_random(&f, &m, 1000);
+    if (r < 0 || !v)
+        return;
+    (void)logs_sync(
+        f.store); /* its answer, or that of the seal, may wait in the channel, or come, or not */
+    logs_reset(f.store);
+    ok(!logs_position(f.store, m.key, &bytes, &lines, &packed), "nothing is known after a reset");
+    f.n_rows = rows;
+    for (size_t i = 0; i < rows && r == 0; i++)
+        r = logs_load_frame(f.store, &f.rows[i], NULL);
+    ok(r == 0 && logs_loaded(f.store, NULL) == 0, "the rows are loaded again");
+    ok(logs_position(f.store, m.key, &bytes, &lines, &packed) && bytes == pos &&
+           lines == known_lines && count_segments(&f) >= files,
+       "the log stands where its rows end, no segment is lost");
+    m.pos = pos;
+    m.lines = known_lines;
+    m.text.len = len;
+    ok(fx_reads(v, &m, 500), "a view from before goes on");
+    ok(fx_put_random(&f, &m, 1000) == 0 && fx_sync(&f) == 0 && fx_reads(v, &m, 500),
+       "what was lost is appended again");
+    if (f.dead || logs_seal_attempt(f.store, 4, NULL) < 0 ||
+        logs_seal_attempt(f.store, 3, NULL) < 0)
+        return;
+    while (logs_position(f.store, m.key, &bytes, &lines, &packed) && fx_sealed(&f) > 0)
+        ;
+    PW_AUTO(log_view_closep) log_view *sealed_view = log_view_open(f.store, over.key, NULL);
+    ok(sealed_view && fx_reads(sealed_view, &over, 500) && fx_reads(v, &m, 500),
+       "both are sealed in the end");
+}
+
 static void test_rotation(void)
 {
     PW_AUTO(fx_clear) fx f = {0};
@@ -405,6 +453,7 @@ int main(void)
     test_hostile_frame();
     test_gap();
     test_restart();
+    test_reset();
     test_rotation();
     test_full();
     test_watchers();

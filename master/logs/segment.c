@@ -107,7 +107,7 @@ int segment_sweep(logs *self, pw_err *err)
 /* With the lock: nobody will write to it and nothing in it is wanted. */
 static void segment_retire(logs *self, segment *s)
 {
-    if (!s->closed || s->frames > 0)
+    if (!s->closed || s->kept || s->frames > 0 || self->loading)
         return;
     for (segment **at = &self->segments; *at; at = &(*at)->next) {
         if (*at != s)
@@ -142,6 +142,14 @@ void segment_unref(logs *self, segment *s)
         return;
     pw_closep(&s->fd);
     free(s);
+}
+
+void segment_retire_all(logs *self)
+{
+    for (segment *s = self->segments, *next; s; s = next) {
+        next = s->next;
+        segment_retire(self, s);
+    }
 }
 
 void segment_forget_bad(logs *self)

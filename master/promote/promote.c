@@ -74,7 +74,8 @@ static void why_not(const promote_facts *f, promote_decision *ret)
         if (!b || (!pw_result_red(b->result) && x->name && pw_result_red(x->result)))
             b = x;
     }
-    why_builder(b, c->rev, ret->reason, sizeof(ret->reason));
+    if (b) /* it is: all green would have been promoted */
+        why_builder(b, c->rev, ret->reason, sizeof(ret->reason));
 }
 
 static void move(const promote_facts *f, size_t i, promote_decision *ret)

@@ -99,11 +99,12 @@ static void polled(server *s, const git_job *j)
     for (size_t i = 0; !bad && i < j->n_moved; i++) {
         const git_moved *g = &j->moved[i];
         core_commit_info *c = calloc(g->n_commits + 1, sizeof(*c));
+        size_t n = c ? g->n_commits : 0;
         bad = !c;
-        m[i] = (core_move){.ref = g->ref, .forced = g->forced, .commit = c, .n_commits = c ? g->n_commits : 0};
+        m[i] = (core_move){.ref = g->ref, .forced = g->forced, .commit = c, .n_commits = n};
         rev_of(g->old, &m[i].old);
         rev_of(g->rev, &m[i].rev);
-        for (size_t k = 0; k < m[i].n_commits; k++) {
+        for (size_t k = 0; k < n; k++) {
             c[k] = (core_commit_info){.author = g->commit[k].author, .subject = g->commit[k].subject, .files = g->commit[k].files, .at = g->commit[k].at};
             rev_of(g->commit[k].rev, &c[k].rev);
         }

@@ -142,7 +142,8 @@ const char *pw_buf_str(const pw_buf *b)
 {
     if (!b->p)
         return "";
-    b->p[b->len] = '\0'; /* the caller of pw_buf_room() may have filled less than it asked for */
+    if (b->len < b->cap) /* the caller of pw_buf_room() may have filled less than it asked for; bytes that are only lent stay */
+        b->p[b->len] = '\0';
     return b->p;
 }
 

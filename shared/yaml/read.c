@@ -315,16 +315,17 @@ bool yaml_get_strs(const yaml_node *map, const char *key, size_t max_items, char
     if (!good)
         return false;
     char **copy = calloc(n + 1, sizeof(*copy)); /* NULL-terminated, for callers that like that */
-    for (size_t i = 0; copy && i < n; i++) {
-        copy[i] = strdup(v->type == YAML_LIST ? v->items[i]->text : v->text);
-        if (!copy[i]) {
-            strs_free(copy, i);
-            copy = NULL;
-        }
-    }
     if (!copy) {
         errors->failed = true;
         return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        copy[i] = strdup(v->type == YAML_LIST ? v->items[i]->text : v->text);
+        if (!copy[i]) {
+            strs_free(copy, i);
+            errors->failed = true;
+            return false;
+        }
     }
     *out = copy;
     *out_n = n;

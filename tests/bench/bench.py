@@ -2,7 +2,7 @@
 """Measures Pawl and, beside it in the same run, Debian's Buildbot 3.7; `make bench` calls it by run.sh.
 usage: bench.py [--only pawl|buildbot] [--reps N] [SECTION...]      sections: noop latency log tail idle start rest
 The programs are those in $BUILD (default build/release); results.md is written to bench/ beside that folder."""
-import argparse, os, shutil, subprocess, sys, time, traceback
+import argparse, os, shutil, signal, subprocess, sys, time, traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import buildbot_run, measure, pawl
@@ -68,6 +68,7 @@ def main():
     wrong = set(a.section) - set(pawl.SECTIONS)
     if wrong or a.reps < 1:
         a.error(f"unknown section {' '.join(wrong)}" if wrong else "--reps is at least 1")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)) # ends the processes that were started, as Ctrl-C does
     b = Bench(a.reps)
     failed = []
     load = busy()

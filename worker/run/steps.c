@@ -90,7 +90,7 @@ exec_spec step_spec(const job_step *s, const env_list *env, const char *dir)
 static bool is_dir(const char *dir)
 {
     struct stat st;
-    return stat(dir, &st) == 0 && S_ISDIR(st.st_mode);
+    return dir && stat(dir, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 /* A script too long for an argument, as a file in TMPDIR. Owned path. */
