@@ -16,16 +16,22 @@ void rest_answer_clear(rest_answer *a)
     *a = (rest_answer){0};
 }
 
-http_client *rest_client(client *c, pw_err *err)
+/* Fills c->address; *ret_token is owned. */
+static int find_master(client *c, char **ret_token, pw_err *err)
 {
     const char *home = getenv("HOME"), *env_url = getenv("PAWL_URL");
     PW_AUTO(pw_freep) char *config = home && *home ? pw_strf("%s/.config/pawl/config", home) : NULL;
+    client_place p = {.url = c->url, .token_file = c->token_file, .state = c->state, .config = config, .home = home,
+                      .env_url = env_url && *env_url ? env_url : NULL};
+    return client_conf_choose(&p, &c->address, ret_token, err);
+}
+
+http_client *rest_client(client *c, pw_err *err)
+{
     PW_AUTO(pw_freep) char *token = NULL;
     if (c->http)
         return c->http;
-    client_place p = {.url = c->url, .token_file = c->token_file, .state = c->state, .config = config, .home = home,
-                      .env_url = env_url && *env_url ? env_url : NULL};
-    if (client_conf_choose(&p, &c->address, &token, err) < 0)
+    if (find_master(c, &token, err) < 0)
         return NULL;
     size_t n = strlen(c->address);
     while (n && c->address[n - 1] == '/')

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "shared/base/log.h"
+#include "shared/base/trim.h"
 #include "shared/base/num.h"
 #include "shared/notify/notify.h"
 #include "worker/agent/join.h"
@@ -128,7 +129,6 @@ static int run_agent(const options *o)
     int rc = read_config(o, &conf);
     if (rc)
         return rc;
-    (void)malloc_trim(0); /* what reading the configuration took is not needed again */
     rc = serve(&conf, &notify, &err);
     worker_conf_clear(&conf);
     return rc < 0 ? complain(&err, EXIT_FAILED) : 0;
@@ -154,6 +154,7 @@ int main(int argc, char **argv)
     (void)mallopt(M_ARENA_MAX, 1);
     (void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
     (void)signal(SIGPIPE, SIG_IGN);
+    pw_trim();
     if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
         return EXIT_USAGE;
     if (crypt_init(&err) < 0)

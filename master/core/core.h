@@ -26,7 +26,8 @@ typedef enum core_effect_kind {
     CORE_PUSH,      /* promotion: see core_push_facts */
     CORE_EVENT,     /* events up to id can be read */
     CORE_REPLY,     /* cmd is answered: call done */
-    CORE_SEAL       /* attempt is complete: its logs can be sealed; text unused */
+    CORE_SEAL,      /* attempt is complete: its logs can be sealed */
+    CORE_PRESENCE   /* worker is connected (id 1) or not (id 0): what no row says */
 } core_effect_kind;
 typedef struct core_effect {
     core_effect_kind kind;

@@ -95,6 +95,15 @@ void core_worker_quarantine(core *self, core_worker *w, const char *why)
     core_note_event(self, EVENT_WORKER, w->row.id);
 }
 
+static void presence(core *self, uint64_t worker, bool here)
+{
+    core_effect *e = core_add_effect(self, CORE_PRESENCE);
+    if (e) {
+        e->worker = worker;
+        e->id = here;
+    }
+}
+
 void core_worker_up(core *self, uint64_t worker, const core_hello *h, bool *ret_rebooted)
 {
     static const uint8_t none[16];
@@ -122,6 +131,7 @@ void core_worker_up(core *self, uint64_t worker, const core_hello *h, bool *ret_
     free(w->gate);
     w->gate = NULL;
     self->dispatch = true;
+    presence(self, worker, true);
     core_note_event(self, EVENT_WORKER, worker);
     pw_log(PW_LOG_INFO, "worker_connected", "worker=\"%s\" slots=%" PRIu64 " version=\"%s\"", w->row.name, w->row.slots, h->version);
 }
@@ -133,6 +143,7 @@ void core_worker_down(core *self, uint64_t worker, const char *why)
     if (!w || !w->connected)
         return;
     w->connected = false;
+    presence(self, worker, false);
     pw_log(PW_LOG_WARN, "worker_missing", "worker=\"%s\" reason=\"%s\"", w->row.name, why);
     if (core_turn(self) && core_ok(self, store_worker_seen(self->st, worker, pw_wall(self->host), &err), &err))
         core_note_event(self, EVENT_WORKER, worker);

@@ -91,7 +91,7 @@ static int read_hide(const gw *w, struct moves *m, pw_err *err)
     if (!m->hide)
         return pw_fail(err, PW_ENOMEM, "out of memory");
     for (size_t i = 0; i < m->known.n; i++)
-        if (gw_ref_is_branch(m->known.v[i].name) &&
+        if (gw_ref_is_branch(m->known.v[i].name) && /* NOLINT(*NullDereference): n counts v */
             gw_graph_has(w, m->known.v[i].rev, &m->hide[m->n_hide]))
             m->n_hide++;
     return 0;

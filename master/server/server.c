@@ -10,9 +10,10 @@
 #include "master/server/state.h"
 #include "shared/base/fs.h"
 #include "shared/base/log.h"
+#include "shared/base/trim.h"
 #include "shared/notify/notify.h"
 
-enum { QUEUE_COMMANDS = 4096, QUEUE_ANSWERS = 65536 };
+enum { QUEUE_COMMANDS = 4096, QUEUE_ANSWERS = 65536, TRIM_AFTER_US = 2000000 /* after the first look at the repositories */ };
 
 static void complain(const char *what, const pw_err *err)
 {
@@ -134,6 +135,12 @@ static int open_web(server *s, pw_err *err)
     return kept ? 0 : state_keep_port(s, "web_port", web_address(s->web), err);
 }
 
+static void trim(pw_loop *loop, void *p)
+{
+    (void)loop, (void)p;
+    pw_trim();
+}
+
 static int open_all(server *s, const char *dir, pw_err *err)
 {
     int r;
@@ -192,6 +199,8 @@ int server_run(const server_options *o)
     } else {
         pw_log(PW_LOG_INFO, "ready", "web=%s workers=%s", web_address(s->web), link_listener_address(s->listener));
         pw_notify_ready(web_address(s->web));
+        pw_err ignored;
+        (void)pw_loop_timer(s->loop, "trim", pw_now(&pw_host_real) + TRIM_AFTER_US, trim, NULL, &ignored);
         pw_loop_again(s->loop);
         if (pw_loop_run(s->loop, &err) < 0)
             complain("running", &err);

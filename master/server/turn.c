@@ -85,6 +85,9 @@ static void apply(void *p, const core_effect *e)
     case CORE_REPLY:
         e->cmd->done(e->cmd, e->cmd->done_self);
         break;
+    case CORE_PRESENCE:
+        web_worker(s->web, e->worker, e->id != 0);
+        break;
     case CORE_SEAL:
         if (logs_seal_attempt(s->log_store, e->attempt, &err) < 0)
             pw_log_err(PW_LOG_WARN, "seal_failed", &err); /* done at the next start */

@@ -8,6 +8,7 @@
 
 #include "shared/base/fs.h"
 #include "shared/base/log.h"
+#include "shared/base/trim.h"
 #include "shared/link/link.h"
 #include "worker/agent/agent.h"
 #include "worker/agent/orphans.h"
@@ -15,6 +16,7 @@
 
 enum { NOTES_ONCE = 64, NOTES_ROUNDS = 16 };
 #define GOODBYE_US INT64_C(100000) /* for the bye that is on its way */
+#define TRIM_AFTER_US INT64_C(2000000) /* when the first connection stands */
 
 typedef struct server {
     worker_conf *conf;
@@ -210,6 +212,12 @@ static void after_round(pw_loop *loop, void *self)
 
 /* ---- life */
 
+static void on_trim(pw_loop *loop, void *self)
+{
+    (void)loop, (void)self;
+    pw_trim();
+}
+
 static int set_up(server *s, pw_err *err)
 {
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, 0};
@@ -240,7 +248,8 @@ static int set_up(server *s, pw_err *err)
     };
     if (!(s->agent = agent_new(s->conf, &s->home, &deps, err)) ||
         !pw_loop_fd(s->loop, "notes", s->notes, EPOLLIN, on_notes, s, err) ||
-        !(s->timer = pw_loop_timer(s->loop, "agent", pw_now(s->host), on_timer, s, err)))
+        !(s->timer = pw_loop_timer(s->loop, "agent", pw_now(s->host), on_timer, s, err)) ||
+        !pw_loop_timer(s->loop, "trim", pw_now(s->host) + TRIM_AFTER_US, on_trim, NULL, err))
         return PW_ESYS;
     pw_loop_after(s->loop, after_round, s);
     return 0;
