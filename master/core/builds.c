@@ -25,9 +25,23 @@ void core_attempt_over(core *self, core_attempt *a, att_state to, pw_result resu
     self->dispatch = true;
 }
 
+/* The frozen job names the steps: it stays while any attempt of the build may still tell of them. */
+static void job_unneeded(core *self, uint64_t build)
+{
+    pw_err err = {0};
+    const core_attempt *a;
+    if (pw_table_get(self->builds, build))
+        return;
+    for (size_t pos = 0; (a = pw_table_next(self->attempts, &pos));)
+        if (a->build == build)
+            return;
+    (void)core_ok(self, store_job_del(self->st, build, &err), &err);
+}
+
 void core_attempt_forget(core *self, core_attempt *a)
 {
     pw_err err = {0};
+    uint64_t build = a->build;
     if (!core_turn(self) || !core_ok(self, store_attempt_forget(self->st, a->id, &err), &err))
         return;
     core_effect *e = core_add_effect(self, CORE_SEAL);
@@ -36,6 +50,7 @@ void core_attempt_forget(core *self, core_attempt *a)
     (void)pw_table_del(self->attempts, a->id);
     pw_schema_clear(&rec_end_schema, &a->end);
     free(a);
+    job_unneeded(self, build);
 }
 
 void core_build_finish(core *self, core_build *b, pw_result result, const char *reason)
@@ -55,9 +70,11 @@ void core_build_finish(core *self, core_build *b, pw_result result, const char *
     core_note_event(self, EVENT_BUILD, b->id);
     pw_log(PW_LOG_INFO, "build_finished", "build=%" PRIu64 " builder=\"%s\" result=%s", b->id, builder->name ? builder->name : "?",
            pw_result_name(result));
-    (void)pw_table_del(self->builds, b->id);
+    uint64_t id = b->id;
+    (void)pw_table_del(self->builds, id);
     r->build = NULL; /* r outlives it when the turn breaks here */
     free(b);
+    job_unneeded(self, id);
     core_request_finish(self, r, 0);
     core_edges_touched(self, project_row, builder);
 }
@@ -175,7 +192,7 @@ void core_att_step_started(core *self, core_attempt *a, const rec_step_start *r)
     pw_err err = {0};
     store_step s = {.attempt = a->id, .idx = r->step, .state = STEP_RUNNING, .result = PW_NO_RESULT, .started = (pw_msec)r->wall_ms,
                     .exit_code = -1};
-    if (a->superseded || !core_turn(self) || !step_facts(self, a, r->step, &s))
+    if (!core_turn(self) || !step_facts(self, a, r->step, &s))
         return;
     (void)core_ok(self, store_step_start(self->st, &s, &err), &err);
     core_note_event(self, EVENT_STEP, a->build);
@@ -188,7 +205,7 @@ void core_att_step_ended(core *self, core_attempt *a, const rec_step_end *r)
                     .finished = (pw_msec)r->wall_ms, .exit_code = r->ran && !r->signal ? (int64_t)r->exit_code : -1,
                     .signal = r->signal, .lines = r->lines, .bytes = r->bytes, .cpu_ms = r->cpu_ms, .max_rss = r->max_rss,
                     .reason = r->reason};
-    if (a->superseded || !core_turn(self) || !step_facts(self, a, r->step, &s))
+    if (!core_turn(self) || !step_facts(self, a, r->step, &s))
         return;
     (void)core_ok(self, store_step_end(self->st, &s, &err), &err);
     core_note_event(self, EVENT_STEP, a->build);

@@ -185,7 +185,7 @@ static void reoffer_same_bytes(void)
         core_att_reoffer(w->core, att(w, 1));
     (void)world_go(w);
     const seen *e = last(w, CORE_OFFER);
-    ok(count(w, CORE_OFFER) == 2 && e->attempt == 1 && e->job && w->eff[0].job_len > 0, "the offer is repeated after a restart");
+    ok(count(w, CORE_OFFER) == 2 && e->attempt == 1 && e->job && e->job_len > 0, "the offer is repeated after a restart");
     size_t first = 0;
     while (first < w->n && w->eff[first].kind != CORE_OFFER)
         first++;

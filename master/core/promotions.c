@@ -250,18 +250,20 @@ void core_push_done(core *self, uint64_t promotion, core_pushed how, const char 
         return;
     }
     promo_state to = how == CORE_PUSHED ? PROMO_DONE : how == CORE_LOST_RACE ? PROMO_LOST : PROMO_FAILED;
-    if (!core_ok(self, store_promotion_end(self->st, t->id, to, text, pw_wall(self->host), &err), &err))
-        return;
-    core_note_event(self, EVENT_PROMOTION, t->id);
     store_rev_text(&t->rev, short_rev);
     short_rev[7] = '\0';
+    if (how == CORE_PUSHED)
+        (void)pw_buf_addf(&said, "\"%s\" moved to %s", t->target, short_rev);
+    else
+        (void)pw_buf_addf(&said, "%s: %s", how == CORE_LOST_RACE ? "somebody else moved the branch" : "the server refused the push", text);
+    if (!core_ok(self, store_promotion_end(self->st, t->id, to, pw_buf_str(&said), pw_wall(self->host), &err), &err))
+        return;
+    core_note_event(self, EVENT_PROMOTION, t->id);
     if (how == CORE_PUSHED) {
         core_tip_set(self, t->project, core_kind_ref(ref, t->target), &t->rev);
         pw_log(PW_LOG_INFO, "promoted", "promotion=%" PRIu64 " target=\"%s\" revision=%s", t->id, t->target, short_rev);
-        (void)pw_buf_addf(&said, "\"%s\" moved to %s", t->target, short_rev);
     } else {
         pw_log(PW_LOG_WARN, "promotion_failed", "promotion=%" PRIu64 " target=\"%s\" reason=\"%s\"", t->id, t->target, text);
-        (void)pw_buf_addf(&said, "%s: %s", how == CORE_LOST_RACE ? "somebody else moved the branch" : "the server refused the push", text);
     }
     size_t edge = t->edge;
     store_rev rev = t->rev;

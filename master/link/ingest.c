@@ -10,9 +10,9 @@
 #include "shared/job/record.h"
 #include "shared/journal/journal.h"
 
-static bool has_pending(const sessions *self, uint64_t attempt)
+static bool has_pending(const sessions *self, uint64_t attempt, size_t from)
 {
-    for (size_t i = self->n_pend; i-- > 0;)
+    for (size_t i = self->n_pend; i-- > from;)
         if (self->pend[i].attempt == attempt)
             return true;
     return false;
@@ -205,7 +205,7 @@ void ingest_journal(sessions *self, session *s, const msg_journal *m, const uint
         return;
     }
     a->any = true;
-    if (!has_pending(self, a->id))
+    if (!has_pending(self, a->id, 0))
         advance(self, a, a->received, a->received_chain);
     else if (state)
         core_att_offsets(self->core, a, a->received > a->applied ? a->received : a->applied, a->received > a->applied ? a->received_chain : a->applied_chain,
@@ -273,25 +273,19 @@ void sessions_synced(sessions *self, uint64_t ticket, int code, const char *text
         }
     }
     /* each attempt once, at its last frame in the batch */
-    pending *done = malloc(n * sizeof(*done));
-    if (!done) {
-        sync_failed(self, "out of memory");
-        return;
-    }
-    memcpy(done, self->pend, n * sizeof(*done));
-    self->n_pend -= n;
-    memmove(self->pend, self->pend + n, self->n_pend * sizeof(*self->pend));
     for (size_t i = 0; i < n; i++) {
+        const pending *p = &self->pend[i];
         bool last = true;
         for (size_t k = i + 1; k < n && last; k++)
-            last = done[k].attempt != done[i].attempt;
-        core_attempt *a = last ? core_attempt_find(self->core, done[i].attempt) : NULL;
+            last = self->pend[k].attempt != p->attempt;
+        core_attempt *a = last ? core_attempt_find(self->core, p->attempt) : NULL;
         if (!a)
             continue;
-        if (has_pending(self, a->id))
-            advance(self, a, done[i].end, done[i].chain);
+        if (has_pending(self, a->id, n))
+            advance(self, a, p->end, p->chain);
         else
             advance(self, a, a->received, a->received_chain);
     }
-    free(done);
+    self->n_pend -= n;
+    memmove(self->pend, self->pend + n, self->n_pend * sizeof(*self->pend));
 }

@@ -15,9 +15,14 @@ static int send_frame(void *p, uint64_t peer, const void *head, size_t head_len,
 }
 
 /* ---- loading */
+/* A damaged row is named and left where it is; the other logs must not suffer for it. */
 static int load_frame(void *p, const store_frame *f)
 {
-    return logs_load_frame(p, f, NULL);
+    pw_err err = {0};
+    int r = logs_load_frame(p, f, &err);
+    if (r < 0 && r != PW_ENOMEM)
+        pw_log_err(PW_LOG_ERROR, "frame_row_damaged", &err);
+    return r == PW_ENOMEM ? r : 0;
 }
 
 /* Complete logs whose sealing a crash cut off. */
@@ -37,19 +42,17 @@ int turn_load(server *s, pw_err *err)
     if (!(s->st = store_open(s->db, &pw_host_real, err)) ||
         !(s->core = core_new(s->st, s->conf, &pw_host_real, err)))
         return err->code;
-    if (!s->log_store) { /* views of web threads hold it: it outlives a reload of the core */
-        if (!(s->log_store = logs_open(s->log_dir, &pw_host_real, s->log_answers, err)))
-            return err->code;
-        int r = store_frames_open(s->st, load_frame, s->log_store, err);
-        if (r < 0 || (r = logs_loaded(s->log_store, err)) < 0)
-            return r;
-    } else {
-        logs_forget_unsynced(s->log_store);
-    }
+    int r;
+    if (s->log_store) /* views of web threads hold it: it outlives a reload of the core, and goes back to what the rows say */
+        logs_reset(s->log_store);
+    else if (!(s->log_store = logs_open(s->log_dir, &pw_host_real, s->log_answers, err)))
+        return err->code;
+    if ((r = store_frames_open(s->st, load_frame, s->log_store, err)) < 0 || (r = logs_loaded(s->log_store, err)) < 0)
+        return r;
     if (!(s->links = sessions_new(s->core, s->log_store, &pw_host_real, s->mark_key, send_frame, s, err)))
         return err->code;
     core_set_join(s->core, state_join_line, s);
-    int r = core_commit(s->core, apply, s, err);
+    r = core_commit(s->core, apply, s, err);
     if (r < 0 || (r = store_logs_open(s->st, seal_left_over, s, err)) < 0)
         return r;
     return 0;

@@ -94,13 +94,18 @@ int store_build_finish(store *self, uint64_t id, pw_result result, const char *r
 
     if (rc < 0)
         return rc;
-    rc = store_write(self, S_JOB_DEL, SQL_ARGS(sql_u(id)), err);
-    if (rc < 0)
-        return rc;
+    if (result != PW_SUCCESS && result != PW_WARNINGS && result != PW_FAILURE)
+        return 0; /* exception and cancelled say nothing of the code: what was known stays */
     rc = store_write(self, S_LATEST_PUT,
                      SQL_ARGS(sql_u(builder), sql_t(branch), sql_u(id), sql_i((int)result),
                               sql_u(stamp), sql_i(at)),
                      err);
+    return rc < 0 ? rc : 0;
+}
+
+int store_job_del(store *self, uint64_t build, pw_err *err)
+{
+    int rc = store_write(self, S_JOB_DEL, SQL_ARGS(sql_u(build)), err);
     return rc < 0 ? rc : 0;
 }
 

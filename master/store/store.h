@@ -194,9 +194,10 @@ int store_build_add(store *self, const store_build *b, const void *job, size_t j
 int store_build_dispatch(store *self, uint64_t id, uint64_t worker, uint64_t attempt, uint64_t tries, pw_err *err); /* queued -> dispatched */
 int store_build_requeue(store *self, uint64_t id, pw_err *err);                          /* dispatched or running -> queued */
 int store_build_start(store *self, uint64_t id, pw_msec at, pw_err *err);                /* dispatched -> running; started is kept once set */
-/* Any open state -> done; removes the frozen job; updates `latest` (branch: of the stamp). */
+/* Any open state -> done; updates `latest` (branch: of the stamp) when the result says something of the code. */
 int store_build_finish(store *self, uint64_t id, pw_result result, const char *reason, pw_msec at, uint64_t builder, const char *branch, uint64_t stamp, pw_err *err);
 int store_job_get(store *self, uint64_t build, pw_buf *out, pw_err *err);
+int store_job_del(store *self, uint64_t build, pw_err *err); /* absent is fine */
 int store_attempt_add(store *self, const store_attempt *a, const uint8_t digest[32], pw_err *err);
 int store_attempt_reoffer(store *self, uint64_t id, uint64_t offers, pw_err *err);
 int store_attempt_run(store *self, uint64_t id, pw_err *err);                            /* offered -> running */

@@ -23,8 +23,7 @@ def test_green_is_promoted_red_is_not(simple, repo):
     mended = repo.commit({"test.sh": "echo fine\n"}, "mend it")
     assert simple.built("test", mended)["result"] == "success"
     until(lambda: repo.ref("stable") == mended, 20, "stable at the mended revision")
-    rows = [p for p in simple.get("/promotions")["items"] if p["state"] == "done"]
-    assert [p["revision"] for p in rows] == [mended, good]
+    until(lambda: [p["revision"] for p in simple.get("/promotions")["items"] if p["state"] == "done"] == [mended, good], 20, "both moves recorded")
     # the move of stable is no reason to build: that very revision was built
     assert {b["branch"] for b in simple.builds()} == {"master"}
 
@@ -111,3 +110,21 @@ def test_cancel_ends_the_step(simple):
     assert simple.build_of(r)["result"] == "cancelled"
     until(lambda: simple.worker("w1")["busy"] == 0, 30, "the slot")
     until(lambda: not any(b"sleep\0001000" in open(f"/proc/{p}/cmdline", "rb").read() for p in simple.runners() if os.path.exists(f"/proc/{p}")), 20, "the step's end")
+
+
+def test_cancelled_build_tells_of_its_steps(pawl, repo):
+    """The steps of a cancelled build end too, and a red result that was known stays known."""
+    from conftest import CONFIG
+    repo.commit({"x": "1"}, "first")
+    steps = "steps: [{name: one, run: \"sh -c \\\"$cmd\\\"\"}, {name: two, run: \"true\"}]"
+    pawl.configure(CONFIG.format(repo=repo.bare, builders="  - {name: any, project: p, " + steps + ", properties: {cmd: 'exit 1'}}\n"))
+    pawl.start_master()
+    pawl.start_worker()
+    until(lambda: any(b["state"] == "done" and b["result"] == "failure" for b in pawl.builds()), 30, "the red build")
+    assert "red" in pawl.pawl("status").lower()
+    r = pawl.post("/force", {"builder": "any", "reason": "x", "properties": {"cmd": "sleep 1000"}})["requests"][0]
+    b = until(lambda: next((b for b in pawl.builds() if b["request"] == r and b["state"] == "running"), None), 20, "running")
+    pawl.pawl("cancel", str(b["id"]))
+    until(lambda: [(s["name"], s["state"], s["result"]) for s in pawl.get(f"/builds/{b['id']}/steps")["items"]] ==
+          [("one", "done", "cancelled"), ("two", "done", "skipped")], 20, "the steps' ends")
+    assert pawl.get("/status")["red"] == 1

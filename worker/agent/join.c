@@ -139,7 +139,9 @@ static int choose_places(const join_options *o, worker_conf *c, pw_err *err)
     c->file = o->config ? strdup(o->config)
               : etc     ? strdup(CONF_DEFAULT_ETC)
                         : pw_path_join(c->spool, "worker.yaml");
-    return c->key && c->file ? 0 : pw_fail(err, PW_ENOMEM, "out of memory");
+    if (!c->key || !c->file)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    return 0;
 }
 
 /* A configuration that is there already is kept when it is of this very worker; its key and spool

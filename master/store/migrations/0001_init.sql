@@ -24,7 +24,7 @@ CREATE INDEX build_open ON build(id) WHERE state < 4;
 CREATE INDEX build_builder ON build(builder, id);
 CREATE INDEX build_stamp ON build(stamp, builder);
 CREATE INDEX build_bad ON build(builder, id) WHERE result IN (2, 4);
--- the job as frozen when the build was created; only while the build is open
+-- the job as frozen when the build was created; until the build is done and none of its attempts ships any more
 CREATE TABLE job(build INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
 CREATE TABLE attempt(id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, build INTEGER NOT NULL, worker INTEGER NOT NULL, state INTEGER NOT NULL,
                      offers INTEGER NOT NULL, spool BLOB, boot BLOB, offered INTEGER NOT NULL, digest BLOB,
@@ -48,7 +48,7 @@ CREATE TABLE frame(attempt INTEGER NOT NULL, idx INTEGER NOT NULL, stream INTEGE
                    len INTEGER NOT NULL, PRIMARY KEY(attempt, idx, stream, raw_pos)) WITHOUT ROWID;
 CREATE TABLE property(build INTEGER NOT NULL, name INTEGER NOT NULL, value TEXT NOT NULL, source TEXT NOT NULL,
                       PRIMARY KEY(build, name)) WITHOUT ROWID;
--- newest finished build of each builder on each branch
+-- newest build of each builder on each branch that ended with success, warnings or failure
 CREATE TABLE latest(builder INTEGER NOT NULL, branch TEXT NOT NULL, build INTEGER NOT NULL, result INTEGER NOT NULL,
                     stamp INTEGER NOT NULL, finished INTEGER NOT NULL, PRIMARY KEY(builder, branch)) WITHOUT ROWID;
 CREATE TABLE worker(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, key BLOB, spool BLOB, boot BLOB,
