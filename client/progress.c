@@ -170,33 +170,18 @@ static void tell_why(client *c, uint64_t request, char *last, size_t cap)
     }
 }
 
-/* Finds a request in the list, which is newest first: 1 and its fields, 0 when the master does not answer now. */
+/* 1 and the request's fields, 0 when the master does not answer now. */
 static int find_request(client *c, uint64_t request, unsigned *away, bool *ret_done, uint64_t *ret_build, pw_err *err)
 {
-    PW_AUTO(pw_buf_clearp) pw_buf next = PW_BUF(1000);
-    for (;;) {
-        PW_AUTO(pw_buf_clearp) pw_buf path = PW_BUF(REST_PATH_MAX);
-        PW_AUTO(rest_answer_clear) rest_answer r = {0};
-        (void)pw_buf_adds(&path, "/api/v1/requests?limit=100");
-        rest_query(&path, "cursor", next.len ? pw_buf_str(&next) : NULL);
-        int rc = poll_get(c, pw_buf_str(&path), away, &r, err);
-        if (rc <= 0)
-            return rc;
-        const json_value *items = json_get(r.value, "items");
-        for (size_t i = 0; i < json_count(items); i++) {
-            const json_value *v = json_at(items, i);
-            if ((uint64_t)json_int(json_get(v, "id"), 0) != request)
-                continue;
-            *ret_done = strcmp(str(v, "state", ""), "done") == 0;
-            *ret_build = (uint64_t)json_int(json_get(v, "build"), 0);
-            return 1;
-        }
-        const char *more = str(r.value, "next", NULL);
-        if (!more)
-            return pw_fail(err, PW_ENOTFOUND, "the master does not know it");
-        pw_buf_reset(&next);
-        (void)pw_buf_adds(&next, more);
-    }
+    char path[80];
+    PW_AUTO(rest_answer_clear) rest_answer r = {0};
+    (void)snprintf(path, sizeof(path), "/api/v1/requests/%" PRIu64, request);
+    int rc = poll_get(c, path, away, &r, err);
+    if (rc <= 0)
+        return rc;
+    *ret_done = strcmp(str(r.value, "state", ""), "done") == 0;
+    *ret_build = (uint64_t)json_int(json_get(r.value, "build"), 0);
+    return 1;
 }
 
 int progress_request(client *c, uint64_t request, uint64_t *ret_build, pw_err *err)

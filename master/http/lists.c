@@ -79,6 +79,21 @@ void web_get_requests(web_req *q)
         end(&l, reader_requests(q->rd, state, before, l.limit + 1, on_request, &l, &err), &err);
 }
 
+static int on_one(void *self, const reader_request *r)
+{
+    web_req *q = self;
+    web_request(web_json(q), r, web_request_build(q->rd, r));
+    return 0;
+}
+
+void web_get_request(web_req *q)
+{
+    pw_err err = {0};
+    uint64_t id;
+    if (web_id_param(q, 0, &id) && web_reader(q) && reader_request_one(q->rd, id, on_one, q, &err) < 0)
+        web_fail_err(q, &err);
+}
+
 static int on_change(void *self, const reader_change *c)
 {
     list *l = self;

@@ -19,6 +19,7 @@ const web_route web_routes[] = {
     {"POST", API "/builds/{id}/retry", "build", "", "failed reason", "Requests", "Build it again", web_post_retry},
     {"POST", API "/builds/{id}/cancel", "build", "", "reason", "Id", "Cancel a build", web_post_cancel},
     {"GET", API "/requests", "read", "state " PAGE, NULL, "Request[]", "Requests, newest first", web_get_requests},
+    {"GET", API "/requests/{id}", "read", "", NULL, "Request", "A request", web_get_request},
     {"GET", API "/requests/{id}/why", "read", "", NULL, "Why", "Why a request is not running", web_get_why},
     {"POST", API "/requests/{id}/cancel", "build", "", "reason", "Id", "Cancel a request", web_post_cancel_request},
     {"POST", API "/force", "build", "", "builder! project branch revision properties reason", "Requests", "Force a build", web_post_force},

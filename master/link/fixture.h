@@ -31,6 +31,7 @@ typedef struct net {
     sent out[SENT_MAX];
     size_t n;
     uint64_t dead; /* nothing reaches this connection any more */
+    bool keep;     /* the log store outlives the core: a commit failed */
 } net;
 
 /* ---- the master's side */
@@ -78,8 +79,11 @@ static inline bool net_load(void *self)
     static const uint8_t mark[32] = {5};
     net *n = self;
     pw_err err = {0};
-    if (!(n->answers = pw_chan_new(10000, free, &err)) || !(n->logs = logs_open(n->dir, &n->w->host, n->answers, &err)) ||
-        store_frames_open(n->w->st, net_frame, n, &err) < 0 || logs_loaded(n->logs, &err) < 0 ||
+    if (n->logs)
+        logs_reset(n->logs);
+    else if (!(n->answers = pw_chan_new(10000, free, &err)) || !(n->logs = logs_open(n->dir, &n->w->host, n->answers, &err)))
+        return false;
+    if (store_frames_open(n->w->st, net_frame, n, &err) < 0 || logs_loaded(n->logs, &err) < 0 ||
         !(n->s = sessions_new(n->w->core, n->logs, &n->w->host, mark, net_send, n, &err)) ||
         store_logs_open(n->w->st, net_left_over, n, &err) < 0) {
         printf("# not loaded: %s\n", err.text);
@@ -92,6 +96,8 @@ static inline void net_stop(void *self)
 {
     net *n = self;
     n->s = sessions_free(n->s);
+    if (n->keep)
+        return;
     n->logs = logs_close(n->logs);
     n->answers = pw_chan_free(n->answers);
 }
@@ -188,6 +194,14 @@ static inline void net_pass(net *n, int seconds)
             sessions_tick(n->s);
         (void)world_go(n->w);
     }
+}
+
+/* A commit failed: core, store and sessions are loaded anew in the same process. */
+static inline void net_commit_failed(net *n)
+{
+    n->keep = true;
+    world_restart(n->w, NULL);
+    n->keep = false;
 }
 
 /* ---- what arrived */

@@ -279,6 +279,27 @@ static void killed(void)
     }
 }
 
+/* What was synced, but whose row was not committed, is not there. */
+static void failed_commit(void)
+{
+    agent a;
+    PW_AUTO(net_freep) net *n = begin(&a);
+    if (!n)
+        return;
+    const journal *j = a.job[0];
+    agent_ship(&a, j, 0, 4);
+    if (!net_take_answer(n, true))
+        return;
+    net_commit_failed(n);
+    ok(agent_hello(&a) && agent_verdict(&a, 1)->offset == 0 && log_is(n, 1, 0, ""), "after a failed commit the log is what the rows say");
+    agent_ship(&a, j, 0, 7);
+    net_settle(n);
+    ok(acked(n, 1) == (int64_t)j->at[7] && rows_of(n, 1).frames == 2, "its frame is taken again, and gets its row");
+    world_restart(n->w, NULL);
+    ok(log_is(n, 1, 0, "one\ntwo\n"), "what was acknowledged is there after a restart");
+    agent_clear(&a);
+}
+
 /* A session drops while frames wait for their sync; the next one ships them again. */
 static void dropped_in_between(void)
 {
@@ -331,6 +352,7 @@ int main(void)
     foreign();
     cuts();
     killed();
+    failed_commit();
     dropped_in_between();
     shipped_again_while_pending();
     return tap_done();

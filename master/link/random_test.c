@@ -1,5 +1,5 @@
 /* Random interleavings of everything that may happen between a worker and the master: growing journals, pieces, repetitions, gaps,
- * late syncs, dropped sessions, masters killed between any two messages. Whatever the order, in the end each result
+ * late syncs, dropped sessions, failed commits, masters killed between any two messages. Whatever the order, in the end each result
  * is counted once, each step is there once, and each log has the bytes that were printed. The seed of a failure is printed; one
  * seed can be given as the argument. */
 #include "master/link/fixture.h"
@@ -165,7 +165,10 @@ static void ship_some(game *g, bool commit)
 
 static void kill_master(game *g)
 {
-    world_restart(g->n->w, NULL);
+    if (pick(g, 2))
+        world_restart(g->n->w, NULL);
+    else
+        net_commit_failed(g->n);
     connect_again(g);
 }
 

@@ -12,6 +12,7 @@ def test_shapes(simple, repo):
     assert [s["name"] for s in one["steps"]] == ["checkout", "test"] and isinstance(one["properties"], (list, dict))
     for key in "name kind state result reason started finished exit_code signal lines bytes cpu_ms max_rss".split():
         assert key in one["steps"][0], key
+    assert simple.get(f"/requests/{b['request']}")["build"] == b["id"]
     w = simple.worker("w1")
     assert w["state"] == "connected" and w["slots"] == 2 and "cpus" in w["facts"]
     for path in ("/status", "/projects", "/builders", "/builders/test", "/requests", "/changes", "/promotions"):
