@@ -1,6 +1,7 @@
 /* POLL: what is not where it was. The remote's refs are compared with the mirror's to know whether
  * to fetch, and the mirror's with those last seen: what is told then lies in the mirror, with its
  * commits. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -163,7 +164,9 @@ static int add_move(const gw *w, struct moves *m, const git_ref *old, const git_
         j->moved = v;
         *cap = more;
     }
+    assert(old || now);
     move = &j->moved[j->n_moved];
+    /* cppcheck-suppress nullPointerRedundantCheck */
     *move = (git_moved){.ref = strdup(now ? now->name : old->name)};
     if (!move->ref)
         return pw_fail(err, PW_ENOMEM, "out of memory");

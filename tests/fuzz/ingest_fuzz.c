@@ -31,11 +31,18 @@ static input some(input *in)
     return out;
 }
 
-static agent *world_once(void)
+static agent a;
+
+__attribute__((destructor)) static void world_end(void)
 {
-    static agent a;
+    agent_clear(&a);
+    a.n = net_free(a.n);
+}
+
+static void world_once(void)
+{
     if (a.n)
-        return &a;
+        return;
     net *n = net_new("projects: [{name: p, repository: /r.git}]\n"
                      "builders: [{name: unit, project: p, steps: [{name: make, run: x}]}]\n");
     pw_log_open(PW_LOG_ERROR, open("/dev/null", O_WRONLY | O_CLOEXEC));
@@ -46,13 +53,12 @@ static agent *world_once(void)
     if (!agent_hello(&a) || !force(n->w, "unit") || !att(n->w, 1))
         abort();
     (void)agent_job(&a, store_epoch(n->w->st), 1);
-    return &a;
 }
 
 /* Forgets all that this input did. */
-static void reset(agent *a)
+static void reset(void)
 {
-    net *n = a->n;
+    net *n = a.n;
     net_forget(n);
     world_forget(n->w);
     n->s = sessions_free(n->s);
@@ -66,30 +72,30 @@ static void reset(agent *a)
         abort();
 }
 
-static void hello(agent *a, input *in)
+static void hello(input *in)
 {
-    uint64_t epoch = store_epoch(a->n->w->st);
+    uint64_t epoch = store_epoch(a.n->w->st);
     static char version[] = "1";
     msg_hello_job v[3];
     uint8_t bits = byte(in);
-    msg_hello h = {.proto_min = 1, .proto_max = 1, .nonce = 9, .spool = a->spool, .boot = a->boot, .version = version, .slots = bits & 3,
+    msg_hello h = {.proto_min = 1, .proto_max = 1, .nonce = 9, .spool = a.spool, .boot = a.boot, .version = version, .slots = bits & 3,
                    .jobs = {v, bits >> 6}};
     for (size_t i = 0; i < 3; i++)
         v[i] = (msg_hello_job){epoch + (bits >> 5 & 1), byte(in), byte(in), byte(in), PW_JOB_RUNNING};
-    a->peer = 1 + (bits >> 2 & 1);
-    agent_give(a, PW_MSG_HELLO, &h, NULL, 0);
-    const session *s = sessions_of_worker(a->n->s, a->id);
-    a->session = s ? s->id : 0;
+    a.peer = 1 + (bits >> 2 & 1);
+    agent_give(&a, PW_MSG_HELLO, &h, NULL, 0);
+    const session *s = sessions_of_worker(a.n->s, a.id);
+    a.session = s ? s->id : 0;
 }
 
 /* Records of the right form with these payloads, from where the master stands. */
-static void journal_of(agent *a, input *in)
+static void journal_of(input *in)
 {
     uint8_t out[4096], before[4];
     size_t n = 0;
-    const core_attempt *t = core_attempt_find(a->n->w->core, 1);
+    const core_attempt *t = core_attempt_find(a.n->w->core, 1);
     uint32_t chain = t ? t->received_chain : 0;
-    msg_journal m = {a->session, store_epoch(a->n->w->st), 1, (t ? t->received : 0) + (byte(in) == 255), chain};
+    msg_journal m = {a.session, store_epoch(a.n->w->st), 1, (t ? t->received : 0) + (byte(in) == 255), chain};
     for (int k = byte(in) & 7; k >= 0; k--) {
         uint8_t kind = byte(in) % 16 + 1, flags = byte(in);
         input payload = some(in);
@@ -106,12 +112,12 @@ static void journal_of(agent *a, input *in)
         pw_put_le32(p + JOURNAL_HEAD + payload.n, chain);
         n += JOURNAL_HEAD + payload.n + JOURNAL_TAIL;
     }
-    agent_give(a, PW_MSG_JOURNAL, &m, out, n);
+    agent_give(&a, PW_MSG_JOURNAL, &m, out, n);
 }
 
-static void synced(const agent *a)
+static void synced(void)
 {
-    sessions *s = a->n->s;
+    sessions *s = a.n->s;
     for (size_t i = 0; i < s->n_pend; i++)
         s->pend[i].ticket = 1;
     sessions_synced(s, 1, 0, "");
@@ -119,41 +125,41 @@ static void synced(const agent *a)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    agent *a = world_once();
+    world_once();
     input in = {data, len};
     static char why[] = "x";
-    reset(a);
-    hello(a, &(input){(const uint8_t *)"\x42\x01\x00\xff", 4});
+    reset();
+    hello(&(input){(const uint8_t *)"\x42\x01\x00\xff", 4});
     while (in.n > 0) {
         uint8_t what = byte(&in);
-        msg_reject r = {a->session, store_epoch(a->n->w->st), 1, why, 1};
-        msg_heartbeat h = {.session = a->session, .free_slots = what >> 4};
-        msg_bye b = {a->session, NULL};
+        msg_reject r = {a.session, store_epoch(a.n->w->st), 1, why, 1};
+        msg_heartbeat h = {.session = a.session, .free_slots = what >> 4};
+        msg_bye b = {a.session, NULL};
         input head;
         switch (what % 10) {
         case 0:
             head = some(&in);
-            sessions_message(a->n->s, a->peer, a->key, head.p, head.n, in.p, in.n);
+            sessions_message(a.n->s, a.peer, a.key, head.p, head.n, in.p, in.n);
             break;
         case 1:
-            hello(a, &in);
+            hello(&in);
             break;
         case 2:
-            agent_give(a, PW_MSG_REJECT, &r, NULL, 0);
+            agent_give(&a, PW_MSG_REJECT, &r, NULL, 0);
             break;
         case 3:
-            agent_give(a, PW_MSG_HEARTBEAT, &h, NULL, 0);
+            agent_give(&a, PW_MSG_HEARTBEAT, &h, NULL, 0);
             break;
         case 4:
-            agent_give(a, PW_MSG_BYE, &b, NULL, 0);
+            agent_give(&a, PW_MSG_BYE, &b, NULL, 0);
             break;
         case 5:
-            synced(a);
+            synced();
             break;
         case 6:
-            a->n->w->now += (pw_usec)byte(&in) * SECOND;
-            core_tick(a->n->w->core);
-            sessions_tick(a->n->s);
+            a.n->w->now += (pw_usec)byte(&in) * SECOND;
+            core_tick(a.n->w->core);
+            sessions_tick(a.n->s);
             break;
         case 7: {
             core_cmd *c = core_cmd_new(CMD_CANCEL_BUILD, NULL);
@@ -161,15 +167,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
                 abort();
             c->id = 2;
             c->done = world_answer;
-            c->done_self = a->n->w;
-            core_command(a->n->w->core, c);
+            c->done_self = a.n->w;
+            core_command(a.n->w->core, c);
             break;
         }
         default:
-            journal_of(a, &in);
+            journal_of(&in);
         }
     }
-    const core_attempt *t = core_attempt_find(a->n->w->core, 1);
+    const core_attempt *t = core_attempt_find(a.n->w->core, 1);
     if (t && (t->stored > t->applied || t->received < t->stored))
         abort();
     return 0;
