@@ -58,7 +58,7 @@ else
     # in the newer form each stanza ends with an empty line
     for f in /etc/apt/sources.list.d/debian*.sources; do [ -f "$f" ] && cat "$f" && echo; done >"$base/sources"
 fi
-[ -s "$base/sources" ] || echo "deb http://deb.debian.org/debian bookworm main" >"$base/sources"
+[ -s "$base/sources" ] || { echo "fresh.sh: this machine names no Debian archive in /etc/apt" >&2; exit 1; }
 apt-config dump | grep -E '^Acquire::(http|https|Retries|Check|ForceIPv|Allow)' >"$base/apt.conf"
 echo 'APT::Install-Recommends "0";' >>"$base/apt.conf"
 say "making a minimal Debian 12"

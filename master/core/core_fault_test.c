@@ -134,7 +134,8 @@ int main(int argc, char **argv)
         (void)fflush(stdout);
         pid_t child = fork();
         if (child == 0) {
-            (void)freopen("/dev/null", "w", stdout);
+            if (!freopen("/dev/null", "w", stdout))
+                _exit(1);
             (void)execv("/proc/self/exe", argv);
             _exit(126);
         }

@@ -95,7 +95,7 @@ static void verdict_for(sessions *self, const session *s, const msg_hello_job *j
     switch (resync_decide(&f)) {
     case RESYNC_RESUME_CANCEL:
         v->cancel = true;
-        /* fall through */
+        __attribute__((fallthrough));
     case RESYNC_RESUME:
         assert(a); /* only what is open here is resumed */
         v->verdict = PW_RESUME;
