@@ -7,14 +7,16 @@
 const arg_option args_global[] = {
     {"url", 0, "URL", "address of the master (PAWL_URL, or `url =` in ~/.config/pawl/config)"},
     {"token-file", 0, "FILE", "file with the access token"},
-    {"state", 0, "DIR", "state directory of a master on this machine: address and token come from there"},
+    {"state", 0, "DIR",
+     "state directory of a master on this machine: address and token come from there"},
     {"json", 0, NULL, "print the REST answer as it is"},
     {NULL, 0, NULL, NULL}};
 
 static const arg_option *find(const arg_option *table, const char *name, size_t n, char letter)
 {
     for (; table && table->name; table++)
-        if (letter ? table->letter == letter : strlen(table->name) == n && memcmp(table->name, name, n) == 0)
+        if (letter ? table->letter == letter
+                   : strlen(table->name) == n && memcmp(table->name, name, n) == 0)
             return table;
     return NULL;
 }
@@ -33,8 +35,8 @@ static int unknown(const command *c, const char *text, size_t n, pw_err *err)
     memcpy(name, text, n);
     name[n] = '\0';
     const char *near = pw_nearest(name, names);
-    return pw_fail(err, PW_EINVAL, "%s has no option --%s%s%s%s", c->name, name, near ? "; did you mean --" : "", near ? near : "",
-                   near ? "?" : "");
+    return pw_fail(err, PW_EINVAL, "%s has no option --%s%s%s%s", c->name, name,
+                   near ? "; did you mean --" : "", near ? near : "", near ? "?" : "");
 }
 
 static int keep(args *a, const arg_option *o, const char *value, pw_err *err)
@@ -64,15 +66,18 @@ static int option(args *a, int argc, char *const *argv, int *i, pw_err *err)
         if (!o)
             return pw_fail(err, PW_EINVAL, "%s has no option -%c", a->command->name, text[1]);
         if (text[2] && !o->value)
-            return pw_fail(err, PW_EINVAL, "-%c takes no value; \"%.60s\" is not understood", text[1], text);
+            return pw_fail(err, PW_EINVAL, "-%c takes no value; \"%.60s\" is not understood",
+                           text[1], text);
         if (text[2])
             value = text + 2;
     }
     if (!o->value)
-        return value ? pw_fail(err, PW_EINVAL, "--%s takes no value", o->name) : keep(a, o, "", err);
+        return value ? pw_fail(err, PW_EINVAL, "--%s takes no value", o->name)
+                     : keep(a, o, "", err);
     if (!value) {
         if (*i + 1 >= argc)
-            return pw_fail(err, PW_EINVAL, "--%s needs a value: --%s %s", o->name, o->name, o->value);
+            return pw_fail(err, PW_EINVAL, "--%s needs a value: --%s %s", o->name, o->name,
+                           o->value);
         value = argv[++*i];
     }
     return keep(a, o, value, err);
@@ -94,14 +99,15 @@ int args_parse(const command *c, int argc, char *const *argv, args *ret, pw_err 
             if (rc < 0)
                 return rc;
         } else if (a.n_words == c->max || a.n_words == ARGS_MAX) {
-            return pw_fail(err, PW_EINVAL, "%s: unexpected argument \"%.100s\"; usage: pawl %s %s", c->name, argv[i], c->name,
-                           c->words);
+            return pw_fail(err, PW_EINVAL, "%s: unexpected argument \"%.100s\"; usage: pawl %s %s",
+                           c->name, argv[i], c->name, c->words);
         } else {
             a.word[a.n_words++] = argv[i];
         }
     }
     if (a.n_words < c->min)
-        return pw_fail(err, PW_EINVAL, "%s: something is missing; usage: pawl %s %s", c->name, c->name, c->words);
+        return pw_fail(err, PW_EINVAL, "%s: something is missing; usage: pawl %s %s", c->name,
+                       c->name, c->words);
     *ret = a;
     return 0;
 }
@@ -134,7 +140,8 @@ static void option_help(const arg_option *o, pw_buf *b)
             letter[1] = o->letter;
             letter[2] = ',';
         }
-        (void)snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name, o->value ? " " : "", o->value ? o->value : "");
+        (void)snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name, o->value ? " " : "",
+                       o->value ? o->value : "");
         (void)pw_buf_addf(b, "  %-26s %s\n", left, o->help);
     }
 }
@@ -143,7 +150,8 @@ void args_help(const command *c, pw_buf *b)
 {
     (void)pw_buf_addf(b, "usage: pawl %s %s\n%s.\n\n", c->name, c->words, c->help);
     option_help(c->options, b);
-    (void)pw_buf_adds(b, c->options && c->options->name ? "\nFor all commands:\n" : "For all commands:\n");
+    (void)pw_buf_adds(b, c->options && c->options->name ? "\nFor all commands:\n"
+                                                        : "For all commands:\n");
     option_help(args_global, b);
 }
 

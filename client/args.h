@@ -1,5 +1,5 @@
-/* args.h - commands and their options as tables, and the one walker that reads a command line by them. Pure. The result borrows
- * from argv. */
+/* args.h - commands and their options as tables, and the one walker that reads a command line by
+ * them. Pure. The result borrows from argv. */
 #ifndef PW_CLIENT_ARGS_H
 #define PW_CLIENT_ARGS_H
 #include <stdbool.h>
@@ -17,11 +17,12 @@ typedef struct arg_option {
 typedef struct args args;
 typedef struct command {
     const char *name;
-    const char *words; /* the positional arguments as the help shows them; "" for none */
-    const char *help;  /* one line */
+    const char *words;         /* the positional arguments as the help shows them; "" for none */
+    const char *help;          /* one line */
     const arg_option *options; /* NULL: none of its own */
     size_t min, max;           /* positional arguments */
-    /* The exit status (0, 1), or a negative code with err filled: PW_EINVAL ends with 2 (wrong usage), others with 1. */
+    /* The exit status (0, 1), or a negative code with err filled: PW_EINVAL ends with 2 (wrong
+     * usage), others with 1. */
     int (*run)(client *c, const args *a, pw_err *err);
 } command;
 
@@ -41,7 +42,8 @@ struct args {
 /* The options that stand before or behind any command: --url, --token-file, --state, --json. */
 extern const arg_option args_global[];
 
-/* argv: behind the command's name. PW_EINVAL says what is wrong, with the nearest option that exists. */
+/* argv: behind the command's name. PW_EINVAL says what is wrong, with the nearest option that
+ * exists. */
 int args_parse(const command *c, int argc, char *const *argv, args *ret, pw_err *err);
 /* The last value given for this option; NULL when it was not given. */
 const char *args_get(const args *a, const char *name);

@@ -1,5 +1,6 @@
-/* client.h - what every command of pawl gets: the chosen options, the terminal, and the way to the master. Owned by main();
- * one thread. Nothing is dialled before the first call of rest.h, so that commands without a master work without one. */
+/* client.h - what every command of pawl gets: the chosen options, the terminal, and the way to the
+ * master. Owned by main(); one thread. Nothing is dialled before the first call of rest.h, so that
+ * commands without a master work without one. */
 #ifndef PW_CLIENT_CLIENT_H
 #define PW_CLIENT_CLIENT_H
 #include <stdbool.h>
@@ -10,7 +11,8 @@
 #include "shared/base/host.h"
 #include "shared/http/http.h"
 
-#define CLIENT_DEFAULT_URL "http://127.0.0.1:8010" /* where a master listens that was not told otherwise */
+#define CLIENT_DEFAULT_URL                                                                         \
+    "http://127.0.0.1:8010" /* where a master listens that was not told otherwise */
 
 typedef struct client {
     const pw_host *host;
@@ -31,7 +33,8 @@ void client_clear(client *c);
 /* Writes to out and flushes it. PW_ESYS when it could not. */
 int client_write(client *c, const char *p, size_t n, pw_err *err);
 int client_put(client *c, const pw_buf *text, pw_err *err);
-/* Text and flush, for lines that tell how something goes on. Failures to write show in the exit status of the whole. */
+/* Text and flush, for lines that tell how something goes on. Failures to write show in the exit
+ * status of the whole. */
 void client_say(client *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Waits ms milliseconds (for polling). */
 void client_pause(int ms);

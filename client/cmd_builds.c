@@ -14,7 +14,8 @@ static const char *str(const json_value *object, const char *key, const char *ot
 
 static int builds_text(client *c, const json_value *items, pw_buf *b)
 {
-    static const char *const heads[] = {">BUILD", "BUILDER", "BRANCH", "REVISION", "RESULT", "CREATED", ">TOOK", "WORKER", "REASON", NULL};
+    static const char *const heads[] = {">BUILD",  "BUILDER", "BRANCH", "REVISION", "RESULT",
+                                        "CREATED", ">TOOK",   "WORKER", "REASON",   NULL};
     char when[40], took[32], rev[9];
     pw_msec now = pw_wall(c->host);
     PW_AUTO(show_table_clear) show_table t;
@@ -27,7 +28,8 @@ static int builds_text(client *c, const json_value *items, pw_buf *b)
         show_cell(&t, SHOW_PLAIN, show_rev(json_get(v, "revision"), rev));
         show_cell(&t, show_style_of(progress_word(v, NULL)), progress_word(v, NULL));
         show_cell(&t, SHOW_DIM, show_when(json_get(v, "created"), c->tty, now, when));
-        show_cell(&t, SHOW_PLAIN, show_took(json_get(v, "started"), json_get(v, "finished"), now, took));
+        show_cell(&t, SHOW_PLAIN,
+                  show_took(json_get(v, "started"), json_get(v, "finished"), now, took));
         show_cell(&t, SHOW_DIM, str(v, "worker", NULL));
         show_cell(&t, SHOW_PLAIN, str(v, "result_reason", str(v, "reason", NULL)));
     }
@@ -36,7 +38,8 @@ static int builds_text(client *c, const json_value *items, pw_buf *b)
 
 static int run_builds(client *c, const args *a, pw_err *err)
 {
-    static const char *const filters[] = {"project", "builder", "branch", "revision", "result", "worker", "state", "since", "limit"};
+    static const char *const filters[] = {"project", "builder", "branch", "revision", "result",
+                                          "worker",  "state",   "since",  "limit"};
     PW_AUTO(rest_answer_clear) rest_answer r = {0};
     PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF((size_t)8 * 1024 * 1024);
     PW_AUTO(pw_buf_clearp) pw_buf path = PW_BUF(REST_PATH_MAX);
@@ -72,7 +75,8 @@ static void facts(client *c, const json_value *v, pw_buf *b)
     char when[40], took[32];
     pw_msec now = pw_wall(c->host);
     PW_AUTO(pw_buf_clearp) pw_buf head = PW_BUF(65536);
-    (void)pw_buf_addf(&head, "build %" PRId64 "  %s/%s  ", json_int(json_get(v, "id"), 0), str(v, "project", "?"), str(v, "builder", "?"));
+    (void)pw_buf_addf(&head, "build %" PRId64 "  %s/%s  ", json_int(json_get(v, "id"), 0),
+                      str(v, "project", "?"), str(v, "builder", "?"));
     show_styled(b, SHOW_BOLD, c->colour, pw_buf_str(&head));
     show_styled(b, show_style_of(progress_word(v, NULL)), c->colour, progress_word(v, NULL));
     (void)pw_buf_adds(b, "\n");
@@ -108,7 +112,9 @@ static int steps_text(client *c, const json_value *build, pw_buf *b)
         const char *word = progress_word(build, s);
         show_cell(&t, SHOW_PLAIN, str(s, "name", NULL));
         show_cell(&t, show_style_of(word), word);
-        show_cell(&t, SHOW_PLAIN, show_took(json_get(s, "started"), progress_end(build, s), pw_wall(c->host), took));
+        show_cell(
+            &t, SHOW_PLAIN,
+            show_took(json_get(s, "started"), progress_end(build, s), pw_wall(c->host), took));
         show_cellf(&t, SHOW_PLAIN, "%" PRId64, json_int(json_get(s, "lines"), 0));
         show_cell(&t, SHOW_PLAIN, str(s, "reason", NULL));
     }
@@ -136,17 +142,18 @@ static int run_build(client *c, const args *a, pw_err *err)
     return client_put(c, &b, err);
 }
 
-static const arg_option options[] = {{"project", 'p', "P", "only of this project"},
-                                     {"builder", 'b', "B", "only of this builder: NAME or PROJECT/NAME"},
-                                     {"branch", 0, "B", "only of this branch"},
-                                     {"revision", 0, "R", "only of this revision"},
-                                     {"result", 'r', "R", "success warnings failure skipped exception cancelled"},
-                                     {"worker", 'w', "W", "only of this worker"},
-                                     {"state", 's', "S", "queued dispatched running finishing done"},
-                                     {"since", 0, "TIME", "created at this time or later"},
-                                     {"limit", 'n', "N", "how many (default 50, at most 1000)"},
-                                     {NULL, 0, NULL, NULL}};
-const command cmd_builds[] = {
-    {"builds", "[--builder B] [--branch B] [--result R] [--limit N]", "What was built, newest first", options, 0, 0, run_builds},
-    {"build", "ID", "One build with its steps", NULL, 1, 1, run_build},
-    {NULL, NULL, NULL, NULL, 0, 0, NULL}};
+static const arg_option options[] = {
+    {"project", 'p', "P", "only of this project"},
+    {"builder", 'b', "B", "only of this builder: NAME or PROJECT/NAME"},
+    {"branch", 0, "B", "only of this branch"},
+    {"revision", 0, "R", "only of this revision"},
+    {"result", 'r', "R", "success warnings failure skipped exception cancelled"},
+    {"worker", 'w', "W", "only of this worker"},
+    {"state", 's', "S", "queued dispatched running finishing done"},
+    {"since", 0, "TIME", "created at this time or later"},
+    {"limit", 'n', "N", "how many (default 50, at most 1000)"},
+    {NULL, 0, NULL, NULL}};
+const command cmd_builds[] = {{"builds", "[--builder B] [--branch B] [--result R] [--limit N]",
+                               "What was built, newest first", options, 0, 0, run_builds},
+                              {"build", "ID", "One build with its steps", NULL, 1, 1, run_build},
+                              {NULL, NULL, NULL, NULL, 0, 0, NULL}};

@@ -11,7 +11,8 @@ static int needed(const args *a, const char *name, const char **ret, pw_err *err
 {
     *ret = args_get(a, name);
     if (!*ret || !**ret)
-        return pw_fail(err, PW_EINVAL, "%s needs --%s; usage: pawl %s %s", a->command->name, name, a->command->name, a->command->words);
+        return pw_fail(err, PW_EINVAL, "%s needs --%s; usage: pawl %s %s", a->command->name, name,
+                       a->command->name, a->command->words);
     return 0;
 }
 
@@ -28,7 +29,8 @@ static int run_change(client *c, const args *a, pw_err *err)
         rest_field(&body, names[i], v);
     }
     (void)pw_buf_adds(&body, "}");
-    int rc = body.failed ? pw_fail(err, PW_ELIMIT, "the request is too large") : rest_post(c, "/api/v1/changes", pw_buf_str(&body), &r, err);
+    int rc = body.failed ? pw_fail(err, PW_ELIMIT, "the request is too large")
+                         : rest_post(c, "/api/v1/changes", pw_buf_str(&body), &r, err);
     if (rc < 0)
         return pw_err_context(err, "telling of a change of \"%.100s\"", args_get(a, "branch"));
     if (c->json)
@@ -36,7 +38,8 @@ static int run_change(client *c, const args *a, pw_err *err)
     const json_value *requests = json_get(r.value, "requests");
     size_t n = json_count(requests);
     if (!n) {
-        client_say(c, "told; no builds are asked for (known already, or no scheduler watches it)\n");
+        client_say(c,
+                   "told; no builds are asked for (known already, or no scheduler watches it)\n");
         return 0;
     }
     client_say(c, "requests");
@@ -60,18 +63,21 @@ static int run_why(client *c, const args *a, pw_err *err)
         return pw_err_context(err, "asking about request %" PRIu64, id);
     if (c->json)
         return rest_raw(c, &r, err);
-    show_styled(&b, show_style_of(json_str(json_get(r.value, "state"), NULL)), c->colour, json_str(json_get(r.value, "state"), "?"));
+    show_styled(&b, show_style_of(json_str(json_get(r.value, "state"), NULL)), c->colour,
+                json_str(json_get(r.value, "state"), "?"));
     (void)pw_buf_adds(&b, ": ");
     show_clean(&b, json_str(json_get(r.value, "reason"), "?"), 0);
     (void)pw_buf_adds(&b, "\n");
     return client_put(c, &b, err);
 }
 
-static const arg_option change_options[] = {{"project", 'p', "P", "the project"},
-                                            {"branch", 'b', "B", "the branch that moved"},
-                                            {"revision", 'r', "R", "where it stands now: a whole revision"},
-                                            {NULL, 0, NULL, NULL}};
-const command cmd_change[] = {
-    {"change", "--project P --branch B --revision R", "Tell the master of a change by hand", change_options, 0, 0, run_change},
-    {"why", "REQUEST", "Why a request waits", NULL, 1, 1, run_why},
-    {NULL, NULL, NULL, NULL, 0, 0, NULL}};
+static const arg_option change_options[] = {
+    {"project", 'p', "P", "the project"},
+    {"branch", 'b', "B", "the branch that moved"},
+    {"revision", 'r', "R", "where it stands now: a whole revision"},
+    {NULL, 0, NULL, NULL}};
+const command cmd_change[] = {{"change", "--project P --branch B --revision R",
+                               "Tell the master of a change by hand", change_options, 0, 0,
+                               run_change},
+                              {"why", "REQUEST", "Why a request waits", NULL, 1, 1, run_why},
+                              {NULL, NULL, NULL, NULL, 0, 0, NULL}};

@@ -23,7 +23,10 @@ static int play(demo *d, bool leave, pw_err *err)
         rc = demo_start(d, err);
     if (rc < 0)
         return rc;
-    client_say(d->c, "web page: %s\nmaster and worker run, their logs are master.log and worker.log there\n", d->c->address);
+    client_say(
+        d->c,
+        "web page: %s\nmaster and worker run, their logs are master.log and worker.log there\n",
+        d->c->address);
     rc = demo_story(d, err);
     if (rc < 0)
         return rc;
@@ -36,7 +39,9 @@ static int run_demo(client *c, const args *a, pw_err *err)
     demo d;
     bool leave = args_get(a, "exit") != NULL;
     if (c->url || c->token_file || c->state || c->json)
-        return pw_fail(err, PW_EINVAL, "demo runs a master of its own: it takes none of --url, --token-file, --state, --json");
+        return pw_fail(
+            err, PW_EINVAL,
+            "demo runs a master of its own: it takes none of --url, --token-file, --state, --json");
     int rc = demo_open(&d, c, a->word[0], err);
     PW_AUTO(pw_freep) char *state = rc == 0 ? demo_path(&d, "state") : NULL;
     if (rc == 0 && !state)
@@ -56,8 +61,10 @@ static int run_demo(client *c, const args *a, pw_err *err)
     return rc < 0 ? pw_err_context(err, "demo") : rc;
 }
 
-static const arg_option options[] = {{"exit", 'x', NULL, "end when the story is told, with status 0 when all of it was true"},
-                                     {NULL, 0, NULL, NULL}};
-const command cmd_demo[] = {
-    {"demo", "DIR [--exit]", "See it work: a master, a worker, repositories, a story, all in DIR", options, 1, 1, run_demo},
-    {NULL, NULL, NULL, NULL, 0, 0, NULL}};
+static const arg_option options[] = {
+    {"exit", 'x', NULL, "end when the story is told, with status 0 when all of it was true"},
+    {NULL, 0, NULL, NULL}};
+const command cmd_demo[] = {{"demo", "DIR [--exit]",
+                             "See it work: a master, a worker, repositories, a story, all in DIR",
+                             options, 1, 1, run_demo},
+                            {NULL, NULL, NULL, NULL, 0, 0, NULL}};

@@ -32,9 +32,11 @@ static void check_git(doctor *d)
     if (rc == PW_ENOTFOUND)
         doctor_add(d, "git", DOCTOR_WRONG, "apt-get install git", "there is no git program");
     else if (rc != 0)
-        doctor_add(d, "git", DOCTOR_WRONG, "apt-get install git", "it does not run: %s", rc < 0 ? err.text : "it fails");
+        doctor_add(d, "git", DOCTOR_WRONG, "apt-get install git", "it does not run: %s",
+                   rc < 0 ? err.text : "it fails");
     else if (!doctor_git_new(pw_buf_str(&out)))
-        doctor_add(d, "git", DOCTOR_WRONG, "install git 2.30 or later", "%.*s is too old", n, pw_buf_str(&out));
+        doctor_add(d, "git", DOCTOR_WRONG, "install git 2.30 or later", "%.*s is too old", n,
+                   pw_buf_str(&out));
     else
         doctor_add(d, "git", DOCTOR_OK, NULL, "%.*s", n, pw_buf_str(&out));
 }
@@ -67,7 +69,8 @@ static void check_config(doctor *d, const char *state)
     }
     const char *file = access(own, F_OK) == 0 ? own : DEFAULT_CONFIG;
     if (access(file, F_OK) < 0) {
-        doctor_add(d, "configuration", DOCTOR_NOTE, "write one, or ignore this when pawl-master runs with --config",
+        doctor_add(d, "configuration", DOCTOR_NOTE,
+                   "write one, or ignore this when pawl-master runs with --config",
                    "there is neither %s nor " DEFAULT_CONFIG, own);
         return;
     }
@@ -75,10 +78,13 @@ static void check_config(doctor *d, const char *state)
     if (rc == 0)
         doctor_add(d, "configuration", DOCTOR_OK, NULL, "%s", file);
     else if (rc == PW_ENOTFOUND)
-        doctor_add(d, "configuration", DOCTOR_NOTE, "install it on the master's machine", "pawl-master is not here, so %s was not read", file);
+        doctor_add(d, "configuration", DOCTOR_NOTE, "install it on the master's machine",
+                   "pawl-master is not here, so %s was not read", file);
     else
-        doctor_add(d, "configuration", DOCTOR_WRONG, "correct what `pawl-master check` names", "%s: %.*s", file,
-                   (int)(rc > 0 ? strcspn(pw_buf_str(&said), "\n") : strlen(err.text)), rc > 0 ? pw_buf_str(&said) : err.text);
+        doctor_add(d, "configuration", DOCTOR_WRONG, "correct what `pawl-master check` names",
+                   "%s: %.*s", file,
+                   (int)(rc > 0 ? strcspn(pw_buf_str(&said), "\n") : strlen(err.text)),
+                   rc > 0 ? pw_buf_str(&said) : err.text);
 }
 
 static void check_state(doctor *d, const char *state)
@@ -90,7 +96,8 @@ static void check_state(doctor *d, const char *state)
         return;
     }
     if (stat(state, &st) < 0) {
-        doctor_add(d, "state", DOCTOR_WRONG, "start pawl-master with this --state, or name its real folder", "%s: %s", state,
+        doctor_add(d, "state", DOCTOR_WRONG,
+                   "start pawl-master with this --state, or name its real folder", "%s: %s", state,
                    errno == ENOENT ? "there is no such folder" : "it cannot be read by this user");
         return;
     }
@@ -98,7 +105,8 @@ static void check_state(doctor *d, const char *state)
     if (stat(token, &st) == 0)
         doctor_mode(d, "admin.token", token, st.st_mode, 0600);
     else
-        doctor_add(d, "admin.token", DOCTOR_WRONG, "start pawl-master once: its first start makes it", "%s is not there", token);
+        doctor_add(d, "admin.token", DOCTOR_WRONG,
+                   "start pawl-master once: its first start makes it", "%s is not there", token);
     doctor_space(d, state, pw_fs_free(state));
     check_config(d, state);
 }
@@ -109,10 +117,14 @@ static void check_master(client *c, doctor *d)
     pw_err err = {0};
     http_answer h = {0};
     http_client *http = rest_client(c, &err);
-    int rc = http ? http_call(http, "GET", "/healthz", NULL, 0, NULL, 0, (pw_usec)RUN_S * 1000000, &h, &err) : PW_ESYS;
+    int rc = http ? http_call(http, "GET", "/healthz", NULL, 0, NULL, 0, (pw_usec)RUN_S * 1000000,
+                              &h, &err)
+                  : PW_ESYS;
     if (rc < 0) {
         doctor_add(d, "master", DOCTOR_WRONG,
-                   http ? "start pawl-master, or say where it is: --url URL, --state DIR or PAWL_URL" : "say where it is: --url URL, --state DIR or PAWL_URL",
+                   http
+                       ? "start pawl-master, or say where it is: --url URL, --state DIR or PAWL_URL"
+                       : "say where it is: --url URL, --state DIR or PAWL_URL",
                    "%s", err.text);
         return;
     }
@@ -121,7 +133,8 @@ static void check_master(client *c, doctor *d)
     if (v)
         doctor_health(d, v);
     else
-        doctor_add(d, "health", DOCTOR_WRONG, "check that the address is a Pawl master's", "/healthz gives no JSON (status %ld)", h.status);
+        doctor_add(d, "health", DOCTOR_WRONG, "check that the address is a Pawl master's",
+                   "/healthz gives no JSON (status %ld)", h.status);
     http_answer_clear(&h);
     PW_AUTO(rest_answer_clear) rest_answer r = {0};
     if (rest_get(c, "/api/v1/workers", &r, &err) < 0)
@@ -140,7 +153,8 @@ static int run_doctor(client *c, const args *a, pw_err *err)
     else if (!c->url && access(DEFAULT_STATE, R_OK | X_OK) == 0)
         check_state(&d, DEFAULT_STATE);
     if (pw_wall(c->host) < CLOCK_LEAST)
-        doctor_add(&d, "clock", DOCTOR_WRONG, "set the clock; run a time service", "this machine's clock stands in the past");
+        doctor_add(&d, "clock", DOCTOR_WRONG, "set the clock; run a time service",
+                   "this machine's clock stands in the past");
     check_git(&d);
     check_master(c, &d);
     if (d.failed)
@@ -153,6 +167,7 @@ static int run_doctor(client *c, const args *a, pw_err *err)
     return rc < 0 ? rc : doctor_wrong(&d);
 }
 
-const command cmd_doctor[] = {
-    {"doctor", "", "Check the installation, with the cure for each finding", NULL, 0, 0, run_doctor},
-    {NULL, NULL, NULL, NULL, 0, 0, NULL}};
+const command cmd_doctor[] = {{"doctor", "",
+                               "Check the installation, with the cure for each finding", NULL, 0, 0,
+                               run_doctor},
+                              {NULL, NULL, NULL, NULL, 0, 0, NULL}};

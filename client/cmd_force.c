@@ -105,7 +105,8 @@ static int run_cancel(client *c, const args *a, pw_err *err)
     (void)pw_buf_adds(&body, "{");
     rest_field(&body, "reason", args_get(a, "reason"));
     (void)pw_buf_adds(&body, "}");
-    /* builds and requests share one sequence of numbers, so a number that is no build may be a request */
+    /* builds and requests share one sequence of numbers, so a number that is no build may be a
+     * request */
     (void)snprintf(path, sizeof(path), "/api/v1/builds/%" PRIu64 "/cancel", id);
     rc = rest_post(c, path, pw_buf_str(&body), &r, err);
     if (rc == PW_ENOTFOUND) {
@@ -120,18 +121,23 @@ static int run_cancel(client *c, const args *a, pw_err *err)
     return 0;
 }
 
-static const arg_option force_options[] = {{"project", 'p', "P", "project of the builder, when several have one of this name"},
-                                           {"branch", 'b', "B", "branch (default: the repository's HEAD)"},
-                                           {"revision", 'r', "R", "a whole revision (default: the tip of the branch)"},
-                                           {"prop", 0, "K=V", "a property; may be given several times"},
-                                           {"reason", 'm', "TEXT", "why; shown with the build"},
-                                           {"wait", 'w', NULL, "wait for the end; exit status 1 when it is not green"},
-                                           {NULL, 0, NULL, NULL}};
-static const arg_option retry_options[] = {{"wait", 'w', NULL, "wait for the end; exit status 1 when it is not green"},
-                                           {NULL, 0, NULL, NULL}};
-static const arg_option cancel_options[] = {{"reason", 'm', "TEXT", "why; shown with the build"}, {NULL, 0, NULL, NULL}};
+static const arg_option force_options[] = {
+    {"project", 'p', "P", "project of the builder, when several have one of this name"},
+    {"branch", 'b', "B", "branch (default: the repository's HEAD)"},
+    {"revision", 'r', "R", "a whole revision (default: the tip of the branch)"},
+    {"prop", 0, "K=V", "a property; may be given several times"},
+    {"reason", 'm', "TEXT", "why; shown with the build"},
+    {"wait", 'w', NULL, "wait for the end; exit status 1 when it is not green"},
+    {NULL, 0, NULL, NULL}};
+static const arg_option retry_options[] = {
+    {"wait", 'w', NULL, "wait for the end; exit status 1 when it is not green"},
+    {NULL, 0, NULL, NULL}};
+static const arg_option cancel_options[] = {{"reason", 'm', "TEXT", "why; shown with the build"},
+                                            {NULL, 0, NULL, NULL}};
 const command cmd_force[] = {
-    {"force", "BUILDER [--branch B] [--revision R] [--prop K=V] --reason TEXT [--wait]", "Ask for a build", force_options, 1, 1, run_force},
+    {"force", "BUILDER [--branch B] [--revision R] [--prop K=V] --reason TEXT [--wait]",
+     "Ask for a build", force_options, 1, 1, run_force},
     {"retry", "BUILD [--wait]", "Build the same revision again", retry_options, 1, 1, run_retry},
-    {"cancel", "BUILD|REQUEST [--reason TEXT]", "Stop a build or take back a request", cancel_options, 1, 1, run_cancel},
+    {"cancel", "BUILD|REQUEST [--reason TEXT]", "Stop a build or take back a request",
+     cancel_options, 1, 1, run_cancel},
     {NULL, NULL, NULL, NULL, 0, 0, NULL}};

@@ -65,7 +65,8 @@ static int finish(const out *o, int rc, pw_err *err)
 }
 
 /* One step, and its second log when its stderr was kept apart. */
-static int print_step(client *c, uint64_t build, const json_value *whole, const json_value *step, bool raw, bool follow, pw_err *err)
+static int print_step(client *c, uint64_t build, const json_value *whole, const json_value *step,
+                      bool raw, bool follow, pw_err *err)
 {
     const char *name = json_str(json_get(step, "name"), "?");
     PW_AUTO(pw_freep) char *second = pw_strf("%.*s.stderr", NAME_MAX_BYTES, name);
@@ -74,7 +75,8 @@ static int print_step(client *c, uint64_t build, const json_value *whole, const 
         return pw_fail(err, PW_ENOMEM, "out of memory");
     if (!raw)
         write_heading(&o);
-    int rc = follow ? logs_follow(c, build, name, raw, on_bytes, &o, err) : logs_print(c, build, name, raw, on_bytes, &o, err);
+    int rc = follow ? logs_follow(c, build, name, raw, on_bytes, &o, err)
+                    : logs_print(c, build, name, raw, on_bytes, &o, err);
     rc = finish(&o, rc == PW_ENOTFOUND ? 0 : rc, err);
     if (rc < 0 || strcmp(json_str(json_get(step, "kind"), ""), "checkout") == 0)
         return rc;
@@ -102,7 +104,8 @@ static int print_all(client *c, uint64_t build, bool raw, pw_err *err)
     return rc;
 }
 
-/* Step after step, each as soon as it begins, until the build ends. A build that is tried again begins anew. */
+/* Step after step, each as soon as it begins, until the build ends. A build that is tried again
+ * begins anew. */
 static int follow_all(client *c, uint64_t build, bool raw, pw_err *err)
 {
     size_t step = 0;
@@ -111,7 +114,8 @@ static int follow_all(client *c, uint64_t build, bool raw, pw_err *err)
     for (;;) {
         PW_AUTO(rest_answer_clear) rest_answer r = {0};
         int rc = get_build(c, build, &r, err);
-        if (rc < 0 && (!rest_passing(rc) || !away || away > PROGRESS_PATIENCE_S * 1000 / PROGRESS_POLL_MS))
+        if (rc < 0 &&
+            (!rest_passing(rc) || !away || away > PROGRESS_PATIENCE_S * 1000 / PROGRESS_POLL_MS))
             return rc;
         if (rc < 0) {
             away++;
@@ -134,7 +138,8 @@ static int follow_all(client *c, uint64_t build, bool raw, pw_err *err)
         }
         if (done) {
             if (c->tty && !raw)
-                client_say(c, "==> build %" PRIu64 ": %s\n", build, json_str(json_get(r.value, "result"), "?"));
+                client_say(c, "==> build %" PRIu64 ": %s\n", build,
+                           json_str(json_get(r.value, "result"), "?"));
             return 0;
         }
         client_pause(PROGRESS_POLL_MS);
@@ -161,9 +166,10 @@ static int run_log(client *c, const args *a, pw_err *err)
     return rc < 0 ? pw_err_context(err, "reading the log of build %" PRIu64, build) : 0;
 }
 
-static const arg_option options[] = {{"follow", 'f', NULL, "go on until the build ends"},
-                                     {"raw", 0, NULL, "the bytes as the steps wrote them, without headings"},
-                                     {NULL, 0, NULL, NULL}};
+static const arg_option options[] = {
+    {"follow", 'f', NULL, "go on until the build ends"},
+    {"raw", 0, NULL, "the bytes as the steps wrote them, without headings"},
+    {NULL, 0, NULL, NULL}};
 const command cmd_log[] = {
     {"log", "ID[/STEP] [-f] [--raw]", "What a build's steps printed", options, 1, 1, run_log},
     {NULL, NULL, NULL, NULL, 0, 0, NULL}};

@@ -8,7 +8,8 @@
 
 static int promotions_text(client *c, const json_value *items, pw_buf *b)
 {
-    static const char *const heads[] = {">ID", "EDGE", "FROM", "TO", "REVISION", "STATE", "AT", "REASON", NULL};
+    static const char *const heads[] = {">ID",   "EDGE", "FROM",   "TO", "REVISION",
+                                        "STATE", "AT",   "REASON", NULL};
     char when[40], rev[9];
     pw_msec now = pw_wall(c->host);
     PW_AUTO(show_table_clear) show_table t;
@@ -73,18 +74,23 @@ static int run_promote(client *c, const args *a, pw_err *err)
     const char *state = json_str(json_get(r.value, "state"), "?");
     show_clean(&b, a->word[0], 0);
     (void)pw_buf_adds(&b, dry ? ": " : ": it is looked at anew; until now: ");
-    show_styled(&b, strcmp(state, "done") == 0 ? SHOW_GOOD : show_style_of(state), c->colour, state);
+    show_styled(&b, strcmp(state, "done") == 0 ? SHOW_GOOD : show_style_of(state), c->colour,
+                state);
     (void)pw_buf_adds(&b, ": ");
     show_clean(&b, json_str(json_get(r.value, "reason"), "no reason given"), 0);
     (void)pw_buf_adds(&b, "\n");
     return client_put(c, &b, err);
 }
 
-static const arg_option list_options[] = {{"edge", 'e', "E", "only this edge"},
-                                          {"limit", 'n', "N", "how many (default 50, at most 1000)"},
-                                          {NULL, 0, NULL, NULL}};
-static const arg_option run_options[] = {{"dry-run", 'd', NULL, "only say what would move, or why not"}, {NULL, 0, NULL, NULL}};
-const command cmd_promotions[] = {
-    {"promotions", "[--edge E] [--limit N]", "What was promoted", list_options, 0, 0, run_promotions},
-    {"promote", "EDGE [--dry-run]", "Look at a promotion now; what moves, or why it does not", run_options, 1, 1, run_promote},
-    {NULL, NULL, NULL, NULL, 0, 0, NULL}};
+static const arg_option list_options[] = {
+    {"edge", 'e', "E", "only this edge"},
+    {"limit", 'n', "N", "how many (default 50, at most 1000)"},
+    {NULL, 0, NULL, NULL}};
+static const arg_option run_options[] = {
+    {"dry-run", 'd', NULL, "only say what would move, or why not"}, {NULL, 0, NULL, NULL}};
+const command cmd_promotions[] = {{"promotions", "[--edge E] [--limit N]", "What was promoted",
+                                   list_options, 0, 0, run_promotions},
+                                  {"promote", "EDGE [--dry-run]",
+                                   "Look at a promotion now; what moves, or why it does not",
+                                   run_options, 1, 1, run_promote},
+                                  {NULL, NULL, NULL, NULL, 0, 0, NULL}};

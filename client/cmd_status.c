@@ -30,7 +30,8 @@ static void heading(const status_look *l, const char *text, pw_buf *b)
 
 static int latest(const status_look *l, const json_value *items, pw_buf *b)
 {
-    static const char *const heads[] = {"PROJECT", "BRANCH", "BUILDER", "RESULT", ">BUILD", "REVISION", "FINISHED", NULL};
+    static const char *const heads[] = {"PROJECT", "BRANCH",   "BUILDER",  "RESULT",
+                                        ">BUILD",  "REVISION", "FINISHED", NULL};
     char when[40], rev[9];
     PW_AUTO(show_table_clear) show_table t;
     show_table_init(&t, heads);
@@ -50,7 +51,8 @@ static int latest(const status_look *l, const json_value *items, pw_buf *b)
 
 static int running(const status_look *l, const json_value *items, pw_buf *b)
 {
-    static const char *const heads[] = {">BUILD", "BUILDER", "BRANCH", "REVISION", "STATE", ">FOR", "WORKER", NULL};
+    static const char *const heads[] = {">BUILD", "BUILDER", "BRANCH", "REVISION",
+                                        "STATE",  ">FOR",    "WORKER", NULL};
     char took[32], rev[9];
     PW_AUTO(show_table_clear) show_table t;
     show_table_init(&t, heads);
@@ -62,7 +64,8 @@ static int running(const status_look *l, const json_value *items, pw_buf *b)
         show_cell(&t, SHOW_PLAIN, str(v, "branch", NULL));
         show_cell(&t, SHOW_PLAIN, show_rev(json_get(v, "revision"), rev));
         show_cell(&t, show_style_of(state), state);
-        show_cell(&t, SHOW_PLAIN, show_took(json_get(v, "started"), json_get(v, "finished"), l->now, took));
+        show_cell(&t, SHOW_PLAIN,
+                  show_took(json_get(v, "started"), json_get(v, "finished"), l->now, took));
         show_cell(&t, SHOW_DIM, str(v, "worker", NULL));
     }
     return show_table_text(&t, l->colour, l->width, b);
@@ -89,7 +92,8 @@ static int promotions(const status_look *l, const json_value *items, pw_buf *b)
 int status_text(const json_value *v, const status_look *l, pw_buf *b)
 {
     char line[200];
-    const json_value *items = json_get(v, "items"), *open = json_get(v, "running"), *edges = json_get(v, "promotions");
+    const json_value *items = json_get(v, "items"), *open = json_get(v, "running"),
+                     *edges = json_get(v, "promotions");
     const json_value *workers = json_get(v, "workers");
     int64_t red = num(v, "red");
     size_t waiting = json_count(json_get(v, "waiting"));
@@ -99,7 +103,8 @@ int status_text(const json_value *v, const status_look *l, pw_buf *b)
     else if (!red)
         (void)snprintf(line, sizeof(line), "Nothing is red.");
     else
-        (void)snprintf(line, sizeof(line), "%" PRId64 " of %zu %s red.", red, json_count(items), red == 1 ? "is" : "are");
+        (void)snprintf(line, sizeof(line), "%" PRId64 " of %zu %s red.", red, json_count(items),
+                       red == 1 ? "is" : "are");
     show_styled(b, red ? SHOW_BAD : SHOW_GOOD, l->colour, line);
     (void)pw_buf_adds(b, "\n");
     if (json_count(items)) {
@@ -111,14 +116,18 @@ int status_text(const json_value *v, const status_look *l, pw_buf *b)
         rc = running(l, open, b);
     }
     if (waiting)
-        (void)pw_buf_addf(b, "\n%zu waiting: pawl why %" PRId64 " says why\n", waiting, num(json_at(json_get(v, "waiting"), 0), "id"));
+        (void)pw_buf_addf(b, "\n%zu waiting: pawl why %" PRId64 " says why\n", waiting,
+                          num(json_at(json_get(v, "waiting"), 0), "id"));
     if (rc == 0 && json_count(edges)) {
         heading(l, "Promotions", b);
         rc = promotions(l, edges, b);
     }
     if (workers)
-        (void)pw_buf_addf(b, "\nWorkers: %" PRId64 " of %" PRId64 " connected, %" PRId64 " of %" PRId64 " slots busy\n", num(workers, "connected"),
-                          num(workers, "known"), num(workers, "busy"), num(workers, "slots"));
+        (void)pw_buf_addf(b,
+                          "\nWorkers: %" PRId64 " of %" PRId64 " connected, %" PRId64 " of %" PRId64
+                          " slots busy\n",
+                          num(workers, "connected"), num(workers, "known"), num(workers, "busy"),
+                          num(workers, "slots"));
     return rc < 0 ? rc : b->failed ? PW_ENOMEM : 0;
 }
 
@@ -132,11 +141,13 @@ static int once(client *c, const char *path, pw_buf *b, pw_err *err)
         (void)pw_buf_add(b, pw_buf_str(&r.text), r.text.len);
         return b->failed ? pw_fail(err, PW_ENOMEM, "out of memory") : 0;
     }
-    status_look l = {.now = pw_wall(c->host), .relative = c->tty, .colour = c->colour, .width = c->width};
+    status_look l = {
+        .now = pw_wall(c->host), .relative = c->tty, .colour = c->colour, .width = c->width};
     return status_text(r.value, &l, b) < 0 ? pw_fail(err, PW_ENOMEM, "out of memory") : 0;
 }
 
-/* On a terminal the screen is drawn anew; elsewhere the text is printed again whenever it changed. */
+/* On a terminal the screen is drawn anew; elsewhere the text is printed again whenever it changed.
+ */
 static int watch(client *c, const char *path, pw_err *err)
 {
     PW_AUTO(pw_buf_clearp) pw_buf last = PW_BUF(TEXT_MAX);
@@ -146,7 +157,8 @@ static int watch(client *c, const char *path, pw_err *err)
         if (c->tty)
             (void)pw_buf_adds(&b, "\033[H\033[J");
         int rc = once(c, path, &b, err);
-        if (rc < 0 && (!c->http || !rest_passing(rc) || ++away > PROGRESS_PATIENCE_S * 1000 / WATCH_MS))
+        if (rc < 0 &&
+            (!c->http || !rest_passing(rc) || ++away > PROGRESS_PATIENCE_S * 1000 / WATCH_MS))
             return rc;
         if (rc < 0)
             continue;
@@ -169,13 +181,15 @@ static int run_status(client *c, const args *a, pw_err *err)
     rest_query(&path, "branch", a->n_words ? a->word[0] : NULL);
     if (path.failed)
         return pw_fail(err, PW_EINVAL, "status: a name is too long");
-    int rc = args_get(a, "watch") ? watch(c, pw_buf_str(&path), err) : once(c, pw_buf_str(&path), &b, err);
+    int rc = args_get(a, "watch") ? watch(c, pw_buf_str(&path), err)
+                                  : once(c, pw_buf_str(&path), &b, err);
     return rc < 0 ? pw_err_context(err, "asking for the status") : client_put(c, &b, err);
 }
 
 static const arg_option options[] = {{"watch", 'w', NULL, "show it again and again"},
                                      {"project", 'p', "P", "only this project"},
                                      {NULL, 0, NULL, NULL}};
-const command cmd_status[] = {
-    {"status", "[BRANCH] [--project P] [--watch]", "What is red, what runs, what was promoted", options, 0, 1, run_status},
-    {NULL, NULL, NULL, NULL, 0, 0, NULL}};
+const command cmd_status[] = {{"status", "[BRANCH] [--project P] [--watch]",
+                               "What is red, what runs, what was promoted", options, 0, 1,
+                               run_status},
+                              {NULL, NULL, NULL, NULL, 0, 0, NULL}};

@@ -14,7 +14,8 @@ static void tags_text(const json_value *tags, pw_buf *b)
 
 static int workers_text(client *c, const json_value *items, pw_buf *b)
 {
-    static const char *const heads[] = {"WORKER", "STATE", ">BUSY", ">SLOTS", "TAGS", "VERSION", "LAST SEEN", "REASON", NULL};
+    static const char *const heads[] = {"WORKER",  "STATE",     ">BUSY",  ">SLOTS", "TAGS",
+                                        "VERSION", "LAST SEEN", "REASON", NULL};
     char when[40];
     pw_msec now = pw_wall(c->host);
     PW_AUTO(show_table_clear) show_table t;
@@ -69,20 +70,23 @@ static int add(client *c, const char *name, pw_err *err)
     /* the line alone on stdout, so that it can be piped to the other machine */
     client_say(c, "%s\n", json_str(json_get(r.value, "line"), "?"));
     if (c->tty)
-        (void)fprintf(stderr, "Run this line on the build machine within an hour; it works once.\n");
+        (void)fprintf(stderr,
+                      "Run this line on the build machine within an hour; it works once.\n");
     return 0;
 }
 
 static int run_worker(client *c, const args *a, pw_err *err)
 {
     static const char *const verbs[] = {"add", "pause", "resume", "drain", "remove", NULL};
-    static const char *const done[] = {"added", "paused", "resumed", "draining: it takes no new jobs", "removed"};
+    static const char *const done[] = {"added", "paused", "resumed",
+                                       "draining: it takes no new jobs", "removed"};
     const char *verb = a->word[0], *name = a->word[1], *reason = args_get(a, "reason");
     size_t k = 0;
     while (verbs[k] && strcmp(verbs[k], verb) != 0)
         k++;
     if (!verbs[k])
-        return pw_fail(err, PW_EINVAL, "worker: \"%.60s\" is none of add, pause, resume, drain, remove", verb);
+        return pw_fail(err, PW_EINVAL,
+                       "worker: \"%.60s\" is none of add, pause, resume, drain, remove", verb);
     if (k == 0 && reason)
         return pw_fail(err, PW_EINVAL, "worker add takes no --reason");
     if (k == 0)
@@ -100,7 +104,8 @@ static int run_worker(client *c, const args *a, pw_err *err)
     (void)pw_buf_adds(&body, "}");
     if (path.failed || body.failed)
         return pw_fail(err, PW_EINVAL, "worker: the name or the reason is too long");
-    int rc = rest_call(c, remove ? "DELETE" : "POST", pw_buf_str(&path), pw_buf_str(&body), &r, err);
+    int rc =
+        rest_call(c, remove ? "DELETE" : "POST", pw_buf_str(&path), pw_buf_str(&body), &r, err);
     if (rc < 0)
         return pw_err_context(err, "worker %s \"%.100s\"", verb, name);
     if (c->json)
@@ -109,9 +114,10 @@ static int run_worker(client *c, const args *a, pw_err *err)
     return 0;
 }
 
-static const arg_option options[] = {{"reason", 'r', "TEXT", "why; shown to everybody"}, {NULL, 0, NULL, NULL}};
-const command cmd_workers[] = {
-    {"workers", "", "The build machines", NULL, 0, 0, run_workers},
-    {"worker", "add|pause|resume|drain|remove NAME [--reason TEXT]", "Add a build machine, or switch one off and on", options, 2, 2,
-     run_worker},
-    {NULL, NULL, NULL, NULL, 0, 0, NULL}};
+static const arg_option options[] = {{"reason", 'r', "TEXT", "why; shown to everybody"},
+                                     {NULL, 0, NULL, NULL}};
+const command cmd_workers[] = {{"workers", "", "The build machines", NULL, 0, 0, run_workers},
+                               {"worker", "add|pause|resume|drain|remove NAME [--reason TEXT]",
+                                "Add a build machine, or switch one off and on", options, 2, 2,
+                                run_worker},
+                               {NULL, NULL, NULL, NULL, 0, 0, NULL}};

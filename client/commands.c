@@ -4,8 +4,9 @@
 
 #include "shared/base/num.h"
 
-static const command *const tables[] = {cmd_status,  cmd_builds,     cmd_log,  cmd_force,  cmd_change,
-                                        cmd_workers, cmd_promotions, cmd_cron, cmd_doctor, cmd_demo};
+static const command *const tables[] = {cmd_status, cmd_builds,  cmd_log,        cmd_force,
+                                        cmd_change, cmd_workers, cmd_promotions, cmd_cron,
+                                        cmd_doctor, cmd_demo};
 enum { TABLES = sizeof(tables) / sizeof(tables[0]), NAMES_MAX = 64 };
 
 const command *commands_find(const char *name)
@@ -40,8 +41,9 @@ int commands_run(client *c, int argc, char *const *argv, pw_err *err)
     const command *cmd = commands_find(argv[0]);
     if (!cmd) {
         const char *near = commands_nearest(argv[0]);
-        return pw_fail(err, PW_EINVAL, "there is no command \"%.60s\"%s%s%s", argv[0], near ? "; did you mean \"" : "; see pawl --help",
-                       near ? near : "", near ? "\"?" : "");
+        return pw_fail(err, PW_EINVAL, "there is no command \"%.60s\"%s%s%s", argv[0],
+                       near ? "; did you mean \"" : "; see pawl --help", near ? near : "",
+                       near ? "\"?" : "");
     }
     int rc = args_parse(cmd, argc - 1, argv + 1, &a, err);
     if (rc < 0)
@@ -51,7 +53,8 @@ int commands_run(client *c, int argc, char *const *argv, pw_err *err)
         args_help(cmd, &b);
         return client_put(c, &b, err);
     }
-    const char *url = args_get(&a, "url"), *token_file = args_get(&a, "token-file"), *state = args_get(&a, "state");
+    const char *url = args_get(&a, "url"), *token_file = args_get(&a, "token-file"),
+               *state = args_get(&a, "state");
     c->url = url ? url : c->url;
     c->token_file = token_file ? token_file : c->token_file;
     c->state = state ? state : c->state;

@@ -31,7 +31,8 @@ static void trim(const char **p, size_t *n)
 }
 
 /* One line without its end. */
-static int line(const char *file, size_t number, const char *p, size_t n, const char *home, client_conf *c, pw_err *err)
+static int line(const char *file, size_t number, const char *p, size_t n, const char *home,
+                client_conf *c, pw_err *err)
 {
     trim(&p, &n);
     if (!n || *p == '#')
@@ -47,19 +48,21 @@ static int line(const char *file, size_t number, const char *p, size_t n, const 
     trim(&value, &value_n);
     bool url = key_n == 3 && memcmp(key, "url", 3) == 0;
     if (!url && !(key_n == 10 && memcmp(key, "token-file", 10) == 0))
-        return pw_fail(err, PW_EINVAL, "%s:%zu: unknown key \"%.*s\"; there are url and token-file", file, number,
-                       (int)(key_n < 60 ? key_n : 60), key);
+        return pw_fail(err, PW_EINVAL, "%s:%zu: unknown key \"%.*s\"; there are url and token-file",
+                       file, number, (int)(key_n < 60 ? key_n : 60), key);
     char **slot = url ? &c->url : &c->token_file;
     if (!value_n)
         return pw_fail(err, PW_EINVAL, "%s:%zu: no value", file, number);
     if (*slot)
         return pw_fail(err, PW_EINVAL, "%s:%zu: given twice", file, number);
     bool in_home = !url && home && value_n > 1 && value[0] == '~' && value[1] == '/';
-    *slot = in_home ? pw_strf("%s%.*s", home, (int)value_n - 1, value + 1) : strndup(value, value_n);
+    *slot =
+        in_home ? pw_strf("%s%.*s", home, (int)value_n - 1, value + 1) : strndup(value, value_n);
     return *slot ? 0 : pw_fail(err, PW_ENOMEM, "out of memory");
 }
 
-int client_conf_parse(const char *file, const char *text, size_t n, const char *home, client_conf *ret, pw_err *err)
+int client_conf_parse(const char *file, const char *text, size_t n, const char *home,
+                      client_conf *ret, pw_err *err)
 {
     client_conf c = {0};
     size_t number = 1;
@@ -98,7 +101,9 @@ static int token_read(const char *path, char **ret, pw_err *err)
     if (stat(path, &st) < 0)
         return pw_fail_sys(err, "reading the token file %s", path);
     if (st.st_mode & 077)
-        return pw_fail(err, PW_EDENIED, "reading the token file %s: others may read it; run `chmod 600 %s`", path, path);
+        return pw_fail(err, PW_EDENIED,
+                       "reading the token file %s: others may read it; run `chmod 600 %s`", path,
+                       path);
     return client_line_read(path, ret, err);
 }
 
@@ -120,7 +125,8 @@ static int state_line(const char *state, const char *name, bool secret, char **r
     return secret ? token_read(path, ret, err) : client_line_read(path, ret, err);
 }
 
-static int choose(const client_place *p, const client_conf *c, char **url, char **token, pw_err *err)
+static int choose(const client_place *p, const client_conf *c, char **url, char **token,
+                  pw_err *err)
 {
     bool failed = false;
     int rc = 0;
@@ -129,7 +135,9 @@ static int choose(const client_place *p, const client_conf *c, char **url, char 
     } else if (p->state) {
         rc = state_line(p->state, "web.addr", false, url, err);
         if (rc == PW_ENOTFOUND)
-            return pw_fail(err, rc, "finding the master: there is no %s/web.addr; does a master run there?", p->state);
+            return pw_fail(err, rc,
+                           "finding the master: there is no %s/web.addr; does a master run there?",
+                           p->state);
     } else {
         *url = pw_strdup(p->env_url ? p->env_url : c->url ? c->url : CLIENT_DEFAULT_URL, &failed);
     }

@@ -1,15 +1,16 @@
-/* demo.h - inside of client/: `pawl demo`, a master, a worker and repositories in one folder, and a story told with them.
+/* demo.h - inside of client/: `pawl demo`, a master, a worker and repositories in one folder, and a
+ * story told with them.
  *
  *   DIR/master.yaml worker.yaml   written by the demo; by join
  *   DIR/state spool home tmp      of the master; of the worker; HOME and TMPDIR of all children
- *   DIR/sample.git sample         the repository that is watched; the work tree that pushes to it, made anew each time
- *   DIR/pawl.git                  Pawl's own repository, when the demo is started inside of it
- *   DIR/master.log worker.log     what the programs say
- *   DIR/demo.lock                 one demo a folder
+ *   DIR/sample.git sample         the repository that is watched; the work tree that pushes to it,
+ * made anew each time DIR/pawl.git                  Pawl's own repository, when the demo is started
+ * inside of it DIR/master.log worker.log     what the programs say DIR/demo.lock one demo a folder
  *
- * All children are found beside this program. The demo's process is a subreaper: whatever a child leaves behind becomes its
- * own child, so that at the end nothing runs on. SIGINT, SIGTERM and SIGHUP are blocked and taken in demo_pause(), which every
- * waiting loop calls. One thread; everything blocks. */
+ * All children are found beside this program. The demo's process is a subreaper: whatever a child
+ * leaves behind becomes its own child, so that at the end nothing runs on. SIGINT, SIGTERM and
+ * SIGHUP are blocked and taken in demo_pause(), which every waiting loop calls. One thread;
+ * everything blocks. */
 #ifndef PW_CLIENT_DEMO_H
 #define PW_CLIENT_DEMO_H
 #include <stdbool.h>
@@ -23,27 +24,29 @@ enum { DEMO_REV = 65 }; /* SHA-256 in hex and NUL */
 
 typedef struct demo {
     client *c;
-    char *dir;                       /* whole path */
-    char *bin;                       /* folder of the programs */
-    char *source;                    /* Pawl's own work tree; NULL: none here */
+    char *dir;    /* whole path */
+    char *bin;    /* folder of the programs */
+    char *source; /* Pawl's own work tree; NULL: none here */
     char source_head[DEMO_REV];
-    char **env;                      /* of all children */
+    char **env; /* of all children */
     size_t n_env;
-    pid_t master, worker;            /* 0: not running */
+    pid_t master, worker; /* 0: not running */
     int lock;
-    bool stop;                       /* a signal asked for the end */
-    unsigned run;                    /* which demo this is in the folder, from 1 */
+    bool stop;    /* a signal asked for the end */
+    unsigned run; /* which demo this is in the folder, from 1 */
 } demo;
 
 /* ---- demo_proc.c: children */
-int demo_open(demo *d, client *c, const char *dir, pw_err *err); /* folders, lock, environment, programs */
+/* folders, lock, environment, programs */
+int demo_open(demo *d, client *c, const char *dir, pw_err *err);
 void demo_close(demo *d);
 /* DIR/name, owned; NULL when memory ran out. */
 char *demo_path(const demo *d, const char *name);
-/* Runs a program to its end with DIR's environment; argv is NULL-terminated. PW_ECONFLICT with the last line of its stderr when
- * it did not end with 0. out: its stdout, may be NULL. */
+/* Runs a program to its end with DIR's environment; argv is NULL-terminated. PW_ECONFLICT with the
+ * last line of its stderr when it did not end with 0. out: its stdout, may be NULL. */
 int demo_run(demo *d, const char *const *argv, const char *dir, pw_buf *out, pw_err *err);
-/* Starts the master and waits for its address; joins the worker when it is new; starts it and waits until it is connected. */
+/* Starts the master and waits for its address; joins the worker when it is new; starts it and waits
+ * until it is connected. */
 int demo_start(demo *d, pw_err *err);
 /* Cancels what runs, ends worker and master, waits for all children. */
 void demo_stop(demo *d);

@@ -38,10 +38,13 @@ static int set(demo *d, const char *name, const char *value, pw_err *err)
     return 0;
 }
 
-/* The caller's environment without what would lead out of DIR or change what git, make and our programs do. */
+/* The caller's environment without what would lead out of DIR or change what git, make and our
+ * programs do. */
 static int copy_environment(demo *d, pw_err *err)
 {
-    static const char *const dropped[] = {"GIT_", "PAWL_", "XDG_", "MAKE", "MFLAGS=", "HOME=", "TMPDIR=", "NOTIFY_SOCKET=", "WATCHDOG_"};
+    static const char *const dropped[] = {"GIT_",    "PAWL_",          "XDG_",
+                                          "MAKE",    "MFLAGS=",        "HOME=",
+                                          "TMPDIR=", "NOTIFY_SOCKET=", "WATCHDOG_"};
     for (char **e = environ; *e; e++) {
         bool keep = true;
         const char *eq = strchr(*e, '=');
@@ -59,9 +62,10 @@ static int copy_environment(demo *d, pw_err *err)
 
 static int make_environment(demo *d, pw_err *err)
 {
-    static const char *const fixed[][2] = {{"GIT_CONFIG_NOSYSTEM", "1"},        {"GIT_TERMINAL_PROMPT", "0"},
-                                           {"GIT_AUTHOR_NAME", "Demo"},         {"GIT_AUTHOR_EMAIL", "demo@example.org"},
-                                           {"GIT_COMMITTER_NAME", "Demo"},      {"GIT_COMMITTER_EMAIL", "demo@example.org"}};
+    static const char *const fixed[][2] = {
+        {"GIT_CONFIG_NOSYSTEM", "1"},   {"GIT_TERMINAL_PROMPT", "0"},
+        {"GIT_AUTHOR_NAME", "Demo"},    {"GIT_AUTHOR_EMAIL", "demo@example.org"},
+        {"GIT_COMMITTER_NAME", "Demo"}, {"GIT_COMMITTER_EMAIL", "demo@example.org"}};
     PW_AUTO(pw_freep) char *home = demo_path(d, "home");
     PW_AUTO(pw_freep) char *tmp = demo_path(d, "tmp");
     int rc = home && tmp ? copy_environment(d, err) : pw_fail(err, PW_ENOMEM, "out of memory");
@@ -76,7 +80,11 @@ static int make_environment(demo *d, pw_err *err)
     if (rc == 0)
         rc = pw_fs_mkdirs(tmp, 0700, err);
     /* Pawl's own work tree may belong to another user; this file counts in the demo only */
-    return rc < 0 ? rc : demo_write(d, "home/.gitconfig", "[safe]\n\tdirectory = *\n[init]\n\tdefaultBranch = master\n[gc]\n\tauto = 0\n", err);
+    return rc < 0 ? rc
+                  : demo_write(d, "home/.gitconfig",
+                               "[safe]\n\tdirectory = *\n[init]\n\tdefaultBranch = "
+                               "master\n[gc]\n\tauto = 0\n",
+                               err);
 }
 
 static int find_programs(demo *d, pw_err *err)
@@ -112,8 +120,9 @@ static int take_lock(demo *d, pw_err *err)
         return d->lock < 0 ? d->lock : 0;
     d->lock = -1;
     (void)pw_fs_read(addr, url.max, &url, NULL);
-    return pw_fail(err, PW_ECONFLICT, "another demo runs in %s%s%.*s; end it, or name another folder", d->dir, url.len ? ", its page is " : "",
-                   (int)strcspn(pw_buf_str(&url), "\n"), pw_buf_str(&url));
+    return pw_fail(
+        err, PW_ECONFLICT, "another demo runs in %s%s%.*s; end it, or name another folder", d->dir,
+        url.len ? ", its page is " : "", (int)strcspn(pw_buf_str(&url), "\n"), pw_buf_str(&url));
 }
 
 int demo_open(demo *d, client *c, const char *dir, pw_err *err)
@@ -172,7 +181,13 @@ static const char *last_line(const pw_buf *b, int *ret_n)
 int demo_run(demo *d, const char *const *argv, const char *dir, pw_buf *out, pw_err *err)
 {
     PW_AUTO(pw_buf_clearp) pw_buf said = PW_BUF(LOG_TAIL);
-    pw_spawn s = {.argv = argv, .env = (const char *const *)d->env, .dir = dir, .in = -1, .out = -1, .err = -1, .die_with_parent = true};
+    pw_spawn s = {.argv = argv,
+                  .env = (const char *const *)d->env,
+                  .dir = dir,
+                  .in = -1,
+                  .out = -1,
+                  .err = -1,
+                  .die_with_parent = true};
     int n, rc = pw_spawn_run(&s, NULL, (pw_usec)RUN_S * 1000000, out, &said, err);
     if (rc <= 0)
         return rc;
@@ -180,20 +195,28 @@ int demo_run(demo *d, const char *const *argv, const char *dir, pw_buf *out, pw_
     return pw_fail(err, PW_ECONFLICT, "exit status %d%s%.*s", rc, n ? ": " : "", n, line);
 }
 
-static int start(demo *d, const char *program, const char *const *more, const char *log, pid_t *ret, pw_err *err)
+static int start(demo *d, const char *program, const char *const *more, const char *log, pid_t *ret,
+                 pw_err *err)
 {
     enum { ARGS = 8 };
     PW_AUTO(pw_freep) char *path = pw_path_join(d->bin, program);
     PW_AUTO(pw_freep) char *log_path = demo_path(d, log);
     if (!path || !log_path)
         return pw_fail(err, PW_ENOMEM, "out of memory");
-    PW_AUTO(pw_closep) int fd = open(log_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
+    PW_AUTO(pw_closep)
+    int fd = open(log_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
     if (fd < 0)
         return pw_fail_sys(err, "opening %s", log_path);
     const char *argv[ARGS + 2] = {path};
     for (size_t i = 0; i < ARGS && more[i]; i++)
         argv[i + 1] = more[i];
-    pw_spawn s = {.argv = argv, .env = (const char *const *)d->env, .dir = d->dir, .in = -1, .out = fd, .err = fd, .die_with_parent = true};
+    pw_spawn s = {.argv = argv,
+                  .env = (const char *const *)d->env,
+                  .dir = d->dir,
+                  .in = -1,
+                  .out = fd,
+                  .err = fd,
+                  .die_with_parent = true};
     pid_t pid = pw_spawn_start(&s, err);
     if (pid < 0)
         return (int)pid;
@@ -207,7 +230,8 @@ static int died(const demo *d, const char *program, const char *log, pw_err *err
     PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF((size_t)16 * 1024 * 1024);
     int n = 0;
     const char *line = path && pw_fs_read(path, b.max, &b, NULL) == 0 ? last_line(&b, &n) : "";
-    return pw_fail(err, PW_ECONFLICT, "%s ended by itself; the end of %s/%s: %.*s", program, d->dir, log, n, line);
+    return pw_fail(err, PW_ECONFLICT, "%s ended by itself; the end of %s/%s: %.*s", program, d->dir,
+                   log, n, line);
 }
 
 bool demo_pause(demo *d, int ms, pw_err *err)
@@ -230,7 +254,8 @@ bool demo_pause(demo *d, int ms, pw_err *err)
             continue; /* an orphan that came to us */
         bool master = pid == d->master;
         *(master ? &d->master : &d->worker) = 0;
-        (void)died(d, master ? "pawl-master" : "pawl-worker", master ? "master.log" : "worker.log", err);
+        (void)died(d, master ? "pawl-master" : "pawl-worker", master ? "master.log" : "worker.log",
+                   err);
         return true;
     }
     return false;
@@ -249,10 +274,12 @@ static int write_config(demo *d, pw_err *err)
                           "name: demo\n"
                           "web: {listen: \"127.0.0.1:0\"}\n"
                           "workers: {listen: \"tcp://127.0.0.1:0\"}\n"
-                          "projects:\n  - {name: sample, poll: 1s, build_first: true, branches: [\"*\"], repository: ");
+                          "projects:\n  - {name: sample, poll: 1s, build_first: true, branches: "
+                          "[\"*\"], repository: ");
     (void)pw_buf_json(&b, sample);
     if (d->source) {
-        (void)pw_buf_adds(&b, "}\n  - {name: pawl, poll: 1s, build_first: true, branches: [\"*\"], repository: ");
+        (void)pw_buf_adds(
+            &b, "}\n  - {name: pawl, poll: 1s, build_first: true, branches: [\"*\"], repository: ");
         (void)pw_buf_json(&b, pawl);
     }
     (void)pw_buf_adds(&b, "}\nbuilders:\n"
@@ -260,24 +287,31 @@ static int write_config(demo *d, pw_err *err)
                           "      - checkout: {}\n"
                           "      - {name: compile, run: make}\n"
                           "      - {name: test, run: make test}\n");
-    if (d->source) /* `make unit` counts with python3; without it prove(1), which comes with git, does as well */
-        (void)pw_buf_adds(&b, "  - name: build\n    project: pawl\n    steps:\n"
-                              "      - checkout: {}\n"
-                              "      - {name: compile, run: make -j2 all, timeout: 30m}\n"
-                              "      - name: unit\n        timeout: 30m\n        run: |\n"
-                              "          if [ -x /usr/bin/python3 ]; then\n"
-                              "              make -j2 unit\n"
-                              "          else\n"
-                              "              make -j2 tests-built\n"
-                              "              prove -j2 -e '' $(find build/release -name '*_test' -type f)\n"
-                              "          fi\n");
-    (void)pw_buf_adds(&b, "schedulers:\n  - {name: sample-push, kind: branch, project: sample, branches: [master]}\n");
+    /* `make unit` counts with python3; without it prove(1), which comes with git, does as well */
     if (d->source)
-        (void)pw_buf_adds(&b, "  - {name: pawl-push, kind: branch, project: pawl, branches: [master]}\n");
-    (void)pw_buf_adds(&b, "promotions:\n  - {name: sample-stable, kind: green, project: sample, from: master, to: stable}\n");
+        (void)pw_buf_adds(
+            &b, "  - name: build\n    project: pawl\n    steps:\n"
+                "      - checkout: {}\n"
+                "      - {name: compile, run: make -j2 all, timeout: 30m}\n"
+                "      - name: unit\n        timeout: 30m\n        run: |\n"
+                "          if [ -x /usr/bin/python3 ]; then\n"
+                "              make -j2 unit\n"
+                "          else\n"
+                "              make -j2 tests-built\n"
+                "              prove -j2 -e '' $(find build/release -name '*_test' -type f)\n"
+                "          fi\n");
+    (void)pw_buf_adds(&b, "schedulers:\n  - {name: sample-push, kind: branch, project: sample, "
+                          "branches: [master]}\n");
     if (d->source)
-        (void)pw_buf_adds(&b, "  - {name: pawl-stable, kind: green, project: pawl, from: master, to: stable}\n");
-    return b.failed ? pw_fail(err, PW_ENOMEM, "out of memory") : demo_write(d, "master.yaml", pw_buf_str(&b), err);
+        (void)pw_buf_adds(
+            &b, "  - {name: pawl-push, kind: branch, project: pawl, branches: [master]}\n");
+    (void)pw_buf_adds(&b, "promotions:\n  - {name: sample-stable, kind: green, project: sample, "
+                          "from: master, to: stable}\n");
+    if (d->source)
+        (void)pw_buf_adds(
+            &b, "  - {name: pawl-stable, kind: green, project: pawl, from: master, to: stable}\n");
+    return b.failed ? pw_fail(err, PW_ENOMEM, "out of memory")
+                    : demo_write(d, "master.yaml", pw_buf_str(&b), err);
 }
 
 /* A worker of another master (the state was removed) is of no use. */
@@ -286,7 +320,8 @@ static int forget_old(demo *d, const char *db, const char *yaml, const char *add
     PW_AUTO(pw_freep) char *spool = demo_path(d, "spool");
     if (!spool)
         return pw_fail(err, PW_ENOMEM, "out of memory");
-    if ((unlink(addr) < 0 && errno != ENOENT) || (access(db, F_OK) < 0 && unlink(yaml) < 0 && errno != ENOENT))
+    if ((unlink(addr) < 0 && errno != ENOENT) ||
+        (access(db, F_OK) < 0 && unlink(yaml) < 0 && errno != ENOENT))
         return pw_fail_sys(err, "removing what an earlier demo left in %s", d->dir);
     return access(db, F_OK) < 0 ? pw_fs_remove_tree(spool, err) : 0;
 }
@@ -303,12 +338,16 @@ static int start_master(demo *d, pw_err *err)
         return pw_fail(err, PW_ENOMEM, "out of memory");
     int rc = forget_old(d, db, yaml, addr, err);
     if (rc == 0)
-        rc = start(d, "pawl-master", (const char *const[]){"--config", conf, "--state", state, NULL}, "master.log", &d->master, err);
+        rc =
+            start(d, "pawl-master", (const char *const[]){"--config", conf, "--state", state, NULL},
+                  "master.log", &d->master, err);
     if (rc < 0)
         return rc;
     for (int i = 0; access(addr, F_OK) < 0; i++) {
         if (i == WAIT_MS / STEP_MS)
-            return pw_fail(err, PW_ETIMEDOUT, "pawl-master did not open its page within a minute; see %s/master.log", d->dir);
+            return pw_fail(err, PW_ETIMEDOUT,
+                           "pawl-master did not open its page within a minute; see %s/master.log",
+                           d->dir);
         if (demo_pause(d, STEP_MS, err))
             return PW_EAGAIN;
     }
@@ -334,8 +373,10 @@ static int join(demo *d, const char *yaml, pw_err *err)
     const char *line = json_str(json_get(r.value, "line"), ""), *token = strrchr(line, ' ');
     if (!token)
         return pw_fail(err, PW_EPROTO, "adding the worker: the master gave no line to run");
-    rc = demo_run(d, (const char *const[]){program, "join", token + 1, "--config", yaml, "--spool", spool, "--slots", "2", NULL}, d->dir, NULL,
-                  err);
+    rc = demo_run(d,
+                  (const char *const[]){program, "join", token + 1, "--config", yaml, "--spool",
+                                        spool, "--slots", "2", NULL},
+                  d->dir, NULL, err);
     return rc < 0 ? pw_err_context(err, "pawl-worker join") : 0;
 }
 
@@ -364,10 +405,12 @@ int demo_start(demo *d, pw_err *err)
     if (rc == 0 && access(yaml, F_OK) < 0)
         rc = join(d, yaml, err);
     if (rc == 0)
-        rc = start(d, "pawl-worker", (const char *const[]){"--config", yaml, NULL}, "worker.log", &d->worker, err);
+        rc = start(d, "pawl-worker", (const char *const[]){"--config", yaml, NULL}, "worker.log",
+                   &d->worker, err);
     for (int i = 0; rc == 0 && !connected(d); i++) {
         if (i == WAIT_MS / STEP_MS)
-            return pw_fail(err, PW_ETIMEDOUT, "the worker did not connect within a minute; see %s/worker.log", d->dir);
+            return pw_fail(err, PW_ETIMEDOUT,
+                           "the worker did not connect within a minute; see %s/worker.log", d->dir);
         if (demo_pause(d, STEP_MS, err))
             return PW_EAGAIN;
     }

@@ -18,7 +18,8 @@ int demo_write(const demo *d, const char *name, const char *text, pw_err *err)
 }
 
 /* git with up to seven arguments in DIR/where. */
-#define git(d, where, out, err, ...) run_git((d), (where), (out), (err), (const char *const[]){"git", __VA_ARGS__, NULL})
+#define git(d, where, out, err, ...)                                                               \
+    run_git((d), (where), (out), (err), (const char *const[]){"git", __VA_ARGS__, NULL})
 static int run_git(demo *d, const char *where, pw_buf *out, pw_err *err, const char *const *argv)
 {
     PW_AUTO(pw_freep) char *dir = demo_path(d, where);
@@ -51,22 +52,26 @@ static int first_line(const pw_buf *out, char ret[DEMO_REV])
     return 0;
 }
 
-/* Whether the current folder lies in Pawl's own repository, and its HEAD. Any failure means that it does not. */
+/* Whether the current folder lies in Pawl's own repository, and its HEAD. Any failure means that it
+ * does not. */
 static void find_source(demo *d)
 {
     PW_AUTO(pw_buf_clearp) pw_buf top = PW_BUF(8192);
     PW_AUTO(pw_buf_clearp) pw_buf head = PW_BUF(8192);
     static const char *const marks[] = {"HEAD:modules.mk", "HEAD:master/main.c"};
-    if (demo_run(d, (const char *const[]){"git", "rev-parse", "--show-toplevel", NULL}, NULL, &top, NULL) < 0)
+    if (demo_run(d, (const char *const[]){"git", "rev-parse", "--show-toplevel", NULL}, NULL, &top,
+                 NULL) < 0)
         return;
     size_t n = strcspn(pw_buf_str(&top), "\n");
     PW_AUTO(pw_freep) char *path = n ? strndup(pw_buf_str(&top), n) : NULL;
     if (!path)
         return;
     for (size_t i = 0; i < 2; i++)
-        if (demo_run(d, (const char *const[]){"git", "cat-file", "-e", marks[i], NULL}, path, NULL, NULL) < 0)
+        if (demo_run(d, (const char *const[]){"git", "cat-file", "-e", marks[i], NULL}, path, NULL,
+                     NULL) < 0)
             return;
-    if (demo_run(d, (const char *const[]){"git", "rev-parse", "HEAD", NULL}, path, &head, NULL) < 0 ||
+    if (demo_run(d, (const char *const[]){"git", "rev-parse", "HEAD", NULL}, path, &head, NULL) <
+            0 ||
         first_line(&head, d->source_head) < 0 || !d->source_head[0])
         return;
     d->source = pw_take(path);
@@ -85,11 +90,13 @@ int demo_repos(demo *d, pw_err *err)
     if (rc == 0)
         rc = pw_fs_remove_tree(work, err);
     if (rc == 0)
-        rc = git(d, ".", NULL, err, "clone", "-q", "--no-hardlinks", "--template=", "sample.git", "sample");
+        rc = git(d, ".", NULL, err, "clone", "-q", "--no-hardlinks", "--template=", "sample.git",
+                 "sample");
     return rc;
 }
 
-/* One line a demo, so that each first commit changes something; the count says which demo this is. */
+/* One line a demo, so that each first commit changes something; the count says which demo this is.
+ */
 static int notes(demo *d, pw_err *err)
 {
     PW_AUTO(pw_freep) char *path = demo_path(d, "sample/NEWS");
@@ -146,13 +153,16 @@ int demo_push_pawl(demo *d, bool *ret_new, pw_err *err)
         rc = demo_ref(d, "pawl.git", "stable", stable, err);
     /* the objects are copied, nothing of the source is linked or changed */
     if (rc == 0)
-        rc = git(d, "pawl.git", NULL, err, "fetch", "-q", "--no-tags", "--update-shallow", d->source, "+HEAD:refs/heads/master");
+        rc = git(d, "pawl.git", NULL, err, "fetch", "-q", "--no-tags", "--update-shallow",
+                 d->source, "+HEAD:refs/heads/master");
     if (rc == 0) /* somebody may have committed meanwhile */
         rc = demo_ref(d, "pawl.git", "master", d->source_head, err);
     if (rc < 0)
         return rc;
-    /* after a rebase `stable` is no ancestor any more, and a promotion never moves a branch back: begin anew */
-    if (stable[0] && git(d, "pawl.git", NULL, NULL, "merge-base", "--is-ancestor", stable, d->source_head) < 0 &&
+    /* after a rebase `stable` is no ancestor any more, and a promotion never moves a branch back:
+     * begin anew */
+    if (stable[0] &&
+        git(d, "pawl.git", NULL, NULL, "merge-base", "--is-ancestor", stable, d->source_head) < 0 &&
         (rc = git(d, "pawl.git", NULL, err, "update-ref", "-d", "refs/heads/stable")) < 0)
         return rc;
     *ret_new = strcmp(was, d->source_head) != 0;

@@ -1,4 +1,5 @@
-/* demo_sample.h - inside of client/: the files of the demo's sample project, a small C library with a test. Constant. */
+/* demo_sample.h - inside of client/: the files of the demo's sample project, a small C library with
+ * a test. Constant. */
 #ifndef PW_CLIENT_DEMO_SAMPLE_H
 #define PW_CLIENT_DEMO_SAMPLE_H
 

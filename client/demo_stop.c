@@ -25,7 +25,8 @@ static size_t cancel_list(demo *d, const char *list, const char *kind)
     for (size_t i = 0; i < json_count(items); i++) {
         char path[100];
         PW_AUTO(rest_answer_clear) rest_answer gone = {0};
-        (void)snprintf(path, sizeof(path), "/api/v1/%s/%" PRId64 "/cancel", kind, json_int(json_get(json_at(items, i), "id"), 0));
+        (void)snprintf(path, sizeof(path), "/api/v1/%s/%" PRId64 "/cancel", kind,
+                       json_int(json_get(json_at(items, i), "id"), 0));
         (void)rest_post(d->c, path, "{\"reason\":\"the demo ends\"}", &gone, NULL);
     }
     return json_count(items);
@@ -75,7 +76,8 @@ static pid_t parent_of(const char *pid)
     return p && p[1] && p[2] ? (pid_t)strtol(p + 3, NULL, 10) : 0;
 }
 
-/* Signals every child that is left: orphans of the worker come to us, since we are a subreaper. Returns how many live. */
+/* Signals every child that is left: orphans of the worker come to us, since we are a subreaper.
+ * Returns how many live. */
 static size_t orphans(int signo)
 {
     size_t n = 0;
@@ -97,7 +99,8 @@ static size_t orphans(int signo)
 void demo_stop(demo *d)
 {
     if (d->master && d->worker && d->c->http && cancel_all(d)) {
-        /* jobs are the runner's, not the agent's: they end before the agent, or they would go on without it */
+        /* jobs are the runner's, not the agent's: they end before the agent, or they would go on
+         * without it */
         for (int ms = 0; ms < CANCEL_MS && !ended(d->master) && cancel_all(d); ms += STEP_MS * 3)
             client_pause(STEP_MS * 3);
     }

@@ -1,5 +1,5 @@
-/* What the demo tells: three pushes to the sample, and Pawl's own repository. Each claim is checked with git before it is
- * printed, so a demo that ends well is a test of the whole. */
+/* What the demo tells: three pushes to the sample, and Pawl's own repository. Each claim is checked
+ * with git before it is printed, so a demo that ends well is a test of the whole. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,16 @@
 #include "client/logs.h"
 #include "client/show.h"
 
-enum { POLL_MS = 250, SAMPLE_S = 180, PROMOTE_S = 60, EDGE_S = 5, PAWL_S = 600, QUIET_S = 5, LINE_MAX_SHOWN = 150, TAIL_LINES = 25 };
+enum {
+    POLL_MS = 250,
+    SAMPLE_S = 180,
+    PROMOTE_S = 60,
+    EDGE_S = 5,
+    PAWL_S = 600,
+    QUIET_S = 5,
+    LINE_MAX_SHOWN = 150,
+    TAIL_LINES = 25
+};
 
 typedef struct done_build {
     uint64_t id;
@@ -21,12 +30,16 @@ static pw_usec deadline(const demo *d, int seconds)
     return pw_now(d->c->host) + (pw_usec)seconds * 1000000;
 }
 
-/* One wait in a loop: a negative code when the demo ends or the time is over (the text then says what was waited for). */
+/* One wait in a loop: a negative code when the demo ends or the time is over (the text then says
+ * what was waited for). */
 static int tick(demo *d, pw_usec end, const char *what, pw_err *err)
 {
     if (demo_pause(d, POLL_MS, err))
         return PW_EAGAIN;
-    return pw_now(d->c->host) < end ? 0 : pw_fail(err, PW_ETIMEDOUT, "%s: it takes too long; see %s/master.log and worker.log", what, d->dir);
+    return pw_now(d->c->host) < end
+               ? 0
+               : pw_fail(err, PW_ETIMEDOUT,
+                         "%s: it takes too long; see %s/master.log and worker.log", what, d->dir);
 }
 
 static void say_result(demo *d, const char *builder, const done_build *b)
@@ -40,11 +53,13 @@ static void say_result(demo *d, const char *builder, const done_build *b)
 /* ---- builds */
 
 /* The newest build of a revision; 0 while there is none. */
-static int find_build(demo *d, const char *project, const char *rev, uint64_t after, uint64_t *ret, pw_err *err)
+static int find_build(demo *d, const char *project, const char *rev, uint64_t after, uint64_t *ret,
+                      pw_err *err)
 {
     char path[300];
     PW_AUTO(rest_answer_clear) rest_answer r = {0};
-    (void)snprintf(path, sizeof(path), "/api/v1/builds?project=%s&revision=%s&limit=1", project, rev);
+    (void)snprintf(path, sizeof(path), "/api/v1/builds?project=%s&revision=%s&limit=1", project,
+                   rev);
     int rc = rest_get(d->c, path, &r, err);
     if (rc < 0)
         return pw_err_context(err, "looking for the build of %.8s", rev);
@@ -64,8 +79,10 @@ static int look(demo *d, uint64_t id, done_build *ret, rest_answer *r, pw_err *e
     if (strcmp(json_str(json_get(r->value, "state"), ""), "done") != 0)
         return 0;
     ret->id = id;
-    (void)snprintf(ret->result, sizeof(ret->result), "%s", json_str(json_get(r->value, "result"), "?"));
-    (void)show_took(json_get(r->value, "started"), json_get(r->value, "finished"), pw_wall(d->c->host), ret->took);
+    (void)snprintf(ret->result, sizeof(ret->result), "%s",
+                   json_str(json_get(r->value, "result"), "?"));
+    (void)show_took(json_get(r->value, "started"), json_get(r->value, "finished"),
+                    pw_wall(d->c->host), ret->took);
     return 1;
 }
 
@@ -89,7 +106,9 @@ static int expect(const done_build *b, const char *result, pw_err *err)
 {
     if (strcmp(b->result, result) == 0)
         return 0;
-    return pw_fail(err, PW_ECONFLICT, "build %" PRIu64 " should be %s, but it is %s; see pawl log %" PRIu64, b->id, result, b->result, b->id);
+    return pw_fail(err, PW_ECONFLICT,
+                   "build %" PRIu64 " should be %s, but it is %s; see pawl log %" PRIu64, b->id,
+                   result, b->result, b->id);
 }
 
 /* ---- promotions */
@@ -111,8 +130,9 @@ static int wait_stable(demo *d, const char *repo, const char *rev, pw_err *err)
     }
 }
 
-/* Why the edge does not move, in its own words. It looks right after a build, not with it, so it gets some seconds until it
- * speaks of red; any other reason than that all is done is as good in the end. */
+/* Why the edge does not move, in its own words. It looks right after a build, not with it, so it
+ * gets some seconds until it speaks of red; any other reason than that all is done is as good in
+ * the end. */
 static int edge_reason(demo *d, const char *edge, char *out, size_t cap, pw_err *err)
 {
     char path[100];
@@ -178,7 +198,8 @@ static int live_lines(void *self, const char *p, size_t n)
     live *l = self;
     for (const char *end = p + n; p < end;) {
         const char *nl = memchr(p, '\n', (size_t)(end - p));
-        size_t len = nl ? (size_t)(nl - p) : (size_t)(end - p), k = len < LINE_MAX_SHOWN ? len : LINE_MAX_SHOWN;
+        size_t len = nl ? (size_t)(nl - p) : (size_t)(end - p),
+               k = len < LINE_MAX_SHOWN ? len : LINE_MAX_SHOWN;
         memcpy(l->last, p, k);
         l->last[k] = '\0';
         if (l->all || l->d->c->tty)
@@ -250,17 +271,22 @@ static int bad(demo *d, const char *stable, pw_err *err)
     if ((rc = wait_build(d, "sample", rev, &b, err)) < 0)
         return rc;
     say_result(d, "sample/test", &b);
-    if ((rc = expect(&b, "failure", err)) < 0 || (rc = logs_poll(d->c, b.id, "test", &pos, true, keep_error, &line, err)) < 0)
+    if ((rc = expect(&b, "failure", err)) < 0 ||
+        (rc = logs_poll(d->c, b.id, "test", &pos, true, keep_error, &line, err)) < 0)
         return rc;
     if (!line.text[0])
-        return pw_fail(err, PW_ECONFLICT, "the log of build %" PRIu64 " does not show the failed check", b.id);
+        return pw_fail(err, PW_ECONFLICT,
+                       "the log of build %" PRIu64 " does not show the failed check", b.id);
     PW_AUTO(pw_buf_clearp) pw_buf shown = PW_BUF(4096);
     show_styled(&shown, SHOW_BAD, d->c->colour, line.text);
     client_say(d->c, "   its log says: %s\n", pw_buf_str(&shown));
-    if ((rc = edge_reason(d, "sample-stable", why, sizeof(why), err)) < 0 || (rc = demo_ref(d, "sample.git", "stable", at, err)) < 0)
+    if ((rc = edge_reason(d, "sample-stable", why, sizeof(why), err)) < 0 ||
+        (rc = demo_ref(d, "sample.git", "stable", at, err)) < 0)
         return rc;
     if (strcmp(at, stable) != 0)
-        return pw_fail(err, PW_ECONFLICT, "stable of sample.git should still stand at %.8s, but git says %.8s", stable, at);
+        return pw_fail(err, PW_ECONFLICT,
+                       "stable of sample.git should still stand at %.8s, but git says %.8s", stable,
+                       at);
     client_say(d->c, "   stable stays at %.8s: %s\n", at, why);
     return 0;
 }
@@ -279,7 +305,8 @@ static int watch(demo *d, uint64_t id, done_build *ret, pw_err *err)
             return done;
         const json_value *steps = json_get(r.value, "steps"), *s;
         while ((s = json_at(steps, step))) {
-            const char *name = json_str(json_get(s, "name"), "?"), *state = json_str(json_get(s, "state"), "");
+            const char *name = json_str(json_get(s, "name"), "?"),
+                       *state = json_str(json_get(s, "state"), "");
             bool over = strcmp(state, "done") == 0;
             if (strcmp(state, "waiting") == 0)
                 break;
@@ -314,7 +341,10 @@ static int own(demo *d, pw_err *err)
     client_say(d->c, "   pushed %.8s\n", d->source_head);
     if (!moved) { /* the same commit as last time is no change, so somebody has to ask */
         PW_AUTO(rest_answer_clear) rest_answer r = {0};
-        rc = rest_post(d->c, "/api/v1/force", "{\"builder\":\"pawl/build\",\"branch\":\"master\",\"reason\":\"the demo runs again\"}", &r, err);
+        rc = rest_post(
+            d->c, "/api/v1/force",
+            "{\"builder\":\"pawl/build\",\"branch\":\"master\",\"reason\":\"the demo runs again\"}",
+            &r, err);
         if (rc < 0)
             return pw_err_context(err, "forcing the build of Pawl itself");
         client_say(d->c, "   it was pushed before; a build is forced\n");
@@ -346,7 +376,8 @@ int demo_story(demo *d, pw_err *err)
     if ((rc = good(d, SAMPLE_MENDED, "Count no word behind a last blank", rev, err)) < 0)
         return rc;
     if (!d->source) {
-        client_say(d->c, "\n4. Building Pawl itself is left out: the current folder is not in its repository, or has no commit yet.\n");
+        client_say(d->c, "\n4. Building Pawl itself is left out: the current folder is not in its "
+                         "repository, or has no commit yet.\n");
         return 0;
     }
     client_say(d->c, "\n4. Pawl's own repository is compiled and unit-tested (some minutes).\n");

@@ -20,7 +20,8 @@ void doctor_clear(doctor *d)
     *d = (doctor){0};
 }
 
-void doctor_add(doctor *d, const char *name, doctor_level level, const char *cure, const char *fmt, ...)
+void doctor_add(doctor *d, const char *name, doctor_level level, const char *cure, const char *fmt,
+                ...)
 {
     PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(8192);
     bool failed = false;
@@ -32,7 +33,8 @@ void doctor_add(doctor *d, const char *name, doctor_level level, const char *cur
         d->failed = true;
         return;
     }
-    struct doctor_finding f = {pw_strdup(name, &failed), pw_strdup(pw_buf_str(&b), &failed), pw_strdup(cure ? cure : "", &failed), level};
+    struct doctor_finding f = {pw_strdup(name, &failed), pw_strdup(pw_buf_str(&b), &failed),
+                               pw_strdup(cure ? cure : "", &failed), level};
     if (failed) {
         free(f.name);
         free(f.text);
@@ -51,7 +53,8 @@ bool doctor_wrong(const doctor *d)
     return wrong;
 }
 
-static const char *const words[] = {[DOCTOR_OK] = "ok", [DOCTOR_NOTE] = "note", [DOCTOR_WRONG] = "wrong"};
+static const char *const words[] = {
+    [DOCTOR_OK] = "ok", [DOCTOR_NOTE] = "note", [DOCTOR_WRONG] = "wrong"};
 
 void doctor_text(const doctor *d, bool colour, pw_buf *b)
 {
@@ -111,7 +114,8 @@ void doctor_mode(doctor *d, const char *name, const char *path, unsigned mode, u
         return;
     }
     (void)snprintf(cure, sizeof(cure), "chmod %04o %.4096s", allowed, path);
-    doctor_add(d, name, DOCTOR_WRONG, cure, "%s has mode %04o: others can reach it", path, mode & 0777);
+    doctor_add(d, name, DOCTOR_WRONG, cure, "%s has mode %04o: others can reach it", path,
+               mode & 0777);
 }
 
 void doctor_health(doctor *d, const json_value *health)
@@ -121,29 +125,39 @@ void doctor_health(doctor *d, const json_value *health)
     size_t wrong = 0;
     for (size_t i = 0; i < json_count(checks); i++) {
         const json_value *c = json_at(checks, i);
-        const char *name = json_str(json_get(c, "name"), "?"), *text = json_str(json_get(c, "text"), "");
+        const char *name = json_str(json_get(c, "name"), "?"),
+                   *text = json_str(json_get(c, "text"), "");
         bool fine = json_bool(json_get(c, "ok"), true);
         wrong += !fine;
         if (!fine)
-            doctor_add(d, name, DOCTOR_WRONG, "see the log of pawl-master; it goes on by itself once the cause is gone", "%s", text);
+            doctor_add(d, name, DOCTOR_WRONG,
+                       "see the log of pawl-master; it goes on by itself once the cause is gone",
+                       "%s", text);
         else if (*text) /* told, but not the master's failure: a repository that cannot be read */
-            doctor_add(d, name, DOCTOR_NOTE, "check its address and that the master's user may read it: git ls-remote ADDRESS", "%s", text);
+            doctor_add(
+                d, name, DOCTOR_NOTE,
+                "check its address and that the master's user may read it: git ls-remote ADDRESS",
+                "%s", text);
     }
     if (!wrong && strcmp(status, "ok") == 0)
         doctor_add(d, "health", DOCTOR_OK, NULL, "the master is well");
     else if (!wrong)
-        doctor_add(d, "health", DOCTOR_WRONG, "see the log of pawl-master", "the master says \"%s\"", status);
+        doctor_add(d, "health", DOCTOR_WRONG, "see the log of pawl-master",
+                   "the master says \"%s\"", status);
 }
 
 static const char *worker_cure(const char *state)
 {
     static const struct {
         const char *state, *cure;
-    } table[] = {{"new", "run the line that `pawl worker add` printed on the build machine, then start pawl-worker there"},
-                 {"missing", "start pawl-worker on that machine, or look at its log and its network"},
-                 {"quarantined", "its last jobs failed by its own fault: look at its log and disk; `pawl worker resume NAME` takes it back at once"},
-                 {"draining", "`pawl worker resume NAME` when it may take jobs again"},
-                 {"paused", "`pawl worker resume NAME` when it may take jobs again"}};
+    } table[] = {
+        {"new", "run the line that `pawl worker add` printed on the build machine, then start "
+                "pawl-worker there"},
+        {"missing", "start pawl-worker on that machine, or look at its log and its network"},
+        {"quarantined", "its last jobs failed by its own fault: look at its log and disk; `pawl "
+                        "worker resume NAME` takes it back at once"},
+        {"draining", "`pawl worker resume NAME` when it may take jobs again"},
+        {"paused", "`pawl worker resume NAME` when it may take jobs again"}};
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         if (strcmp(table[i].state, state) == 0)
             return table[i].cure;
@@ -156,7 +170,8 @@ void doctor_workers(doctor *d, const json_value *items, pw_msec now)
     pw_msec seen = 0;
     for (size_t i = 0; i < json_count(items); i++) {
         const json_value *w = json_at(items, i);
-        const char *state = json_str(json_get(w, "state"), "?"), *name = json_str(json_get(w, "name"), "?");
+        const char *state = json_str(json_get(w, "state"), "?"),
+                   *name = json_str(json_get(w, "name"), "?");
         bool fine = strcmp(state, "connected") == 0;
         const char *reason = json_str(json_get(w, "reason"), "");
         if (strcmp(state, "removed") == 0)
@@ -166,17 +181,25 @@ void doctor_workers(doctor *d, const json_value *items, pw_msec now)
         if (fine) /* the time of the master's clock: a connected worker is seen all the time */
             (void)pw_time_parse(json_str(json_get(w, "last_seen"), ""), &seen, NULL);
         else
-            doctor_add(d, "worker", strcmp(state, "missing") == 0 || strcmp(state, "quarantined") == 0 ? DOCTOR_WRONG : DOCTOR_NOTE,
-                       worker_cure(state), "%s is %s%s%s", name, state, *reason ? ": " : "", reason);
+            doctor_add(
+                d, "worker",
+                strcmp(state, "missing") == 0 || strcmp(state, "quarantined") == 0 ? DOCTOR_WRONG
+                                                                                   : DOCTOR_NOTE,
+                worker_cure(state), "%s is %s%s%s", name, state, *reason ? ": " : "", reason);
     }
     if (connected)
         doctor_add(d, "workers", DOCTOR_OK, NULL, "%zu of %zu connected", connected, known);
     else
-        doctor_add(d, "workers", DOCTOR_WRONG, known ? "start pawl-worker on a build machine" : "pawl worker add NAME, and run the line that it prints",
-                   known ? "none of %zu is connected: nothing is built" : "there is none: nothing is built", known);
+        doctor_add(d, "workers", DOCTOR_WRONG,
+                   known ? "start pawl-worker on a build machine"
+                         : "pawl worker add NAME, and run the line that it prints",
+                   known ? "none of %zu is connected: nothing is built"
+                         : "there is none: nothing is built",
+                   known);
     int64_t skew = seen ? (now - seen) / 1000 : 0;
     if (skew > SKEW_S || skew < -SKEW_S)
-        doctor_add(d, "clock", DOCTOR_WRONG, "run a time service (systemd-timesyncd, chrony) on both machines",
+        doctor_add(d, "clock", DOCTOR_WRONG,
+                   "run a time service (systemd-timesyncd, chrony) on both machines",
                    "this machine's clock and the master's differ by %" PRId64 " s", skew);
     else if (seen)
         doctor_add(d, "clock", DOCTOR_OK, NULL, "agrees with the master's");
@@ -185,9 +208,12 @@ void doctor_workers(doctor *d, const json_value *items, pw_msec now)
 void doctor_space(doctor *d, const char *path, int64_t bytes)
 {
     if (bytes < 0)
-        doctor_add(d, "disk", DOCTOR_NOTE, "check that the folder exists", "the free space of %s is not known", path);
+        doctor_add(d, "disk", DOCTOR_NOTE, "check that the folder exists",
+                   "the free space of %s is not known", path);
     else if (bytes < SPACE_LOW)
-        doctor_add(d, "disk", DOCTOR_WRONG, "free some space, or move the state to a larger disk", "%" PRId64 " MiB are free at %s", bytes / 1048576, path);
+        doctor_add(d, "disk", DOCTOR_WRONG, "free some space, or move the state to a larger disk",
+                   "%" PRId64 " MiB are free at %s", bytes / 1048576, path);
     else
-        doctor_add(d, "disk", DOCTOR_OK, NULL, "%" PRId64 " GiB are free at %s", bytes / 1073741824, path);
+        doctor_add(d, "disk", DOCTOR_OK, NULL, "%" PRId64 " GiB are free at %s", bytes / 1073741824,
+                   path);
 }

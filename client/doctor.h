@@ -1,4 +1,5 @@
-/* doctor.h - findings of `pawl doctor`: what was looked at, how it is, and the cure. Owned by the list. */
+/* doctor.h - findings of `pawl doctor`: what was looked at, how it is, and the cure. Owned by the
+ * list. */
 #ifndef PW_CLIENT_DOCTOR_H
 #define PW_CLIENT_DOCTOR_H
 #include <stdbool.h>
@@ -18,7 +19,8 @@ typedef struct doctor {
 } doctor;
 void doctor_clear(doctor *d);
 /* cure NULL: none is needed. */
-void doctor_add(doctor *d, const char *name, doctor_level level, const char *cure, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+void doctor_add(doctor *d, const char *name, doctor_level level, const char *cure, const char *fmt,
+                ...) __attribute__((format(printf, 5, 6)));
 bool doctor_wrong(const doctor *d);
 /* For people, or as {"items": [{"name","level","text","cure"}]}. */
 void doctor_text(const doctor *d, bool colour, pw_buf *b);

@@ -14,8 +14,11 @@ static bool has(const doctor *d, doctor_level level, const char *part)
 
 static void versions(void)
 {
-    ok(doctor_git_new("git version 2.39.5\n") && doctor_git_new("git version 2.30.0") && doctor_git_new("git version 3.0"), "new enough");
-    ok(!doctor_git_new("git version 2.29.9") && !doctor_git_new("git version 1.99") && !doctor_git_new("git version x") && !doctor_git_new(""),
+    ok(doctor_git_new("git version 2.39.5\n") && doctor_git_new("git version 2.30.0") &&
+           doctor_git_new("git version 3.0"),
+       "new enough");
+    ok(!doctor_git_new("git version 2.29.9") && !doctor_git_new("git version 1.99") &&
+           !doctor_git_new("git version x") && !doctor_git_new(""),
        "too old, or not understood");
 }
 
@@ -30,15 +33,21 @@ static void files(void)
     doctor_space(&d, "/s", INT64_C(2147483648));
     doctor_space(&d, "/s", INT64_C(2147483647));
     doctor_space(&d, "/s", -1);
-    ok(has(&d, DOCTOR_OK, "2 GiB") && has(&d, DOCTOR_WRONG, "2047 MiB") && has(&d, DOCTOR_NOTE, "not known"), "space: enough, too little, unknown");
+    ok(has(&d, DOCTOR_OK, "2 GiB") && has(&d, DOCTOR_WRONG, "2047 MiB") &&
+           has(&d, DOCTOR_NOTE, "not known"),
+       "space: enough, too little, unknown");
 }
 
 static void masters(void)
 {
-    static const char text[] = "{\"status\":\"failing\",\"checks\":[{\"name\":\"core\",\"ok\":true,\"text\":\"\"},"
-                               "{\"name\":\"disk\",\"ok\":false,\"text\":\"no room\"},{\"name\":\"repository p\",\"ok\":true,\"text\":\"gone\"}]}";
-    static const char list[] = "[{\"name\":\"a\",\"state\":\"connected\",\"last_seen\":\"2026-11-20T12:00:00.000Z\"},"
-                               "{\"name\":\"b\",\"state\":\"missing\"},{\"name\":\"c\",\"state\":\"paused\",\"reason\":\"new disk\"},{\"name\":\"d\",\"state\":\"removed\"}]";
+    static const char text[] =
+        "{\"status\":\"failing\",\"checks\":[{\"name\":\"core\",\"ok\":true,\"text\":\"\"},"
+        "{\"name\":\"disk\",\"ok\":false,\"text\":\"no room\"},{\"name\":\"repository "
+        "p\",\"ok\":true,\"text\":\"gone\"}]}";
+    static const char list[] =
+        "[{\"name\":\"a\",\"state\":\"connected\",\"last_seen\":\"2026-11-20T12:00:00.000Z\"},"
+        "{\"name\":\"b\",\"state\":\"missing\"},{\"name\":\"c\",\"state\":\"paused\",\"reason\":"
+        "\"new disk\"},{\"name\":\"d\",\"state\":\"removed\"}]";
     PW_AUTO(doctor_clear) doctor d = {0};
     PW_AUTO(json_freep) json_value *v = json_parse(text, sizeof(text) - 1, NULL);
     PW_AUTO(json_freep) json_value *w = json_parse(list, sizeof(list) - 1, NULL);
@@ -46,9 +55,12 @@ static void masters(void)
     if (!v || !w || pw_time_parse("2026-11-20T12:00:00Z", &seen, NULL) < 0)
         return;
     doctor_health(&d, v);
-    ok(has(&d, DOCTOR_WRONG, "no room") && has(&d, DOCTOR_NOTE, "gone"), "what fails, and what is only told");
+    ok(has(&d, DOCTOR_WRONG, "no room") && has(&d, DOCTOR_NOTE, "gone"),
+       "what fails, and what is only told");
     doctor_workers(&d, w, seen + 60000);
-    ok(has(&d, DOCTOR_OK, "1 of 3 connected") && has(&d, DOCTOR_WRONG, "b is missing") && has(&d, DOCTOR_NOTE, "c is paused: new disk"), "workers");
+    ok(has(&d, DOCTOR_OK, "1 of 3 connected") && has(&d, DOCTOR_WRONG, "b is missing") &&
+           has(&d, DOCTOR_NOTE, "c is paused: new disk"),
+       "workers");
     ok(has(&d, DOCTOR_OK, "agrees"), "a minute apart is fine");
     doctor_workers(&d, w, seen + 61000);
     ok(has(&d, DOCTOR_WRONG, "differ by 61 s"), "a second more is not");
@@ -63,16 +75,23 @@ static void texts(void)
     doctor_add(&d, "git", DOCTOR_OK, NULL, "version %d", 2);
     doctor_add(&d, "disk", DOCTOR_WRONG, "buy one", "full\n");
     doctor_text(&d, false, &b);
-    ok(d.failed || b.failed || strcmp(pw_buf_str(&b), "ok     git: version 2\nwrong  disk: full?\n       cure: buy one\n") == 0, "for people");
+    ok(d.failed || b.failed ||
+           strcmp(pw_buf_str(&b),
+                  "ok     git: version 2\nwrong  disk: full?\n       cure: buy one\n") == 0,
+       "for people");
     pw_buf_reset(&b);
     doctor_json(&d, &b);
-    ok(d.failed || b.failed || strcmp(pw_buf_str(&b), "{\"items\":[{\"name\":\"git\",\"level\":\"ok\",\"text\":\"version 2\",\"cure\":\"\"},"
-                                                      "{\"name\":\"disk\",\"level\":\"wrong\",\"text\":\"full\\n\",\"cure\":\"buy one\"}]}\n") == 0,
+    ok(d.failed || b.failed ||
+           strcmp(pw_buf_str(&b), "{\"items\":[{\"name\":\"git\",\"level\":\"ok\",\"text\":"
+                                  "\"version 2\",\"cure\":\"\"},"
+                                  "{\"name\":\"disk\",\"level\":\"wrong\",\"text\":\"full\\n\","
+                                  "\"cure\":\"buy one\"}]}\n") == 0,
        "for programs");
     PW_AUTO(doctor_clear) doctor many = {0};
     for (int i = 0; i <= DOCTOR_MAX; i++)
         doctor_add(&many, "n", DOCTOR_OK, NULL, "%d", i);
-    ok(many.failed && many.n <= DOCTOR_MAX && doctor_wrong(&many), "too many findings are no silent success");
+    ok(many.failed && many.n <= DOCTOR_MAX && doctor_wrong(&many),
+       "too many findings are no silent success");
 }
 
 int main(void)

@@ -6,8 +6,8 @@
 #include "client/progress.h"
 #include "client/rest.h"
 
-/* A live log says something every 15 s at least (the master's pings); when a step is silent, nothing comes, so the limit only
- * notices a connection that is dead without a word. */
+/* A live log says something every 15 s at least (the master's pings); when a step is silent,
+ * nothing comes, so the limit only notices a connection that is dead without a word. */
 #define IDLE_US (INT64_C(3600) * 1000000)
 enum { POLL_S = 30, PIECE = 16 * 1024 };
 #define LINE_LONGEST ((size_t)1024 * 1024) /* a longer line is handed on in pieces */
@@ -33,8 +33,8 @@ static int log_path(pw_buf *path, uint64_t build, const char *step, pw_err *err)
     return path->failed ? pw_fail(err, PW_ELIMIT, "the name of the step is too long") : 0;
 }
 
-/* What http_stream returned as a code: 0 for a good status. A refusal carries the body in its text: the master's own words are
- * taken out of it. */
+/* What http_stream returned as a code: 0 for a good status. A refusal carries the body in its text:
+ * the master's own words are taken out of it. */
 static int outcome(long got, pw_err *err)
 {
     if (got >= 0 && got <= 299)
@@ -49,7 +49,8 @@ static int outcome(long got, pw_err *err)
     return why ? pw_fail(err, (pw_code)code, "%s", why) : code;
 }
 
-int logs_print(client *c, uint64_t build, const char *step, bool raw, http_sink *sink, void *sink_self, pw_err *err)
+int logs_print(client *c, uint64_t build, const char *step, bool raw, http_sink *sink,
+               void *sink_self, pw_err *err)
 {
     PW_AUTO(pw_buf_clearp) pw_buf path = PW_BUF(REST_PATH_MAX);
     int rc = log_path(&path, build, step, err);
@@ -110,7 +111,8 @@ static int on_bytes(void *self, const char *p, size_t n)
     return f->stopped;
 }
 
-int logs_follow(client *c, uint64_t build, const char *step, bool raw, http_sink *sink, void *sink_self, pw_err *err)
+int logs_follow(client *c, uint64_t build, const char *step, bool raw, http_sink *sink,
+                void *sink_self, pw_err *err)
 {
     follow f = {.sink = sink, .sink_self = sink_self, .raw = raw};
     unsigned away = 0;
@@ -147,7 +149,8 @@ int logs_follow(client *c, uint64_t build, const char *step, bool raw, http_sink
 }
 
 /* ---- bit by bit */
-int logs_poll(client *c, uint64_t build, const char *step, uint64_t *pos, bool over, http_sink *sink, void *sink_self, pw_err *err)
+int logs_poll(client *c, uint64_t build, const char *step, uint64_t *pos, bool over,
+              http_sink *sink, void *sink_self, pw_err *err)
 {
     PW_AUTO(pw_buf_clearp) pw_buf path = PW_BUF(REST_PATH_MAX);
     int rc = log_path(&path, build, step, err);
@@ -160,15 +163,18 @@ int logs_poll(client *c, uint64_t build, const char *step, uint64_t *pos, bool o
         const http_header headers[] = {{"Range", range}};
         PW_AUTO(http_answer_clear) http_answer h = {0};
         (void)snprintf(range, sizeof(range), "bytes=%" PRIu64 "-", *pos);
-        rc = http_call(http, "GET", pw_buf_str(&path), headers, 1, NULL, 0, (pw_usec)POLL_S * 1000000, &h, err);
+        rc = http_call(http, "GET", pw_buf_str(&path), headers, 1, NULL, 0,
+                       (pw_usec)POLL_S * 1000000, &h, err);
         if (rc < 0)
             return rc;
         if (h.status == 416) /* nothing behind it now */
             return 0;
         if (h.status == 404)
-            return pw_fail(err, PW_ENOTFOUND, "build %" PRIu64 " has no log of \"%.100s\"", build, step);
+            return pw_fail(err, PW_ENOTFOUND, "build %" PRIu64 " has no log of \"%.100s\"", build,
+                           step);
         if (h.status != 200 && h.status != 206)
-            return pw_fail(err, PW_EPROTO, "reading the log of \"%.100s\": status %ld", step, h.status);
+            return pw_fail(err, PW_EPROTO, "reading the log of \"%.100s\": status %ld", step,
+                           h.status);
         if (h.status == 200) /* no log yet, or no ranges: then it is all there is */
             pw_buf_drop(&h.body, *pos < h.body.len ? (size_t)*pos : h.body.len);
         const char *p = pw_buf_str(&h.body), *nl = h.body.len ? memrchr(p, '\n', h.body.len) : NULL;

@@ -34,10 +34,15 @@ int main(void)
     ok(lines_are("a\r\r\n\nb", "a\n\n\nb", true), "several of them; an open line");
     ok(lines_are("", "", false), "nothing");
     ok(log_target("17", &build, &step, &err) == 0 && build == 17 && !step, "a build");
-    ok(log_target("18/compile", &build, &step, &err) == 0 && build == 18 && step && strcmp(step, "compile") == 0, "a step");
-    ok(log_target("18/a/b", &build, &step, &err) == 0 && step && strcmp(step, "a/b") == 0, "only the first / counts");
-    ok(log_target("18/", &build, &step, &err) == PW_EINVAL && log_target("/x", &build, &step, &err) == PW_EINVAL &&
-           log_target("x", &build, &step, &err) == PW_EINVAL && log_target("111111111111111111111111111/x", &build, &step, &err) == PW_EINVAL,
+    ok(log_target("18/compile", &build, &step, &err) == 0 && build == 18 && step &&
+           strcmp(step, "compile") == 0,
+       "a step");
+    ok(log_target("18/a/b", &build, &step, &err) == 0 && step && strcmp(step, "a/b") == 0,
+       "only the first / counts");
+    ok(log_target("18/", &build, &step, &err) == PW_EINVAL &&
+           log_target("/x", &build, &step, &err) == PW_EINVAL &&
+           log_target("x", &build, &step, &err) == PW_EINVAL &&
+           log_target("111111111111111111111111111/x", &build, &step, &err) == PW_EINVAL,
        "what is neither");
     return tap_done();
 }

@@ -11,9 +11,11 @@
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, OPT_URL = 1000, OPT_TOKEN_FILE, OPT_STATE, OPT_JSON };
 
 static const struct argp_option option_table[] = {
-    {"url", OPT_URL, "URL", 0, "address of the master (default: PAWL_URL, ~/.config/pawl/config, " CLIENT_DEFAULT_URL ")", 0},
+    {"url", OPT_URL, "URL", 0,
+     "address of the master (default: PAWL_URL, ~/.config/pawl/config, " CLIENT_DEFAULT_URL ")", 0},
     {"token-file", OPT_TOKEN_FILE, "FILE", 0, "file with the access token", 0},
-    {"state", OPT_STATE, "DIR", 0, "state directory of a master on this machine: address and token come from there", 0},
+    {"state", OPT_STATE, "DIR", 0,
+     "state directory of a master on this machine: address and token come from there", 0},
     {"json", OPT_JSON, NULL, 0, "print the REST answer as it is", 0},
     {NULL, 0, NULL, 0, NULL, 0}};
 
@@ -70,7 +72,8 @@ static int complain(const pw_err *err)
     if (err->code == PW_ESYS && err->sys == EPIPE) /* who reads our output has seen enough */
         return EXIT_FAILED;
     /* only then sys is an errno; a library's numbers are told in the text already */
-    const char *text = err->code == PW_ESYS && err->sys ? strerror_r(err->sys, why, sizeof(why)) : NULL;
+    const char *text =
+        err->code == PW_ESYS && err->sys ? strerror_r(err->sys, why, sizeof(why)) : NULL;
     if (text && strstr(err->text, text))
         text = NULL;
     (void)fprintf(stderr, "pawl: %s%s%s\n", err->text, text ? ": " : "", text ? text : "");
@@ -79,9 +82,15 @@ static int complain(const pw_err *err)
 
 int main(int argc, char **argv)
 {
-    static const struct argp argp = {option_table, parse_option, "COMMAND [ARGUMENT...]", "The command line of Pawl.\v"
-                                     "Exit status: 0 done, 1 failed or red, 2 wrong usage or configuration.",
-                                     NULL, help_filter, NULL};
+    static const struct argp argp = {
+        option_table,
+        parse_option,
+        "COMMAND [ARGUMENT...]",
+        "The command line of Pawl.\v"
+        "Exit status: 0 done, 1 failed or red, 2 wrong usage or configuration.",
+        NULL,
+        help_filter,
+        NULL};
     client c;
     pw_err err = {0};
     char name[] = "pawl"; /* messages begin with it, however we were called */

@@ -37,12 +37,15 @@ static void pad(pw_buf *b, size_t from, size_t to)
         (void)pw_buf_adds(b, " ");
 }
 
-/* name, state, time, spinner or reason; returns nothing: the line is cut by show_clean's rules piece by piece. */
-static void step_line(const json_value *build, const json_value *s, size_t name_columns, pw_msec now, unsigned tick, bool colour, int width, pw_buf *b)
+/* name, state, time, spinner or reason; returns nothing: the line is cut by show_clean's rules
+ * piece by piece. */
+static void step_line(const json_value *build, const json_value *s, size_t name_columns,
+                      pw_msec now, unsigned tick, bool colour, int width, pw_buf *b)
 {
     static const char spinner[] = "|/-\\";
     char took[32];
-    const char *w = progress_word(build, s), *name = str(s, "name", "?"), *reason = str(s, "reason", NULL);
+    const char *w = progress_word(build, s), *name = str(s, "name", "?"),
+               *reason = str(s, "reason", NULL);
     bool running = strcmp(w, "running") == 0;
     size_t used = 2 + name_columns + 2 + 10 + 2 + 8 + 2;
     (void)pw_buf_adds(b, "  ");
@@ -57,14 +60,16 @@ static void step_line(const json_value *build, const json_value *s, size_t name_
     (void)pw_buf_adds(b, t);
     if (running) {
         (void)pw_buf_addf(b, " %c", spinner[tick % 4]);
-    } else if (reason && *reason && strcmp(w, "success") != 0 && (!width || (size_t)width > used + 12)) {
+    } else if (reason && *reason && strcmp(w, "success") != 0 &&
+               (!width || (size_t)width > used + 12)) {
         pad(b, show_width(t), 10);
         show_clean(b, reason, width ? (size_t)width - used - 1 : 0);
     }
     (void)pw_buf_adds(b, "\n");
 }
 
-size_t progress_block(const json_value *build, pw_msec now, unsigned tick, bool colour, int width, pw_buf *b)
+size_t progress_block(const json_value *build, pw_msec now, unsigned tick, bool colour, int width,
+                      pw_buf *b)
 {
     char head[512], took[32], rev[9];
     const json_value *steps = json_get(build, "steps");
@@ -75,11 +80,14 @@ size_t progress_block(const json_value *build, pw_msec now, unsigned tick, bool 
         columns = k > columns ? k : columns;
     }
     columns = columns < NAME_COLUMNS_MAX ? columns : NAME_COLUMNS_MAX;
-    (void)snprintf(head, sizeof(head), "build %" PRId64 "  %s/%s  %s  %s  ", json_int(json_get(build, "id"), 0),
-                   str(build, "project", "?"), str(build, "builder", "?"), str(build, "branch", "?"), show_rev(json_get(build, "revision"), rev));
+    (void)snprintf(head, sizeof(head), "build %" PRId64 "  %s/%s  %s  %s  ",
+                   json_int(json_get(build, "id"), 0), str(build, "project", "?"),
+                   str(build, "builder", "?"), str(build, "branch", "?"),
+                   show_rev(json_get(build, "revision"), rev));
     show_clean(b, head, width > 30 ? (size_t)width - 25 : 0);
     show_styled(b, show_style_of(w), colour, w);
-    (void)pw_buf_addf(b, "  %s\n", show_took(json_get(build, "started"), json_get(build, "finished"), now, took));
+    (void)pw_buf_addf(
+        b, "  %s\n", show_took(json_get(build, "started"), json_get(build, "finished"), now, took));
     for (size_t i = 0; i < n; i++)
         step_line(build, json_at(steps, i), columns, now, tick, colour, width, b);
     return n + 1;
@@ -91,7 +99,8 @@ void progress_told_clear(progress_told *t)
     *t = (progress_told){0};
 }
 
-static void plain_step(const json_value *build, const json_value *s, pw_msec now, char *told, pw_buf *b)
+static void plain_step(const json_value *build, const json_value *s, pw_msec now, char *told,
+                       pw_buf *b)
 {
     char took[32];
     const char *state = str(s, "state", ""), *reason = str(s, "reason", NULL);
@@ -106,7 +115,8 @@ static void plain_step(const json_value *build, const json_value *s, pw_msec now
         show_clean(b, str(s, "name", "?"), 0);
         (void)pw_buf_addf(b, ": %s", progress_word(build, s));
         if (!json_is_null(json_get(s, "started")))
-            (void)pw_buf_addf(b, " (%s)", show_took(json_get(s, "started"), progress_end(build, s), now, took));
+            (void)pw_buf_addf(b, " (%s)",
+                              show_took(json_get(s, "started"), progress_end(build, s), now, took));
         if (reason && *reason && strcmp(progress_word(build, s), "success") != 0) {
             (void)pw_buf_adds(b, ": ");
             show_clean(b, reason, 0);
@@ -129,8 +139,9 @@ void progress_lines(const json_value *build, pw_msec now, progress_told *told, p
     for (size_t i = 0; i < json_count(steps) && i < told->steps.len; i++)
         plain_step(build, json_at(steps, i), now, told->steps.p + i, b);
     if (news && done)
-        (void)pw_buf_addf(b, "build %" PRId64 ": %s (%s)\n", json_int(json_get(build, "id"), 0), w,
-                          show_took(json_get(build, "started"), json_get(build, "finished"), now, took));
+        (void)pw_buf_addf(
+            b, "build %" PRId64 ": %s (%s)\n", json_int(json_get(build, "id"), 0), w,
+            show_took(json_get(build, "started"), json_get(build, "finished"), now, took));
     (void)snprintf(told->state, sizeof(told->state), "%s", w);
 }
 
@@ -140,7 +151,8 @@ int progress_exit(const json_value *build)
     return strcmp(result, "success") == 0 || strcmp(result, "warnings") == 0 ? 0 : 1;
 }
 
-/* GET in a waiting loop: a master that starts anew is waited for. *away counts polls without an answer. */
+/* GET in a waiting loop: a master that starts anew is waited for. *away counts polls without an
+ * answer. */
 static int poll_get(client *c, const char *path, unsigned *away, rest_answer *ret, pw_err *err)
 {
     int rc = rest_get(c, path, ret, err);
@@ -171,7 +183,8 @@ static void tell_why(client *c, uint64_t request, char *last, size_t cap)
 }
 
 /* 1 and the request's fields, 0 when the master does not answer now. */
-static int find_request(client *c, uint64_t request, unsigned *away, bool *ret_done, uint64_t *ret_build, pw_err *err)
+static int find_request(client *c, uint64_t request, unsigned *away, bool *ret_done,
+                        uint64_t *ret_build, pw_err *err)
 {
     char path[80];
     PW_AUTO(rest_answer_clear) rest_answer r = {0};
@@ -196,7 +209,8 @@ int progress_request(client *c, uint64_t request, uint64_t *ret_build, pw_err *e
         if (rc > 0 && *ret_build)
             return 0;
         if (rc > 0 && done)
-            return pw_fail(err, PW_ECONFLICT, "request %" PRIu64 " was cancelled before it began", request);
+            return pw_fail(err, PW_ECONFLICT, "request %" PRIu64 " was cancelled before it began",
+                           request);
         if (rc > 0 && !c->json && i % WHY_EVERY == 0)
             tell_why(c, request, why, sizeof(why));
         client_pause(PROGRESS_POLL_MS);

@@ -21,7 +21,11 @@ static int find_master(client *c, char **ret_token, pw_err *err)
 {
     const char *home = getenv("HOME"), *env_url = getenv("PAWL_URL");
     PW_AUTO(pw_freep) char *config = home && *home ? pw_strf("%s/.config/pawl/config", home) : NULL;
-    client_place p = {.url = c->url, .token_file = c->token_file, .state = c->state, .config = config, .home = home,
+    client_place p = {.url = c->url,
+                      .token_file = c->token_file,
+                      .state = c->state,
+                      .config = config,
+                      .home = home,
                       .env_url = env_url && *env_url ? env_url : NULL};
     return client_conf_choose(&p, &c->address, ret_token, err);
 }
@@ -76,22 +80,27 @@ static int refused(const client *c, const http_answer *h, pw_err *err)
     for (const char *p = why; p && *p; p++) /* it goes to a terminal */
         (void)pw_buf_add(&text, (unsigned char)*p < 0x20 || *p == 0x7f ? " " : p, 1);
     if (h->status == 401 && !c->token_file && !c->state)
-        (void)pw_buf_adds(&text, "; name a token with --token-file FILE, or --state DIR on the master's machine");
+        (void)pw_buf_adds(
+            &text, "; name a token with --token-file FILE, or --state DIR on the master's machine");
     return pw_fail(err, (pw_code)code, "%s", pw_buf_str(&text));
 }
 
-static int once(client *c, const char *method, const char *path, const char *body, const char *key, rest_answer *ret, pw_err *err)
+static int once(client *c, const char *method, const char *path, const char *body, const char *key,
+                rest_answer *ret, pw_err *err)
 {
     http_answer h = {0};
     const http_header headers[] = {{"Idempotency-Key", key}};
     http_client *http = rest_client(c, err);
     if (!http)
         return err && err->code ? (int)err->code : PW_ENOMEM;
-    int rc = http_call(http, method, path, headers, key ? 1 : 0, body, body ? strlen(body) : 0, (pw_usec)TIMEOUT_S * 1000000, &h, err);
+    int rc = http_call(http, method, path, headers, key ? 1 : 0, body, body ? strlen(body) : 0,
+                       (pw_usec)TIMEOUT_S * 1000000, &h, err);
     if (rc < 0)
         return rc;
     if (h.status >= 200 && h.status < 300) {
-        *ret = (rest_answer){.text = h.body, .done = strcmp(h.pawl_done, "true") == 0 || strcmp(h.pawl_done, "1") == 0};
+        *ret = (rest_answer){.text = h.body,
+                             .done =
+                                 strcmp(h.pawl_done, "true") == 0 || strcmp(h.pawl_done, "1") == 0};
         h.body = (pw_buf){0};
         if (ret->text.len && (*ret->text.p == '{' || *ret->text.p == '['))
             ret->value = json_parse(ret->text.p, ret->text.len, NULL);
@@ -103,7 +112,8 @@ static int once(client *c, const char *method, const char *path, const char *bod
     return rc;
 }
 
-int rest_call(client *c, const char *method, const char *path, const char *body, rest_answer *ret, pw_err *err)
+int rest_call(client *c, const char *method, const char *path, const char *body, rest_answer *ret,
+              pw_err *err)
 {
     uint8_t random[KEY_BYTES];
     char key[2 * KEY_BYTES + 1];

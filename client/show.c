@@ -11,11 +11,16 @@ struct show_cell {
     show_style style;
 };
 
-/* Bytes of the code point at s when it is one that may be shown, else 0 (then one byte is to be replaced). */
+/* Bytes of the code point at s when it is one that may be shown, else 0 (then one byte is to be
+ * replaced). */
 static size_t point(const char *s)
 {
     const unsigned char *p = (const unsigned char *)s;
-    size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+    size_t n = p[0] < 0x80                   ? 1
+               : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+               : (p[0] & 0xf0) == 0xe0       ? 3
+               : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+                                             : 0;
     for (size_t i = 1; i < n; i++)
         if ((p[i] & 0xc0) != 0x80)
             return 0;
@@ -49,8 +54,9 @@ void show_clean(pw_buf *b, const char *s, size_t max)
         (void)pw_buf_adds(b, "…");
 }
 
-static const char *const sgr[] = {[SHOW_PLAIN] = NULL, [SHOW_GOOD] = "32", [SHOW_BAD] = "1;31", [SHOW_WARN] = "33",
-                                  [SHOW_BUSY] = "34",  [SHOW_DIM] = "2",   [SHOW_BOLD] = "1"};
+static const char *const sgr[] = {
+    [SHOW_PLAIN] = NULL, [SHOW_GOOD] = "32", [SHOW_BAD] = "1;31", [SHOW_WARN] = "33",
+    [SHOW_BUSY] = "34",  [SHOW_DIM] = "2",   [SHOW_BOLD] = "1"};
 
 static void styled(pw_buf *b, show_style style, bool colour, const char *s, size_t max)
 {
@@ -72,12 +78,14 @@ show_style show_style_of(const char *state)
     static const struct {
         const char *word;
         show_style style;
-    } table[] = {{"success", SHOW_GOOD},   {"connected", SHOW_GOOD}, {"ok", SHOW_GOOD},         {"failure", SHOW_BAD},
-                 {"exception", SHOW_BAD},  {"missing", SHOW_BAD},    {"quarantined", SHOW_BAD}, {"diverged", SHOW_BAD},
-                 {"stopped", SHOW_BAD},    {"wrong", SHOW_BAD},      {"warnings", SHOW_WARN},   {"cancelled", SHOW_WARN},
-                 {"paused", SHOW_WARN},    {"draining", SHOW_WARN},  {"retry", SHOW_WARN},      {"running", SHOW_BUSY},
-                 {"finishing", SHOW_BUSY}, {"queued", SHOW_BUSY},    {"dispatched", SHOW_BUSY}, {"skipped", SHOW_DIM},
-                 {"waiting", SHOW_DIM},    {"removed", SHOW_DIM},    {"new", SHOW_DIM}};
+    } table[] = {{"success", SHOW_GOOD},    {"connected", SHOW_GOOD}, {"ok", SHOW_GOOD},
+                 {"failure", SHOW_BAD},     {"exception", SHOW_BAD},  {"missing", SHOW_BAD},
+                 {"quarantined", SHOW_BAD}, {"diverged", SHOW_BAD},   {"stopped", SHOW_BAD},
+                 {"wrong", SHOW_BAD},       {"warnings", SHOW_WARN},  {"cancelled", SHOW_WARN},
+                 {"paused", SHOW_WARN},     {"draining", SHOW_WARN},  {"retry", SHOW_WARN},
+                 {"running", SHOW_BUSY},    {"finishing", SHOW_BUSY}, {"queued", SHOW_BUSY},
+                 {"dispatched", SHOW_BUSY}, {"skipped", SHOW_DIM},    {"waiting", SHOW_DIM},
+                 {"removed", SHOW_DIM},     {"new", SHOW_DIM}};
     for (size_t i = 0; state && i < sizeof(table) / sizeof(table[0]); i++)
         if (strcmp(table[i].word, state) == 0)
             return table[i].style;
@@ -138,8 +146,8 @@ static void pad(pw_buf *b, size_t n)
         (void)pw_buf_add(b, " ", 1);
 }
 
-static void one_cell(const show_table *t, size_t column, const char *text, show_style style, bool colour, const size_t *wide, size_t room,
-                     pw_buf *b)
+static void one_cell(const show_table *t, size_t column, const char *text, show_style style,
+                     bool colour, const size_t *wide, size_t room, pw_buf *b)
 {
     size_t w = show_width(text);
     bool last = column + 1 == t->columns;
@@ -185,11 +193,15 @@ const char *show_ago(pw_msec now, pw_msec then, char out[32])
     static const struct {
         int64_t ms;
         const char *unit;
-    } units[] = {{INT64_C(86400000), "d"}, {INT64_C(3600000), "h"}, {INT64_C(60000), "m"}, {INT64_C(1000), "s"}};
+    } units[] = {{INT64_C(86400000), "d"},
+                 {INT64_C(3600000), "h"},
+                 {INT64_C(60000), "m"},
+                 {INT64_C(1000), "s"}};
     int64_t d = now - then, size = d < 0 ? -d : d;
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
         if (size >= units[i].ms) {
-            (void)snprintf(out, 32, d < 0 ? "in %" PRId64 "%s" : "%" PRId64 "%s ago", size / units[i].ms, units[i].unit);
+            (void)snprintf(out, 32, d < 0 ? "in %" PRId64 "%s" : "%" PRId64 "%s ago",
+                           size / units[i].ms, units[i].unit);
             return out;
         }
     (void)snprintf(out, 32, "now");
@@ -226,7 +238,8 @@ const char *show_span(pw_msec ms, char out[32])
     return out;
 }
 
-const char *show_took(const json_value *started, const json_value *finished, pw_msec now, char out[32])
+const char *show_took(const json_value *started, const json_value *finished, pw_msec now,
+                      char out[32])
 {
     pw_msec from, to;
     const char *a = json_str(started, NULL), *b = json_str(finished, NULL);

@@ -1,6 +1,6 @@
-/* show.h - text for people: aligned tables, times, durations, results, colours. Pure: everything is appended to a pw_buf.
- * What comes from a master may hold anything: control characters are shown as `?`, so that nobody writes to the terminal by the
- * name of a branch. */
+/* show.h - text for people: aligned tables, times, durations, results, colours. Pure: everything is
+ * appended to a pw_buf. What comes from a master may hold anything: control characters are shown as
+ * `?`, so that nobody writes to the terminal by the name of a branch. */
 #ifndef PW_CLIENT_SHOW_H
 #define PW_CLIENT_SHOW_H
 #include <stdbool.h>
@@ -10,7 +10,15 @@
 #include "shared/base/host.h"
 #include "shared/json/json.h"
 
-typedef enum show_style { SHOW_PLAIN, SHOW_GOOD, SHOW_BAD, SHOW_WARN, SHOW_BUSY, SHOW_DIM, SHOW_BOLD } show_style;
+typedef enum show_style {
+    SHOW_PLAIN,
+    SHOW_GOOD,
+    SHOW_BAD,
+    SHOW_WARN,
+    SHOW_BUSY,
+    SHOW_DIM,
+    SHOW_BOLD
+} show_style;
 /* Columns that UTF-8 text takes (each code point one). */
 size_t show_width(const char *s);
 /* Text without control characters, cut to `max` columns with an ellipsis (0: whole). */
@@ -30,12 +38,15 @@ typedef struct show_table {
     size_t n, cap;
     bool failed;
 } show_table;
-/* heads: "BUILD", ...; a head that begins with `>` aligns its column to the right. NULL-terminated. */
+/* heads: "BUILD", ...; a head that begins with `>` aligns its column to the right. NULL-terminated.
+ */
 void show_table_init(show_table *t, const char *const *heads);
 void show_table_clear(show_table *t);
 void show_cell(show_table *t, show_style style, const char *text); /* NULL is shown as - */
-void show_cellf(show_table *t, show_style style, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* Appends the table, columns two blanks apart; the last one is cut at `width` columns (0: not at all). No rows: nothing. */
+void show_cellf(show_table *t, show_style style, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Appends the table, columns two blanks apart; the last one is cut at `width` columns (0: not at
+ * all). No rows: nothing. */
 int show_table_text(const show_table *t, bool colour, int width, pw_buf *b);
 
 /* ---- times */
@@ -46,7 +57,8 @@ const char *show_when(const json_value *time, bool relative, pw_msec now, char o
 /* "450ms", "12s", "3m 05s", "2h 07m". */
 const char *show_span(pw_msec ms, char out[32]);
 /* From started to finished (or now while it runs); "-" before it started. */
-const char *show_took(const json_value *started, const json_value *finished, pw_msec now, char out[32]);
+const char *show_took(const json_value *started, const json_value *finished, pw_msec now,
+                      char out[32]);
 /* The first 8 characters of a revision; "-" for none. */
 const char *show_rev(const json_value *rev, char out[9]);
 #endif

@@ -18,7 +18,8 @@ static const char doc[] =
     "  check FILE  print every error of a configuration as FILE:LINE:COLUMN: text\n"
     "\nExit status: 0 done, 1 failed, 2 wrong usage or configuration.";
 static const struct argp_option options[] = {
-    {"config", 'c', "FILE", 0, "configuration (default: STATE/master.yaml, else /etc/pawl/master.yaml)", 0},
+    {"config", 'c', "FILE", 0,
+     "configuration (default: STATE/master.yaml, else /etc/pawl/master.yaml)", 0},
     {"state", 's', "DIR", 0, "state directory (default: /var/lib/pawl/master)", 0},
     {"verbose", 'v', NULL, 0, "log debug lines too", 0},
     {0},
@@ -56,7 +57,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 int main(int argc, char **argv)
 {
-    static const struct argp argp = {.options = options, .parser = parse, .args_doc = "[check FILE]", .doc = doc};
+    static const struct argp argp = {
+        .options = options, .parser = parse, .args_doc = "[check FILE]", .doc = doc};
     arguments a = {.server.state = "/var/lib/pawl/master"};
     argp_err_exit_status = 2;
     (void)argp_parse(&argp, argc, argv, 0, NULL, &a);
@@ -67,6 +69,7 @@ int main(int argc, char **argv)
         return server_run(&a.server);
     if (strcmp(a.word[0], "check") == 0 && a.n == 2)
         return server_check(a.word[1]);
-    (void)fprintf(stderr, "pawl-master: \"%s\": no such command; see pawl-master --help\n", a.word[0]);
+    (void)fprintf(stderr, "pawl-master: \"%s\": no such command; see pawl-master --help\n",
+                  a.word[0]);
     return 2;
 }

@@ -107,7 +107,7 @@ static int read_config(const options *o, worker_conf *c)
         (void)fprintf(
             stderr, "pawl-worker: reading the configuration: there is neither " CONF_DEFAULT_ETC
                     " nor " CONF_DEFAULT_SPOOL "/worker.yaml; run `pawl-worker join TOKEN` first, "
-                                               "with the token of `pawl worker add NAME`\n");
+                    "with the token of `pawl worker add NAME`\n");
         return EXIT_USAGE;
     }
     int rc = worker_conf_read(file, c, &errors, &err);

@@ -1,7 +1,8 @@
-/* config.h - master.yaml as plain data. Loading reads the file and its includes, checks everything and either gives a whole
- * configuration or all errors with file:line:column; nothing half-checked leaves this folder. A config is immutable after
- * loading and shared by counting: builds run on by the job that was frozen from the one they began with.
- * Names are resolved: a scheduler's builders are indices into `builders`. */
+/* config.h - master.yaml as plain data. Loading reads the file and its includes, checks everything
+ * and either gives a whole configuration or all errors with file:line:column; nothing half-checked
+ * leaves this folder. A config is immutable after loading and shared by counting: builds run on by
+ * the job that was frozen from the one they began with. Names are resolved: a scheduler's builders
+ * are indices into `builders`. */
 #ifndef PW_MASTER_CONFIG_CONFIG_H
 #define PW_MASTER_CONFIG_CONFIG_H
 #include <stdbool.h>
@@ -24,9 +25,9 @@ typedef struct config_strs {
 
 typedef struct config_project {
     char *name, *repository;
-    glob_list *branches;     /* of `branches`, default all */
-    glob_list *tags;         /* of `tags`, default none */
-    pw_usec poll;            /* default 60 s */
+    glob_list *branches; /* of `branches`, default all */
+    glob_list *tags;     /* of `tags`, default none */
+    pw_usec poll;        /* default 60 s */
     bool build_first;
 } config_project;
 
@@ -36,11 +37,12 @@ typedef struct config_lock {
 } config_lock;
 
 typedef struct config_step {
-    char *name; /* unique in the builder: unnamed ones are called by their kind, repeated ones get -2, -3 */
-    char *kind; /* "run" "checkout" */
-    char *script;      /* run as text, or NULL */
-    config_strs argv;  /* run as list */
-    char *shell;       /* "sh" "bash" */
+    /* unique in the builder: unnamed ones are called by their kind, repeated ones get -2, -3 */
+    char *name;
+    char *kind;       /* "run" "checkout" */
+    char *script;     /* run as text, or NULL */
+    config_strs argv; /* run as list */
+    char *shell;      /* "sh" "bash" */
     char *dir;
     config_pair *env;
     size_t n_env;
@@ -55,7 +57,7 @@ typedef struct config_step {
 
 typedef struct config_builder {
     char *name;
-    size_t project; /* index */
+    size_t project;   /* index */
     config_strs tags; /* requires: {tags: [..]}: all must be on the worker */
     config_pair *env;
     size_t n_env;
@@ -70,7 +72,12 @@ typedef struct config_builder {
     size_t n_steps;
 } config_builder;
 
-typedef enum config_sched_kind { SCHED_BRANCH, SCHED_PERIODIC, SCHED_NIGHTLY, SCHED_FORCE } config_sched_kind;
+typedef enum config_sched_kind {
+    SCHED_BRANCH,
+    SCHED_PERIODIC,
+    SCHED_NIGHTLY,
+    SCHED_FORCE
+} config_sched_kind;
 typedef struct config_scheduler {
     char *name;
     config_sched_kind kind;
@@ -85,12 +92,12 @@ typedef struct config_scheduler {
     int64_t priority;
     config_pair *properties;
     size_t n_properties;
-    pw_usec every;           /* periodic */
-    cron_line *cron;         /* nightly */
-    cron_zone *zone;         /* nightly, default UTC */
+    pw_usec every;   /* periodic */
+    cron_line *cron; /* nightly */
+    cron_zone *zone; /* nightly, default UTC */
     char *cron_text, *zone_name;
-    char *branch;            /* periodic, nightly: NULL = the remote's HEAD */
-    bool only_if_changed;    /* nightly */
+    char *branch;         /* periodic, nightly: NULL = the remote's HEAD */
+    bool only_if_changed; /* nightly */
 } config_scheduler;
 
 typedef struct config_promotion {
@@ -99,24 +106,25 @@ typedef struct config_promotion {
     char *from, *to;
     size_t *builders; /* green: required ones */
     size_t n_builders;
-    pw_usec every;    /* at most once in that time; 0: at once */
+    pw_usec every; /* at most once in that time; 0: at once */
     bool allow_warnings;
 } config_promotion;
 
 typedef struct config {
     char *name;
-    char *web_listen; /* "127.0.0.1:8010" */
-    char *web_url;    /* NULL: from the address in use */
-    bool web_read_token; /* read: token */
-    bool web_insecure;   /* plain HTTP beyond loopback is allowed */
-    char *workers_listen; /* "tcp://127.0.0.1:9989" */
+    char *web_listen;      /* "127.0.0.1:8010" */
+    char *web_url;         /* NULL: from the address in use */
+    bool web_read_token;   /* read: token */
+    bool web_insecure;     /* plain HTTP beyond loopback is allowed */
+    char *workers_listen;  /* "tcp://127.0.0.1:9989" */
     char *workers_address; /* what workers are told; NULL: derived */
     pw_usec lost_after;    /* default 10 min */
     config_project *projects;
     size_t n_projects;
     config_builder *builders;
     size_t n_builders;
-    config_scheduler *schedulers; /* a project without one got its default `branch` scheduler, named after the project */
+    /* a project without one got its default `branch` scheduler, named after the project */
+    config_scheduler *schedulers;
     size_t n_schedulers;
     config_promotion *promotions;
     size_t n_promotions;
@@ -124,17 +132,20 @@ typedef struct config {
     unsigned refs; /* shared: config_ref / config_unref, atomic */
 } config;
 
-/* Reads path (and includes). NULL when anything is wrong; then errors has at least one entry. Keys that interfaces.md names but
- * this version does not act on are errors too ("not supported yet"), never silently ignored. */
+/* Reads path (and includes). NULL when anything is wrong; then errors has at least one entry. Keys
+ * that interfaces.md names but this version does not act on are errors too ("not supported yet"),
+ * never silently ignored. */
 config *config_load(const char *path, yaml_errors *errors);
-/* The same from text; `file` is used in messages and as the base of relative paths. NULL: the text has no place and must not
- * include anything. A config.text of several files is read back from itself, without the disk. */
+/* The same from text; `file` is used in messages and as the base of relative paths. NULL: the text
+ * has no place and must not include anything. A config.text of several files is read back from
+ * itself, without the disk. */
 config *config_load_text(const char *file, const char *text, size_t n, yaml_errors *errors);
 config *config_ref(config *self);
 config *config_unref(config *self);
 PW_DEFINE_FREEP(config, config_unref)
 
-/* Index of a builder by "NAME" (unique among projects) or "PROJECT/NAME"; -1 when absent, -2 when several have it. */
+/* Index of a builder by "NAME" (unique among projects) or "PROJECT/NAME"; -1 when absent, -2 when
+ * several have it. */
 int64_t config_find_builder(const config *self, const char *name);
 int64_t config_find_project(const config *self, const char *name);
 #endif

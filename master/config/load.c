@@ -376,9 +376,7 @@ config *config_load_text(const char *file, const char *text, size_t n, yaml_erro
 {
     bool bundle = is_bundle(text, n);
     PW_AUTO(loader_freep)
-    loader *l = loader_new(errors, bundle ? FROM_BUNDLE
-                                   : file ? FROM_DISK
-                                          : FROM_NOWHERE);
+    loader *l = loader_new(errors, bundle ? FROM_BUNDLE : file ? FROM_DISK : FROM_NOWHERE);
     const char *name = file ? file : "-";
     if (!l)
         return NULL;

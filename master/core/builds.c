@@ -8,11 +8,15 @@
 #include "shared/base/log.h"
 
 /* ---- ending */
-void core_attempt_over(core *self, core_attempt *a, att_state to, pw_result result, const char *reason)
+void core_attempt_over(core *self, core_attempt *a, att_state to, pw_result result,
+                       const char *reason)
 {
     pw_err err = {0};
     if (a->state > ATT_RUNNING || !core_turn(self) ||
-        !core_ok(self, store_attempt_close(self->st, a->id, to, result, reason, pw_wall(self->host), &err), &err))
+        !core_ok(
+            self,
+            store_attempt_close(self->st, a->id, to, result, reason, pw_wall(self->host), &err),
+            &err))
         return;
     a->state = to;
     a->superseded = to == ATT_CLOSED;
@@ -25,7 +29,8 @@ void core_attempt_over(core *self, core_attempt *a, att_state to, pw_result resu
     self->dispatch = true;
 }
 
-/* The frozen job names the steps: it stays while any attempt of the build may still tell of them. */
+/* The frozen job names the steps: it stays while any attempt of the build may still tell of them.
+ */
 static void job_unneeded(core *self, uint64_t build)
 {
     pw_err err = {0};
@@ -63,13 +68,16 @@ void core_build_finish(core *self, core_build *b, pw_result result, const char *
         return;
     if (b->live)
         core_attempt_over(self, b->live, ATT_CLOSED, result, reason);
-    if (!core_ok(self, store_build_finish(self->st, b->id, result, reason, pw_wall(self->host), builder->row, r->stamp->branch, r->stamp->id, &err), &err))
+    if (!core_ok(self,
+                 store_build_finish(self->st, b->id, result, reason, pw_wall(self->host),
+                                    builder->row, r->stamp->branch, r->stamp->id, &err),
+                 &err))
         return;
     if (result >= 0 && result < 7)
         self->finished[result]++;
     core_note_event(self, EVENT_BUILD, b->id);
-    pw_log(PW_LOG_INFO, "build_finished", "build=%" PRIu64 " builder=\"%s\" result=%s", b->id, builder->name ? builder->name : "?",
-           pw_result_name(result));
+    pw_log(PW_LOG_INFO, "build_finished", "build=%" PRIu64 " builder=\"%s\" result=%s", b->id,
+           builder->name ? builder->name : "?", pw_result_name(result));
     uint64_t id = b->id;
     (void)pw_table_del(self->builds, id);
     r->build = NULL; /* r outlives it when the turn breaks here */
@@ -107,7 +115,8 @@ void core_build_again(core *self, core_build *b, const char *reason, bool spare)
     }
     core_note_event(self, EVENT_BUILD, b->id);
     self->dispatch = true;
-    pw_log(PW_LOG_WARN, "build_again", "build=%" PRIu64 " tries=%" PRIu64 " reason=\"%s\"", b->id, b->tries, reason);
+    pw_log(PW_LOG_WARN, "build_again", "build=%" PRIu64 " tries=%" PRIu64 " reason=\"%s\"", b->id,
+           b->tries, reason);
 }
 
 void core_build_cancel(core *self, core_build *b, const char *reason)
@@ -144,7 +153,8 @@ core_attempt *core_attempt_next(core *self, uint64_t worker, size_t *pos)
 bool core_attempt_was(core *self, uint64_t id, uint64_t worker)
 {
     store_attempt row;
-    return store_attempt_get(self->st, id, &row, NULL) == 0 && row.worker == worker && row.state == ATT_FORGOTTEN;
+    return store_attempt_get(self->st, id, &row, NULL) == 0 && row.worker == worker &&
+           row.state == ATT_FORGOTTEN;
 }
 
 void core_att_started(core *self, core_attempt *a)
@@ -152,7 +162,8 @@ void core_att_started(core *self, core_attempt *a)
     pw_err err = {0};
     core_build *b = pw_table_get(self->builds, a->build);
     a->any = true;
-    if (a->state != ATT_OFFERED || !core_turn(self) || !core_ok(self, store_attempt_run(self->st, a->id, &err), &err))
+    if (a->state != ATT_OFFERED || !core_turn(self) ||
+        !core_ok(self, store_attempt_run(self->st, a->id, &err), &err))
         return;
     a->state = ATT_RUNNING;
     core_worker *w = core_worker_get(self, a->worker);
@@ -190,7 +201,11 @@ static bool step_facts(core *self, const core_attempt *a, uint64_t idx, store_st
 void core_att_step_started(core *self, core_attempt *a, const rec_step_start *r)
 {
     pw_err err = {0};
-    store_step s = {.attempt = a->id, .idx = r->step, .state = STEP_RUNNING, .result = PW_NO_RESULT, .started = (pw_msec)r->wall_ms,
+    store_step s = {.attempt = a->id,
+                    .idx = r->step,
+                    .state = STEP_RUNNING,
+                    .result = PW_NO_RESULT,
+                    .started = (pw_msec)r->wall_ms,
                     .exit_code = -1};
     if (!core_turn(self) || !step_facts(self, a, r->step, &s))
         return;
@@ -201,9 +216,17 @@ void core_att_step_started(core *self, core_attempt *a, const rec_step_start *r)
 void core_att_step_ended(core *self, core_attempt *a, const rec_step_end *r)
 {
     pw_err err = {0};
-    store_step s = {.attempt = a->id, .idx = r->step, .state = STEP_DONE, .result = r->result <= PW_CANCELLED ? (pw_result)r->result : PW_EXCEPTION,
-                    .finished = (pw_msec)r->wall_ms, .exit_code = r->ran && !r->signal ? (int64_t)r->exit_code : -1,
-                    .signal = r->signal, .lines = r->lines, .bytes = r->bytes, .cpu_ms = r->cpu_ms, .max_rss = r->max_rss,
+    store_step s = {.attempt = a->id,
+                    .idx = r->step,
+                    .state = STEP_DONE,
+                    .result = r->result <= PW_CANCELLED ? (pw_result)r->result : PW_EXCEPTION,
+                    .finished = (pw_msec)r->wall_ms,
+                    .exit_code = r->ran && !r->signal ? (int64_t)r->exit_code : -1,
+                    .signal = r->signal,
+                    .lines = r->lines,
+                    .bytes = r->bytes,
+                    .cpu_ms = r->cpu_ms,
+                    .max_rss = r->max_rss,
                     .reason = r->reason};
     if (!core_turn(self) || !step_facts(self, a, r->step, &s))
         return;
@@ -215,7 +238,8 @@ void core_att_property(core *self, core_attempt *a, const rec_property *r)
 {
     pw_err err = {0};
     if (!a->superseded && core_turn(self))
-        (void)core_ok(self, store_property_put(self->st, a->build, r->name, r->value, "step", &err), &err);
+        (void)core_ok(self, store_property_put(self->st, a->build, r->name, r->value, "step", &err),
+                      &err);
 }
 
 void core_att_ended(core *self, core_attempt *a, const rec_end *r)
@@ -233,11 +257,14 @@ void core_att_ended(core *self, core_attempt *a, const rec_end *r)
         core_build_finish(self, b, result, r->reason);
 }
 
-void core_att_offsets(core *self, core_attempt *a, uint64_t applied, uint32_t applied_chain, uint64_t stored, uint32_t stored_chain)
+void core_att_offsets(core *self, core_attempt *a, uint64_t applied, uint32_t applied_chain,
+                      uint64_t stored, uint32_t stored_chain)
 {
     pw_err err = {0};
-    if (!core_turn(self) ||
-        !core_ok(self, store_attempt_offsets(self->st, a->id, applied, applied_chain, stored, stored_chain, &err), &err))
+    if (!core_turn(self) || !core_ok(self,
+                                     store_attempt_offsets(self->st, a->id, applied, applied_chain,
+                                                           stored, stored_chain, &err),
+                                     &err))
         return;
     a->applied = applied;
     a->applied_chain = applied_chain;
@@ -284,7 +311,8 @@ void core_att_close(core *self, core_attempt *a, const char *why, bool gone, boo
 {
     core_build *b = pw_table_get(self->builds, a->build);
     bool live = b && b->live == a;
-    pw_log(PW_LOG_WARN, "attempt_lost", "attempt=%" PRIu64 " build=%" PRIu64 " reason=\"%s\"", a->id, a->build, why);
+    pw_log(PW_LOG_WARN, "attempt_lost", "attempt=%" PRIu64 " build=%" PRIu64 " reason=\"%s\"",
+           a->id, a->build, why);
     if (live)
         queue_remove(b->request->builder, b->request);
     core_attempt_over(self, a, ATT_CLOSED, PW_RETRY, why);

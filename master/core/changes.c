@@ -1,4 +1,5 @@
-/* Repositories and changes: refs as last seen are rows, every new tip becomes a change exactly once. */
+/* Repositories and changes: refs as last seen are rows, every new tip becomes a change exactly
+ * once. */
 #include "master/core/model.h"
 
 #include <stdio.h>
@@ -80,12 +81,14 @@ void core_tip_set(core *self, size_t project, const char *ref, const store_rev *
         int r = store_tip_del(self->st, p->row, ref, &err);
         if (r == PW_ENOTFOUND || core_ok(self, r, &err))
             ref_del(p, ref);
-    } else if (core_ok(self, store_tip_put(self->st, p->row, ref, rev, &err), &err) && ref_put(p, ref, rev) < 0) {
+    } else if (core_ok(self, store_tip_put(self->st, p->row, ref, rev, &err), &err) &&
+               ref_put(p, ref, rev) < 0) {
         (void)core_nomem(self);
     }
 }
 
-bool core_known_refs(core *self, size_t project, void (*cb)(void *, const char *, const store_rev *), void *cb_self)
+bool core_known_refs(core *self, size_t project,
+                     void (*cb)(void *, const char *, const store_rev *), void *cb_self)
 {
     const core_project *p = &self->project[project];
     for (size_t i = 0; i < p->n_refs; i++)
@@ -150,8 +153,8 @@ void core_poll_tick(core *self, pw_usec now)
     }
 }
 
-/* When the next look is due: the poll period, or after a failure 1 s doubling to 5 min, with up to half of it as jitter so that
- * many repositories on one broken server do not knock together. */
+/* When the next look is due: the poll period, or after a failure 1 s doubling to 5 min, with up to
+ * half of it as jitter so that many repositories on one broken server do not knock together. */
 static void next_look(core *self, core_project *p)
 {
     pw_usec wait = p->conf->poll;
@@ -194,15 +197,23 @@ static bool wanted(const core_project *p, const char *ref, const char **ret_bran
     return false;
 }
 
-/* All commits of a push are recorded as changes; schedulers hear of the tip only, the earlier ones ride with it. */
-static void record_change(core *self, size_t project, const char *branch, const core_move *m, const core_commit_info *c, bool tip, bool build)
+/* All commits of a push are recorded as changes; schedulers hear of the tip only, the earlier ones
+ * ride with it. */
+static void record_change(core *self, size_t project, const char *branch, const core_move *m,
+                          const core_commit_info *c, bool tip, bool build)
 {
     pw_err err = {0};
     core_stamp *s = core_stamp_make(self, self->project[project].row, branch, &c->rev);
     if (!s)
         return;
-    store_change row = {.id = self->next_change, .stamp = s->id, .at = c->at, .tip = tip, .forced = m->forced, .source = (char *)(uintptr_t)"poll",
-                        .author = (char *)(uintptr_t)c->author, .subject = (char *)(uintptr_t)c->subject,
+    store_change row = {.id = self->next_change,
+                        .stamp = s->id,
+                        .at = c->at,
+                        .tip = tip,
+                        .forced = m->forced,
+                        .source = (char *)(uintptr_t) "poll",
+                        .author = (char *)(uintptr_t)c->author,
+                        .subject = (char *)(uintptr_t)c->subject,
                         .files = (char *)(uintptr_t)c->files};
     if (core_ok(self, store_change_add(self->st, &row, &err), &err)) {
         self->next_change++;
@@ -218,10 +229,12 @@ static void branch_gone(core *self, size_t project, const char *branch)
 {
     core_request *r;
     for (size_t pos = 0; (r = pw_table_next(self->requests, &pos));)
-        if (r->pos && !r->build && r->stamp->project_row == self->project[project].row && strcmp(r->stamp->branch, branch) == 0)
+        if (r->pos && !r->build && r->stamp->project_row == self->project[project].row &&
+            strcmp(r->stamp->branch, branch) == 0)
             core_request_finish(self, r, 0);
     for (size_t i = self->n_quiet; i-- > 0;)
-        if (self->quiet[i].stamp->project_row == self->project[project].row && strcmp(self->quiet[i].stamp->branch, branch) == 0)
+        if (self->quiet[i].stamp->project_row == self->project[project].row &&
+            strcmp(self->quiet[i].stamp->branch, branch) == 0)
             core_quiet_drop(self, i);
 }
 
@@ -232,7 +245,8 @@ static void moved(core *self, size_t project, const core_move *m, bool first)
     store_rev known = {0};
     if (core_tip_get(self, project, m->ref, &known) && store_rev_equal(&known, &m->rev))
         return; /* told by hand meanwhile */
-    if (!store_rev_equal(&known, &m->old)) { /* it was told of meanwhile, and may have moved since this look: look again */
+    /* it was told of meanwhile, and may have moved since this look: look again */
+    if (!store_rev_equal(&known, &m->old)) {
         p->again = true;
         return;
     }
@@ -251,7 +265,8 @@ static void moved(core *self, size_t project, const core_move *m, bool first)
         record_change(self, project, branch, m, &tip, true, build);
     for (size_t i = 0; i < m->n_commits; i++)
         record_change(self, project, branch, m, &m->commit[i], i + 1 == m->n_commits, build);
-    pw_log(PW_LOG_INFO, "branch_moved", "project=\"%s\" branch=\"%s\" commits=%zu forced=%d", p->conf->name, branch, m->n_commits, m->forced);
+    pw_log(PW_LOG_INFO, "branch_moved", "project=\"%s\" branch=\"%s\" commits=%zu forced=%d",
+           p->conf->name, branch, m->n_commits, m->forced);
 }
 
 void core_polled(core *self, size_t project, const char *head, const core_move *moves, size_t n)
@@ -265,7 +280,8 @@ void core_polled(core *self, size_t project, const char *head, const core_move *
     for (size_t i = 0; i < n && !self->fault.code; i++)
         moved(self, project, &moves[i], first);
     if (first || (head && (!p->head || strcmp(head, p->head) != 0))) {
-        if (!core_turn(self) || !core_ok(self, store_project_look(self->st, p->row, head ? head : p->head, &err), &err))
+        if (!core_turn(self) ||
+            !core_ok(self, store_project_look(self->st, p->row, head ? head : p->head, &err), &err))
             return;
         p->looked = true;
         if (head) {

@@ -1,6 +1,7 @@
-/* cmd.h - what people ask of the core, from any thread: plain data in, plain data out. A web thread fills a core_cmd, sends it
- * through the command channel and is called back after the commit (or at once when it was refused). The core renders the answer
- * so that the same Idempotency-Key gets the same answer for 24 h. */
+/* cmd.h - what people ask of the core, from any thread: plain data in, plain data out. A web thread
+ * fills a core_cmd, sends it through the command channel and is called back after the commit (or at
+ * once when it was refused). The core renders the answer so that the same Idempotency-Key gets the
+ * same answer for 24 h. */
 #ifndef PW_MASTER_CORE_CMD_H
 #define PW_MASTER_CORE_CMD_H
 #include <stdbool.h>
@@ -22,27 +23,29 @@ typedef enum core_cmd_kind {
     CMD_WORKER_RESUME,
     CMD_WORKER_DRAIN,
     CMD_WORKER_REMOVE,
-    CMD_PROMOTE,        /* name = edge, dry_run: what would move and why not */
-    CMD_HEALTH          /* reads only: checks of the core */
+    CMD_PROMOTE, /* name = edge, dry_run: what would move and why not */
+    CMD_HEALTH   /* reads only: checks of the core */
 } core_cmd_kind;
 
 typedef struct core_cmd {
     core_cmd_kind kind;
-    char *idem;  /* Idempotency-Key or NULL */
-    char *actor; /* who asks, for the audit log */
+    char *idem;                                                  /* Idempotency-Key or NULL */
+    char *actor;                                                 /* who asks, for the audit log */
     char *project, *builder, *branch, *revision, *reason, *name; /* owned, NULL when not given */
     pw_list props;                                               /* msg_pair */
     uint64_t id;
     bool dry_run;
 
-    int status;   /* answer: HTTP-like status: 200 202 400 404 409 503 */
-    pw_buf body;  /* JSON object: the answer, or {"error": {...}} */
-    void (*done)(struct core_cmd *cmd, void *self); /* from the core's thread, after the commit; takes the command */
+    int status;  /* answer: HTTP-like status: 200 202 400 404 409 503 */
+    pw_buf body; /* JSON object: the answer, or {"error": {...}} */
+    /* from the core's thread, after the commit; takes the command */
+    void (*done)(struct core_cmd *cmd, void *self);
     void *done_self;
 } core_cmd;
 core_cmd *core_cmd_new(core_cmd_kind kind, pw_err *err);
 core_cmd *core_cmd_free(core_cmd *c);
 PW_DEFINE_FREEP(core_cmd, core_cmd_free)
 /* Sets status and the error body of interfaces.md. code: "not_found" ... */
-void core_cmd_fail(core_cmd *c, int status, const char *code, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void core_cmd_fail(core_cmd *c, int status, const char *code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 #endif

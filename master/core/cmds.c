@@ -1,5 +1,6 @@
-/* Commands of people: force, change, retry, cancel, workers, promotions. Each is one function in one table; each writes its line of
- * the audit log; the answer is kept under its Idempotency-Key. */
+/* Commands of people: force, change, retry, cancel, workers, promotions. Each is one function in
+ * one table; each writes its line of the audit log; the answer is kept under its Idempotency-Key.
+ */
 #include "master/core/model.h"
 
 #include <inttypes.h>
@@ -75,17 +76,22 @@ static bool find_builder(core *self, core_cmd *c, size_t *ret)
     PW_AUTO(pw_buf_clearp) pw_buf list = PW_BUF(500);
     for (size_t k = 0; k < self->conf->n_builders; k++)
         if (strcmp(self->conf->builders[k].name, name) == 0)
-            (void)pw_buf_addf(&list, "%s%s/%s", list.len ? ", " : "", self->conf->projects[self->conf->builders[k].project].name, name);
-    core_cmd_fail(c, 400, "bad_request", "several projects have a builder \"%s\": say %s", name, pw_buf_str(&list));
+            (void)pw_buf_addf(&list, "%s%s/%s", list.len ? ", " : "",
+                              self->conf->projects[self->conf->builders[k].project].name, name);
+    core_cmd_fail(c, 400, "bad_request", "several projects have a builder \"%s\": say %s", name,
+                  pw_buf_str(&list));
     return false;
 }
 
 static bool find_project(core *self, core_cmd *c, size_t *ret)
 {
-    int64_t i = c->project ? config_find_project(self->conf, c->project) : self->conf->n_projects == 1 ? 0 : -1;
+    int64_t i = c->project                    ? config_find_project(self->conf, c->project)
+                : self->conf->n_projects == 1 ? 0
+                                              : -1;
     if (i < 0) {
         core_cmd_fail(c, c->project ? 404 : 400, c->project ? "not_found" : "bad_request",
-                      c->project ? "there is no project \"%s\"" : "say which project%s", c->project ? c->project : "");
+                      c->project ? "there is no project \"%s\"" : "say which project%s",
+                      c->project ? c->project : "");
         return false;
     }
     *ret = (size_t)i;
@@ -106,7 +112,10 @@ static bool audit(core *self, const core_cmd *c, const char *action, const char 
 {
     pw_err err = {0};
     return core_turn(self) &&
-           core_ok(self, store_audit_add(self->st, pw_wall(self->host), c->actor ? c->actor : "?", action, object, c->reason, &err), &err);
+           core_ok(self,
+                   store_audit_add(self->st, pw_wall(self->host), c->actor ? c->actor : "?", action,
+                                   object, c->reason, &err),
+                   &err);
 }
 
 /* ---- builds */
@@ -122,18 +131,23 @@ static void cmd_force(core *self, core_cmd *c)
     core_builder *b = &self->builder[builder];
     core_project *p = &self->project[b->project];
     if (!c->reason || !*c->reason || strlen(c->reason) > PW_TEXT_MAX - 100) {
-        core_cmd_fail(c, 400, "bad_request", "a forced build needs a reason of at most %d bytes", PW_TEXT_MAX - 100);
+        core_cmd_fail(c, 400, "bad_request", "a forced build needs a reason of at most %d bytes",
+                      PW_TEXT_MAX - 100);
         return;
     }
     const char *branch = c->branch ? c->branch : p->head;
     if (!branch || strlen(branch) > 255) {
-        core_cmd_fail(c, 409, "conflict", p->trouble ? "the repository of \"%s\" could not be read: %s" : "the repository of \"%s\" was not read yet%s",
+        core_cmd_fail(c, 409, "conflict",
+                      p->trouble ? "the repository of \"%s\" could not be read: %s"
+                                 : "the repository of \"%s\" was not read yet%s",
                       p->conf->name, p->trouble ? p->trouble : "");
         return;
     }
-    if (c->revision ? !store_rev_parse(c->revision, &rev) : !core_tip_get(self, b->project, core_kind_ref(ref, branch), &rev)) {
+    if (c->revision ? !store_rev_parse(c->revision, &rev)
+                    : !core_tip_get(self, b->project, core_kind_ref(ref, branch), &rev)) {
         core_cmd_fail(c, c->revision ? 400 : 404, c->revision ? "bad_request" : "not_found",
-                      c->revision ? "\"%s\" is not a whole revision" : "there is no branch \"%s\"", c->revision ? c->revision : branch);
+                      c->revision ? "\"%s\" is not a whole revision" : "there is no branch \"%s\"",
+                      c->revision ? c->revision : branch);
         return;
     }
     if (core_props_pack(&c->props, &props, &err) < 0) {
@@ -144,13 +158,21 @@ static void cmd_force(core *self, core_cmd *c)
     if (!s)
         return;
     uint64_t id = 0;
-    core_ask ask = {.reason = c->reason, .who = c->actor, .stamp = s, .prio = CORE_FORCE_PRIO, .collapse = false,
-                    .props = (const uint8_t *)props.p, .props_len = props.len, .builders = &builder, .n_builders = 1};
+    core_ask ask = {.reason = c->reason,
+                    .who = c->actor,
+                    .stamp = s,
+                    .prio = CORE_FORCE_PRIO,
+                    .collapse = false,
+                    .props = (const uint8_t *)props.p,
+                    .props_len = props.len,
+                    .builders = &builder,
+                    .n_builders = 1};
     uint64_t set = core_ask_builds(self, &ask, &id);
     core_stamp_unref(s);
     if (set && audit(self, c, "force", b->name)) {
         c->status = 202;
-        (void)pw_buf_addf(&c->body, "{\"buildset\":%" PRIu64 ",\"requests\":[%" PRIu64 "]}", set, id);
+        (void)pw_buf_addf(&c->body, "{\"buildset\":%" PRIu64 ",\"requests\":[%" PRIu64 "]}", set,
+                          id);
     }
 }
 
@@ -162,7 +184,8 @@ static void cmd_change(core *self, core_cmd *c)
     pw_err err = {0};
     if (!find_project(self, c, &project))
         return;
-    if (!c->branch || !*c->branch || strlen(c->branch) > 255 || !c->revision || !store_rev_parse(c->revision, &rev)) {
+    if (!c->branch || !*c->branch || strlen(c->branch) > 255 || !c->revision ||
+        !store_rev_parse(c->revision, &rev)) {
         core_cmd_fail(c, 400, "bad_request", "a change needs a branch and a whole revision");
         return;
     }
@@ -173,17 +196,24 @@ static void cmd_change(core *self, core_cmd *c)
         core_stamp *s = core_stamp_make(self, self->project[project].row, c->branch, &rev);
         if (!s)
             return;
-        store_change row = {.id = self->next_change, .stamp = s->id, .at = pw_wall(self->host), .tip = true,
-                            .source = (char *)(uintptr_t)"hand", .author = c->actor};
+        store_change row = {.id = self->next_change,
+                            .stamp = s->id,
+                            .at = pw_wall(self->host),
+                            .tip = true,
+                            .source = (char *)(uintptr_t) "hand",
+                            .author = c->actor};
         if (core_ok(self, store_change_add(self->st, &row, &err), &err)) {
             id = self->next_change++;
             core_note_event(self, EVENT_CHANGE, id);
-            core_tip_set(self, project, ref, &rev); /* the poller, when it sees it too, has nothing to add */
-            if (glob_match(self->project[project].conf->branches, c->branch) && !core_moved_by_us(self, project, c->branch, &rev))
+            /* the poller, when it sees it too, has nothing to add */
+            core_tip_set(self, project, ref, &rev);
+            if (glob_match(self->project[project].conf->branches, c->branch) &&
+                !core_moved_by_us(self, project, c->branch, &rev))
                 core_trigger_branch(self, project, s, NULL, 0);
         }
         core_stamp_unref(s);
-        core_poll_now(self, project); /* the repository is the truth: a change told by hand is a hint */
+        /* the repository is the truth: a change told by hand is a hint */
+        core_poll_now(self, project);
     }
     if (self->fault.code || !core_turn(self))
         return;
@@ -213,18 +243,29 @@ static void cmd_retry(core *self, core_cmd *c)
     core_stamp *s = core_stamp_load(self, row.stamp);
     int got = store_request_get(self->st, row.request, &old, &err);
     if (row.state != BUILD_DONE || index == self->n_builders || !s || got < 0) {
-        core_cmd_fail(c, 409, "conflict", row.state != BUILD_DONE ? "build %" PRIu64 " is not finished" : "the builder of build %" PRIu64 " is not in the configuration any more", c->id);
+        core_cmd_fail(c, 409, "conflict",
+                      row.state != BUILD_DONE ? "build %" PRIu64 " is not finished"
+                                              : "the builder of build %" PRIu64
+                                                " is not in the configuration any more",
+                      c->id);
     } else {
         PW_AUTO(pw_freep) char *reason = pw_strf("retry of build %" PRIu64, c->id);
         uint64_t id = 0;
-        core_ask ask = {.reason = reason, .who = c->actor, .stamp = s, .prio = CORE_FORCE_PRIO, .props = old.props,
-                        .props_len = old.props_len, .builders = &index, .n_builders = 1};
+        core_ask ask = {.reason = reason,
+                        .who = c->actor,
+                        .stamp = s,
+                        .prio = CORE_FORCE_PRIO,
+                        .props = old.props,
+                        .props_len = old.props_len,
+                        .builders = &index,
+                        .n_builders = 1};
         uint64_t set = reason ? core_ask_builds(self, &ask, &id) : 0;
         if (!reason)
             (void)core_nomem(self);
         if (set && audit(self, c, "retry", reason)) {
             c->status = 202;
-            (void)pw_buf_addf(&c->body, "{\"buildset\":%" PRIu64 ",\"requests\":[%" PRIu64 "]}", set, id);
+            (void)pw_buf_addf(&c->body, "{\"buildset\":%" PRIu64 ",\"requests\":[%" PRIu64 "]}",
+                              set, id);
         }
     }
     if (got == 0)
@@ -249,7 +290,8 @@ static void cmd_cancel_build(core *self, core_cmd *c)
         core_build_cancel(self, b, c->reason ? c->reason : "cancelled");
         cancelled(self, c);
     } else if (store_build_get(self->st, c->id, &row, NULL) == 0) {
-        core_cmd_fail(c, 409, "conflict", "build %" PRIu64 " is finished: %s", c->id, pw_result_name(row.result));
+        core_cmd_fail(c, 409, "conflict", "build %" PRIu64 " is finished: %s", c->id,
+                      pw_result_name(row.result));
         store_build_clear(&row);
     } else {
         core_cmd_fail(c, 404, "not_found", "there is no build %" PRIu64, c->id);
@@ -324,7 +366,8 @@ static void cmd_worker_add(core *self, core_cmd *c)
     pw_msec now = pw_wall(self->host);
     PW_AUTO(pw_buf_clearp) pw_buf line = PW_BUF(4096);
     if (!c->name || !pw_name_ok(c->name)) {
-        core_cmd_fail(c, 400, "bad_request", "a worker's name has 1 to 100 letters, digits and . _ + = , @ -");
+        core_cmd_fail(c, 400, "bad_request",
+                      "a worker's name has 1 to 100 letters, digits and . _ + = , @ -");
         return;
     }
     core_worker *w = worker_row(self, c, now);
@@ -335,7 +378,8 @@ static void cmd_worker_add(core *self, core_cmd *c)
         core_cmd_fail(c, 503, "unavailable", "this master has no address for workers");
         return;
     }
-    if (!core_ok(self, self->join(self->join_self, c->name, sec, now + CORE_ENROL_MS, &line, &err), &err) ||
+    if (!core_ok(self, self->join(self->join_self, c->name, sec, now + CORE_ENROL_MS, &line, &err),
+                 &err) ||
         !core_ok(self, store_enrol_put(self->st, w->row.id, pub, now + CORE_ENROL_MS, &err), &err))
         return;
     w->enrolled = true;
@@ -352,7 +396,8 @@ static void cmd_worker_add(core *self, core_cmd *c)
     (void)pw_buf_addf(&c->body, ",\"expires\":\"%s\"}", pw_time_text(now + CORE_ENROL_MS, at));
 }
 
-static void worker_flags(core *self, core_cmd *c, const char *action, bool paused, bool draining, bool removed)
+static void worker_flags(core *self, core_cmd *c, const char *action, bool paused, bool draining,
+                         bool removed)
 {
     pw_err err = {0};
     bool failed = false;
@@ -360,7 +405,10 @@ static void worker_flags(core *self, core_cmd *c, const char *action, bool pause
     if (!w)
         return;
     if (!core_turn(self) ||
-        !core_ok(self, store_worker_flags(self->st, w->row.id, paused, draining, removed, 0, c->reason, c->actor, &err), &err) ||
+        !core_ok(self,
+                 store_worker_flags(self->st, w->row.id, paused, draining, removed, 0, c->reason,
+                                    c->actor, &err),
+                 &err) ||
         (removed && !core_ok(self, store_worker_revoke(self->st, w->row.id, &err), &err)))
         return;
     w->row.paused = paused;
@@ -420,8 +468,11 @@ static void cmd_promote(core *self, core_cmd *c)
         c->status = c->dry_run ? 200 : 202;
         (void)pw_buf_adds(&c->body, "{\"edge\":");
         (void)pw_buf_json(&c->body, c->name);
-        (void)pw_buf_addf(&c->body, ",\"state\":\"%s\",\"reason\":", e->intent ? "waiting" : names[e->state]);
-        (void)pw_buf_json(&c->body, e->intent ? "a push is under way" : e->reason ? e->reason : "the repository was not read yet");
+        (void)pw_buf_addf(&c->body,
+                          ",\"state\":\"%s\",\"reason\":", e->intent ? "waiting" : names[e->state]);
+        (void)pw_buf_json(&c->body, e->intent   ? "a push is under way"
+                                    : e->reason ? e->reason
+                                                : "the repository was not read yet");
         (void)pw_buf_adds(&c->body, "}");
         if (!c->dry_run && audit(self, c, "promote", c->name)) {
             e->dirty = true;
@@ -458,7 +509,9 @@ static void cmd_health(core *self, core_cmd *c)
     for (size_t i = 0; i < self->n_conds; i++)
         fine &= self->cond[i].text == NULL;
     c->status = fine ? 200 : 503;
-    (void)pw_buf_addf(&c->body, "{\"status\":\"%s\",\"checks\":[{\"name\":\"core\",\"ok\":true,\"text\":\"\"}", fine ? "ok" : "failing");
+    (void)pw_buf_addf(
+        &c->body, "{\"status\":\"%s\",\"checks\":[{\"name\":\"core\",\"ok\":true,\"text\":\"\"}",
+        fine ? "ok" : "failing");
     for (size_t i = 0; i < self->n_conds; i++) {
         (void)pw_buf_adds(&c->body, ",{\"name\":");
         (void)pw_buf_json(&c->body, self->cond[i].name);
@@ -466,7 +519,8 @@ static void cmd_health(core *self, core_cmd *c)
         (void)pw_buf_json(&c->body, self->cond[i].text ? self->cond[i].text : "");
         (void)pw_buf_adds(&c->body, "}");
     }
-    for (size_t i = 0; i < self->conf->n_projects; i++) { /* a repository that cannot be read is told, but is not our failure */
+    /* a repository that cannot be read is told, but is not our failure */
+    for (size_t i = 0; i < self->conf->n_projects; i++) {
         if (!self->project[i].trouble)
             continue;
         (void)pw_buf_adds(&c->body, ",{\"name\":\"repository ");
@@ -504,13 +558,18 @@ void core_command(core *self, core_cmd *cmd)
     }
     e->cmd = cmd;
     bool keep = cmd->idem && *cmd->idem;
-    int known = keep ? store_idem_get(self->st, cmd->idem, &cmd->status, &cmd->body, &err) : PW_ENOTFOUND;
+    int known =
+        keep ? store_idem_get(self->st, cmd->idem, &cmd->status, &cmd->body, &err) : PW_ENOTFOUND;
     if (known != PW_ENOTFOUND) {
         (void)core_ok(self, known, &err);
         return;
     }
     handlers[cmd->kind](self, cmd);
     /* only what was done is kept: after an error the same request may be tried again */
-    if (keep && !self->fault.code && cmd->status >= 200 && cmd->status < 300 && cmd->kind != CMD_WHY && core_turn(self))
-        (void)core_ok(self, store_idem_put(self->st, cmd->idem, pw_wall(self->host), cmd->status, pw_buf_str(&cmd->body), &err), &err);
+    if (keep && !self->fault.code && cmd->status >= 200 && cmd->status < 300 &&
+        cmd->kind != CMD_WHY && core_turn(self))
+        (void)core_ok(self,
+                      store_idem_put(self->st, cmd->idem, pw_wall(self->host), cmd->status,
+                                     pw_buf_str(&cmd->body), &err),
+                      &err);
 }

@@ -3,12 +3,13 @@
 
 #include "tests/tap.h"
 
-static const char conf[] = "projects: [{name: p, repository: /r.git}, {name: q, repository: /q.git}]\n"
-                           "builders:\n"
-                           "  - {name: unit, project: p, steps: [{run: x}]}\n"
-                           "  - {name: big, project: p, requires: {tags: [huge]}, steps: [{run: x}]}\n"
-                           "  - {name: same, project: p, steps: [{run: x}]}\n"
-                           "  - {name: same, project: q, steps: [{run: x}]}\n";
+static const char conf[] =
+    "projects: [{name: p, repository: /r.git}, {name: q, repository: /q.git}]\n"
+    "builders:\n"
+    "  - {name: unit, project: p, steps: [{run: x}]}\n"
+    "  - {name: big, project: p, requires: {tags: [huge]}, steps: [{run: x}]}\n"
+    "  - {name: same, project: p, steps: [{run: x}]}\n"
+    "  - {name: same, project: q, steps: [{run: x}]}\n";
 
 static void idempotency(void)
 {
@@ -20,21 +21,27 @@ static void idempotency(void)
     say s = {.idem = "k1", .builder = "unit", .branch = "master", .reason = "r"};
     ok(ask(w, CMD_FORCE, s) == 202 && told(w, "requests") == 1, "asked once");
     (void)snprintf(body, sizeof(body), "%s", w->body);
-    ok(ask(w, CMD_FORCE, s) == 202 && strcmp(body, w->body) == 0 && request(w, 2).state == -1, "the same key gets the same answer");
+    ok(ask(w, CMD_FORCE, s) == 202 && strcmp(body, w->body) == 0 && request(w, 2).state == -1,
+       "the same key gets the same answer");
     world_restart(w, NULL);
     s.builder = "big";
-    ok(ask(w, CMD_FORCE, s) == 202 && strcmp(body, w->body) == 0 && request(w, 2).state == -1, "after a restart, whatever else it says");
+    ok(ask(w, CMD_FORCE, s) == 202 && strcmp(body, w->body) == 0 && request(w, 2).state == -1,
+       "after a restart, whatever else it says");
     s.idem = "k2";
     command(w, CMD_FORCE, s);
     command(w, CMD_FORCE, s);
-    ok(w->core && world_go(w) == 0 && w->answers >= 5 && request(w, 2).state == REQ_WAITING && request(w, 3).state == -1, "twice in one turn");
+    ok(w->core && world_go(w) == 0 && w->answers >= 5 && request(w, 2).state == REQ_WAITING &&
+           request(w, 3).state == -1,
+       "twice in one turn");
     s.idem = "k3";
     s.builder = "nope";
     ok(ask(w, CMD_FORCE, s) == 404, "an error");
     s.builder = "unit";
     ok(ask(w, CMD_FORCE, s) == 202 && request(w, 3).state == REQ_WAITING, "is not kept");
     s.idem = NULL;
-    ok(ask(w, CMD_FORCE, s) == 202 && ask(w, CMD_FORCE, s) == 202 && request(w, 5).state == REQ_WAITING, "without a key each counts");
+    ok(ask(w, CMD_FORCE, s) == 202 && ask(w, CMD_FORCE, s) == 202 &&
+           request(w, 5).state == REQ_WAITING,
+       "without a key each counts");
     w->wall += 25 * 3600000LL;
     world_pass(w, 10);
     s.idem = "k1";
@@ -47,23 +54,39 @@ static void forcing(void)
     char text[5000];
     if (!w)
         return;
-    ok(ask(w, CMD_FORCE, (say){.builder = "unit", .reason = "r"}) == 409 && strstr(w->body, "not read yet"), "before the first look");
+    ok(ask(w, CMD_FORCE, (say){.builder = "unit", .reason = "r"}) == 409 &&
+           strstr(w->body, "not read yet"),
+       "before the first look");
     if (w->core)
         core_poll_failed(w->core, 0, "no route");
-    ok(ask(w, CMD_FORCE, (say){.builder = "unit", .reason = "r"}) == 409 && strstr(w->body, "no route"), "it says why");
+    ok(ask(w, CMD_FORCE, (say){.builder = "unit", .reason = "r"}) == 409 &&
+           strstr(w->body, "no route"),
+       "it says why");
     look(w, 0, "master", 1);
     ok(ask(w, CMD_FORCE, (say){.builder = "unit", .reason = "r"}) == 202, "HEAD's branch");
     ok(ask(w, CMD_FORCE, (say){.builder = "unit"}) == 400, "a reason is required");
-    ok(ask(w, CMD_FORCE, (say){.builder = "nope", .reason = "r"}) == 404 && ask(w, CMD_FORCE, (say){.reason = "r"}) == 404, "unknown builders");
-    ok(ask(w, CMD_FORCE, (say){.builder = "same", .reason = "r"}) == 400 && strstr(w->body, "p/same, q/same"), "an ambiguous one");
+    ok(ask(w, CMD_FORCE, (say){.builder = "nope", .reason = "r"}) == 404 &&
+           ask(w, CMD_FORCE, (say){.reason = "r"}) == 404,
+       "unknown builders");
+    ok(ask(w, CMD_FORCE, (say){.builder = "same", .reason = "r"}) == 400 &&
+           strstr(w->body, "p/same, q/same"),
+       "an ambiguous one");
     ok(ask(w, CMD_FORCE, (say){.builder = "p/same", .reason = "r"}) == 202, "its whole name");
-    ok(ask(w, CMD_FORCE, (say){.builder = "same", .project = "p", .reason = "r"}) == 202, "or with its project");
-    ok(ask(w, CMD_FORCE, (say){.builder = "unit", .branch = "nope", .reason = "r"}) == 404, "an unknown branch");
-    ok(ask(w, CMD_FORCE, (say){.builder = "unit", .revision = "abc", .reason = "r"}) == 400, "half a revision");
-    ok(ask(w, CMD_FORCE, (say){.builder = "unit", .revision = "0123456789012345678901234567890123456789", .reason = "r"}) == 202, "a whole one");
+    ok(ask(w, CMD_FORCE, (say){.builder = "same", .project = "p", .reason = "r"}) == 202,
+       "or with its project");
+    ok(ask(w, CMD_FORCE, (say){.builder = "unit", .branch = "nope", .reason = "r"}) == 404,
+       "an unknown branch");
+    ok(ask(w, CMD_FORCE, (say){.builder = "unit", .revision = "abc", .reason = "r"}) == 400,
+       "half a revision");
+    ok(ask(w, CMD_FORCE,
+           (say){.builder = "unit",
+                 .revision = "0123456789012345678901234567890123456789",
+                 .reason = "r"}) == 202,
+       "a whole one");
     memset(text, 'x', sizeof(text));
     text[PW_TEXT_MAX - 99] = '\0';
-    ok(ask(w, CMD_FORCE, (say){.builder = "unit", .reason = text}) == 400, "a reason that no job can carry");
+    ok(ask(w, CMD_FORCE, (say){.builder = "unit", .reason = text}) == 400,
+       "a reason that no job can carry");
     text[PW_TEXT_MAX - 100] = '\0';
     ok(ask(w, CMD_FORCE, (say){.builder = "unit", .reason = text}) == 202, "the longest one");
     uint64_t r = told(w, "requests");
@@ -71,7 +94,11 @@ static void forcing(void)
     ok(request(w, r).state == REQ_CLAIMED, "is offered");
     memset(text, 'b', 300);
     text[256] = '\0';
-    ok(ask(w, CMD_FORCE, (say){.builder = "unit", .branch = text, .reason = "r", .revision = "0123456789012345678901234567890123456789"}) == 409,
+    ok(ask(w, CMD_FORCE,
+           (say){.builder = "unit",
+                 .branch = text,
+                 .reason = "r",
+                 .revision = "0123456789012345678901234567890123456789"}) == 409,
        "a branch of 256 bytes");
 }
 
@@ -79,7 +106,8 @@ static void forcing(void)
 static void job_too_large(void)
 {
     PW_AUTO(pw_buf_clearp) pw_buf yaml = PW_BUF(4 * 1024 * 1024);
-    (void)pw_buf_adds(&yaml, "projects: [{name: p, repository: /r.git}]\nbuilders:\n  - name: unit\n    project: p\n    steps:\n");
+    (void)pw_buf_adds(&yaml, "projects: [{name: p, repository: /r.git}]\nbuilders:\n  - name: "
+                             "unit\n    project: p\n    steps:\n");
     for (int i = 0; i < 4; i++) {
         (void)pw_buf_adds(&yaml, "      - {run: ");
         for (int k = 0; k < 10000; k++)
@@ -117,7 +145,8 @@ static void job_too_large(void)
     core_command(w->core, c);
     (void)world_go(w);
     uint64_t r = told(w, "requests");
-    ok(w->core && w->status == 202 && done(w, request(w, r).build, PW_EXCEPTION) && strstr(build(w, request(w, r).build).reason, "cannot be sent"),
+    ok(w->core && w->status == 202 && done(w, request(w, r).build, PW_EXCEPTION) &&
+           strstr(build(w, request(w, r).build).reason, "cannot be sent"),
        "a job that no message can carry ends its build");
     r = force(w, "small");
     ok(w->core && request(w, r).state == REQ_CLAIMED && count(w, CORE_OFFER) == 1, "others go on");
@@ -131,13 +160,18 @@ static void changes(void)
     if (!w)
         return;
     static const char good[] = "0123456789012345678901234567890123456789";
-    ok(ask(w, CMD_CHANGE, (say){.branch = "master", .revision = good}) == 400 && strstr(w->body, "say which"), "which project?");
-    ok(ask(w, CMD_CHANGE, (say){.project = "z", .branch = "master", .revision = good}) == 404, "an unknown one");
-    ok(ask(w, CMD_CHANGE, (say){.project = "p", .revision = good}) == 400 && ask(w, CMD_CHANGE, (say){.project = "p", .branch = "m"}) == 400 &&
+    ok(ask(w, CMD_CHANGE, (say){.branch = "master", .revision = good}) == 400 &&
+           strstr(w->body, "say which"),
+       "which project?");
+    ok(ask(w, CMD_CHANGE, (say){.project = "z", .branch = "master", .revision = good}) == 404,
+       "an unknown one");
+    ok(ask(w, CMD_CHANGE, (say){.project = "p", .revision = good}) == 400 &&
+           ask(w, CMD_CHANGE, (say){.project = "p", .branch = "m"}) == 400 &&
            ask(w, CMD_CHANGE, (say){.project = "p", .branch = "m", .revision = "12"}) == 400,
        "branch and revision are needed");
-    ok(ask(w, CMD_CHANGE, (say){.project = "p", .branch = "master", .revision = good}) == 202 && told(w, "change") == 1 &&
-           told(w, "requests") == 1 && request(w, 3).state == REQ_WAITING && strstr(w->body, "[1,2,3]"),
+    ok(ask(w, CMD_CHANGE, (say){.project = "p", .branch = "master", .revision = good}) == 202 &&
+           told(w, "change") == 1 && told(w, "requests") == 1 &&
+           request(w, 3).state == REQ_WAITING && strstr(w->body, "[1,2,3]"),
        "builds what its scheduler wants");
 }
 
@@ -149,10 +183,14 @@ static void retrying(void)
     look(w, 0, "master", 1);
     up(w, worker(w, "w1", 1), 7, 2);
     uint64_t r = force(w, "unit"), b = request(w, r).build;
-    ok(ask(w, CMD_RETRY, (say){.id = 999}) == 404 && ask(w, CMD_RETRY, (say){.id = b}) == 409, "only a finished build");
+    ok(ask(w, CMD_RETRY, (say){.id = 999}) == 404 && ask(w, CMD_RETRY, (say){.id = b}) == 409,
+       "only a finished build");
     run(w, 1, PW_FAILURE);
-    ok(ask(w, CMD_RETRY, (say){.id = b}) == 202 && request(w, told(w, "requests")).state == REQ_CLAIMED, "can be asked for again");
-    world_restart(w, "projects: [{name: p, repository: /r.git}]\nbuilders: [{name: else, project: p, steps: [{run: x}]}]\n");
+    ok(ask(w, CMD_RETRY, (say){.id = b}) == 202 &&
+           request(w, told(w, "requests")).state == REQ_CLAIMED,
+       "can be asked for again");
+    world_restart(w, "projects: [{name: p, repository: /r.git}]\nbuilders: [{name: else, project: "
+                     "p, steps: [{run: x}]}]\n");
     ok(ask(w, CMD_RETRY, (say){.id = b}) == 409, "while its builder is there");
 }
 
@@ -175,7 +213,9 @@ static void why(void)
     uint64_t id = 0;
     (void)ask(w, CMD_WORKER_ADD, (say){.name = "w1"});
     ok(why_says(w, a, "has not joined"), "not joined");
-    ok(ask(w, CMD_WORKER_REMOVE, (say){.name = "w1"}) == 202 && why_says(w, a, "there is no worker"), "removed");
+    ok(ask(w, CMD_WORKER_REMOVE, (say){.name = "w1"}) == 202 &&
+           why_says(w, a, "there is no worker"),
+       "removed");
     id = worker(w, "w1", 1);
     ok(why_says(w, a, "connected"), "not connected");
     (void)ask(w, CMD_WORKER_PAUSE, (say){.name = "w1", .reason = "lunch"});
@@ -225,26 +265,36 @@ static void joining(void)
     bool enrol;
     if (!w)
         return;
-    ok(ask(w, CMD_WORKER_ADD, (say){.name = "../x"}) == 400 && ask(w, CMD_WORKER_ADD, (say){0}) == 400, "bad names");
-    ok(ask(w, CMD_WORKER_ADD, (say){.name = "w1"}) == 202 && strstr(w->body, "join w1") && strstr(w->body, "expires"), "a line to run");
+    ok(ask(w, CMD_WORKER_ADD, (say){.name = "../x"}) == 400 &&
+           ask(w, CMD_WORKER_ADD, (say){0}) == 400,
+       "bad names");
+    ok(ask(w, CMD_WORKER_ADD, (say){.name = "w1"}) == 202 && strstr(w->body, "join w1") &&
+           strstr(w->body, "expires"),
+       "a line to run");
     crypt_public(w->secret, once);
     uint64_t id = owner(w, once, &enrol);
     ok(id && enrol && owner(w, wrong, &enrol) == 0, "the one-time key is known, others are not");
-    ok(join(w, id, wrong, "w1", 1) == PW_EDENIED && join(w, id, once, "w2", 1) == PW_EDENIED && join(w, 99, once, "w1", 1) == PW_EDENIED,
+    ok(join(w, id, wrong, "w1", 1) == PW_EDENIED && join(w, id, once, "w2", 1) == PW_EDENIED &&
+           join(w, 99, once, "w1", 1) == PW_EDENIED,
        "only it, and only for its name");
     ok(join(w, id, once, "w1", 1) == 0, "joined");
     fill(key, 32, 1);
-    ok(owner(w, key, &enrol) == id && !enrol && owner(w, once, &enrol) == id && enrol, "with a key of its own");
-    ok(join(w, id, once, "w1", 2) == PW_EDENIED && owner(w, key, &enrol) == id, "a token admits one key only");
+    ok(owner(w, key, &enrol) == id && !enrol && owner(w, once, &enrol) == id && enrol,
+       "with a key of its own");
+    ok(join(w, id, once, "w1", 2) == PW_EDENIED && owner(w, key, &enrol) == id,
+       "a token admits one key only");
     world_restart(w, NULL);
-    ok(join(w, id, once, "w1", 1) == 0 && owner(w, once, &enrol) == id && enrol, "the same may be said again, after a restart, too");
+    ok(join(w, id, once, "w1", 1) == 0 && owner(w, once, &enrol) == id && enrol,
+       "the same may be said again, after a restart, too");
     ok(join(w, id, once, "w1", 2) == PW_EDENIED, "another may not");
     up(w, id, 7, 1);
-    ok(owner(w, once, &enrol) == 0 && owner(w, key, &enrol) == id, "the first session ends the token");
+    ok(owner(w, once, &enrol) == 0 && owner(w, key, &enrol) == id,
+       "the first session ends the token");
     ok(ask(w, CMD_WORKER_ADD, (say){.name = "w1"}) == 409, "the name is taken");
     (void)ask(w, CMD_WORKER_REMOVE, (say){.name = "w1"});
     ok(owner(w, key, &enrol) == 0, "a removed worker's key is nobody's at once");
-    ok(ask(w, CMD_WORKER_ADD, (say){.name = "w1"}) == 202 && owner(w, key, &enrol) == 0, "it may come back, with a new key");
+    ok(ask(w, CMD_WORKER_ADD, (say){.name = "w1"}) == 202 && owner(w, key, &enrol) == 0,
+       "it may come back, with a new key");
     crypt_public(w->secret, once);
     ok(owner(w, once, &enrol) == id && enrol, "as the same worker");
     w->wall += 3600000;
@@ -252,7 +302,9 @@ static void joining(void)
     ok(ask(w, CMD_WORKER_ADD, (say){.name = "w1"}) == 202, "a new one can be had before it joined");
     crypt_public(w->secret, key);
     ok(owner(w, key, &enrol) == id && owner(w, once, &enrol) == 0, "it replaces the old one");
-    ok(ask(w, CMD_WORKER_PAUSE, (say){.name = "nope"}) == 404 && ask(w, CMD_WORKER_RESUME, (say){0}) == 404, "unknown workers");
+    ok(ask(w, CMD_WORKER_PAUSE, (say){.name = "nope"}) == 404 &&
+           ask(w, CMD_WORKER_RESUME, (say){0}) == 404,
+       "unknown workers");
 }
 
 static void many_keys(void)
@@ -308,10 +360,12 @@ static void epochs(void)
     uint64_t next = force(w, "unit"), set = told(w, "buildset");
     ok(r == 1 && next > SKIP && set > SKIP, "requests and build sets skip ahead, over a restart");
     up(w, worker(w, "w1", 1), 7, 1);
-    ok(last(w, CORE_OFFER)->attempt > SKIP && request(w, r).build > SKIP, "builds and attempts, too");
+    ok(last(w, CORE_OFFER)->attempt > SKIP && request(w, r).build > SKIP,
+       "builds and attempts, too");
     world_stop(w);
     w->st = store_open(w->path, &w->host, NULL); /* what restoring a backup does */
-    if (!w->st || store_begin(w->st, NULL) < 0 || store_new_epoch(w->st, NULL) < 0 || store_commit(w->st, NULL) < 0)
+    if (!w->st || store_begin(w->st, NULL) < 0 || store_new_epoch(w->st, NULL) < 0 ||
+        store_commit(w->st, NULL) < 0)
         return;
     (void)world_load(w);
     uint64_t third = force(w, "unit");

@@ -1,12 +1,10 @@
 #include "master/core/core.h"
 #include "master/core/model.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "shared/base/log.h"
-#include "shared/base/num.h"
 
 /* ---- the turn */
 bool core_turn(core *self)
@@ -95,7 +93,10 @@ static bool write_events(core *self)
     pw_err err = {0};
     pw_msec at = pw_wall(self->host);
     for (size_t i = 0; i < self->n_notes; i++)
-        if (!core_ok(self, store_event_add(self->st, self->next_event++, at, self->note[i].kind, self->note[i].id, &err), &err))
+        if (!core_ok(self,
+                     store_event_add(self->st, self->next_event++, at, self->note[i].kind,
+                                     self->note[i].id, &err),
+                     &err))
             return false;
     return true;
 }
@@ -122,7 +123,8 @@ int core_commit(core *self, core_effect_cb *cb, void *cb_self, pw_err *err)
         for (size_t i = 0; i < self->n_effects; i++) {
             core_effect *e = &self->effect[i];
             if (e->kind == CORE_REPLY) {
-                core_cmd_fail(e->cmd, 503, "unavailable", "the master cannot write its database: %s", self->fault.text);
+                core_cmd_fail(e->cmd, 503, "unavailable",
+                              "the master cannot write its database: %s", self->fault.text);
                 cb(cb_self, e);
             }
             effect_clear(e);
@@ -162,7 +164,8 @@ static void silence(core *self, pw_usec now, pw_usec step)
             core_effect *e = core_add_effect(self, CORE_DROP);
             if (e) {
                 e->worker = a->worker;
-                e->text = pw_strf("no record of attempt %llu within 15 s", (unsigned long long)a->id);
+                e->text =
+                    pw_strf("no record of attempt %llu within 15 s", (unsigned long long)a->id);
             }
             continue;
         }
@@ -170,10 +173,14 @@ static void silence(core *self, pw_usec now, pw_usec step)
         if (a->silent_us < self->conf->lost_after && (a->any || a->silent_us < CORE_MOVE_OFFER_US))
             continue;
         core_build *b = pw_table_get(self->builds, a->build);
-        if (w->connected || (b && b->live == a && (a->any ? core_build_last_try(b) : !b->request->builder->conf))) {
-            /* its worker is there with another disk, or nobody may take over: there is no offer to wait for */
-            core_att_close(self, a, w->connected ? "its worker came back with another spool" : "its worker was silent for too long", false,
-                           !a->any);
+        if (w->connected ||
+            (b && b->live == a && (a->any ? core_build_last_try(b) : !b->request->builder->conf))) {
+            /* its worker is there with another disk, or nobody may take over: there is no offer to
+             * wait for */
+            core_att_close(self, a,
+                           w->connected ? "its worker came back with another spool"
+                                        : "its worker was silent for too long",
+                           false, !a->any);
             continue;
         }
         a->lost = true; /* may be fenced: in the transaction that offers the build elsewhere */
@@ -187,7 +194,8 @@ void core_tick(core *self)
 {
     pw_usec now = pw_now(self->host);
     pw_msec wall = pw_wall(self->host);
-    /* silence is counted in time that this process observed: a tick adds at most two ticks (PROTOCOL 6.2) */
+    /* silence is counted in time that this process observed: a tick adds at most two ticks
+     * (PROTOCOL 6.2) */
     pw_usec step = now - self->last_tick;
     if (step > 2000000)
         step = 2000000;
@@ -203,7 +211,8 @@ void core_tick(core *self)
         if (core_turn(self)) {
             n = store_events_expire(self->st, wall - CORE_EVENTS_MS, 2000, &err);
             if (core_ok(self, n, &err))
-                (void)core_ok(self, store_idem_expire(self->st, wall - CORE_IDEM_MS, 2000, &err), &err);
+                (void)core_ok(self, store_idem_expire(self->st, wall - CORE_IDEM_MS, 2000, &err),
+                              &err);
         }
         if (n == 2000)
             self->housekeeping = now + 1000000;
@@ -229,75 +238,6 @@ pw_usec core_deadline(const core *self)
     return best > now ? best : now;
 }
 
-static void ids_from(core *self, const store_highest *h, uint64_t least)
-{
-#define NEXT(of) ((of) > least ? (of) + 1 : least + 1)
-    self->next_id = NEXT(h->build);
-    self->next_attempt = NEXT(h->attempt);
-    self->next_buildset = NEXT(h->buildset);
-    self->next_change = NEXT(h->change);
-    self->next_promotion = NEXT(h->promotion);
-#undef NEXT
-}
-
-static int put_number(core *self, const char *key, uint64_t v, pw_err *err)
-{
-    char text[32];
-    (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)v);
-    return store_meta_put(self->st, key, text, err);
-}
-
-/* 0 when there is none. */
-static int get_number(core *self, const char *key, uint64_t *ret, pw_err *err)
-{
-    PW_AUTO(pw_buf_clearp) pw_buf text = PW_BUF(64);
-    int r = store_meta_get(self->st, key, &text, err);
-    *ret = 0;
-    if (r == PW_ENOTFOUND)
-        return 0;
-    return r < 0 ? r : pw_parse_u64(pw_buf_str(&text), ret, err);
-}
-
-/* In a new epoch every sequence goes on far above what an unknown later state of this database may have given away. */
-static int skip_ids(core *self, pw_err *err)
-{
-    const uint64_t next[] = {self->next_id, self->next_attempt, self->next_buildset, self->next_change, self->next_promotion};
-    const store_highest nothing = {0};
-    uint64_t most = 0;
-    for (size_t i = 0; i < sizeof(next) / sizeof(next[0]); i++)
-        most = next[i] > most ? next[i] : most;
-    most += CORE_ID_SKIP;
-    int r = put_number(self, "id_floor", most, err);
-    if (r == 0)
-        r = put_number(self, "id_epoch", store_epoch(self->st), err);
-    if (r == 0)
-        ids_from(self, &nothing, most);
-    return r;
-}
-
-/* A restore gives a new epoch behind our back: seen by the epoch that the ids were given in. */
-static int load_ids(core *self, pw_err *err)
-{
-    store_highest h;
-    uint64_t least = 0, epoch = 0;
-    int r = store_highest_ids(self->st, &h, err);
-    if (r < 0 || (r = get_number(self, "id_floor", &least, err)) < 0 || (r = get_number(self, "id_epoch", &epoch, err)) < 0)
-        return r;
-    ids_from(self, &h, least);
-    self->next_event = h.event + 1;
-    if (epoch == store_epoch(self->st))
-        return 0;
-    return epoch ? skip_ids(self, err) : put_number(self, "id_epoch", store_epoch(self->st), err);
-}
-
-void core_new_epoch(core *self, const char *why)
-{
-    pw_err err = {0};
-    if (!core_turn(self) || !core_ok(self, store_new_epoch(self->st, &err), &err) || !core_ok(self, skip_ids(self, &err), &err))
-        return;
-    pw_log(PW_LOG_ERROR, "new_epoch", "reason=\"%s\"", why);
-}
-
 const config *core_config(const core *self)
 {
     return self->conf;
@@ -306,165 +246,6 @@ const config *core_config(const core *self)
 store *core_store(const core *self)
 {
     return self->st;
-}
-
-/* ---- loading */
-static int load_builders(core *self, pw_err *err)
-{
-    self->builder = calloc(self->conf->n_builders ? self->conf->n_builders : 1, sizeof(*self->builder));
-    if (!self->builder)
-        return pw_fail(err, PW_ENOMEM, "out of memory");
-    for (size_t i = 0; i < self->conf->n_builders; i++) {
-        const config_builder *c = &self->conf->builders[i];
-        core_builder *b = &self->builder[i];
-        b->conf = c;
-        b->project = c->project;
-        b->name = c->name;
-        self->n_builders++;
-        int r = store_builder_id(self->st, self->project[c->project].row, c->name, &b->row, err);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-typedef struct load {
-    core *self;
-    pw_err *err;
-} load;
-
-static int load_worker(void *p, const store_worker *row)
-{
-    load *l = p;
-    core_worker *w = calloc(1, sizeof(*w));
-    bool failed = false;
-    if (!w)
-        return pw_fail(l->err, PW_ENOMEM, "out of memory");
-    w->row = *row;
-    w->row.name = pw_strdup(row->name, &failed);
-    w->row.tags = pw_strdup(row->tags, &failed);
-    w->row.facts = pw_strdup(row->facts, &failed);
-    w->row.version = pw_strdup(row->version, &failed);
-    w->row.reason = pw_strdup(row->reason, &failed);
-    w->row.who = pw_strdup(row->who, &failed);
-    if (failed || pw_table_put(l->self->workers, row->id, w, l->err) < 0) {
-        store_worker_clear(&w->row);
-        free(w);
-        return pw_fail(l->err, PW_ENOMEM, "out of memory");
-    }
-    return 0;
-}
-
-static int load_enrol(void *p, uint64_t worker, const uint8_t key[32], pw_msec expires)
-{
-    load *l = p;
-    core_worker *w = core_worker_get(l->self, worker);
-    if (w) {
-        w->enrolled = true;
-        w->once_expires = expires;
-        memcpy(w->once, key, 32);
-    }
-    return 0;
-}
-
-static int load_request(void *p, const store_request *row)
-{
-    load *l = p;
-    return core_request_load(l->self, row) ? 0 : pw_fail(l->err, PW_ENOMEM, "out of memory, or request %llu is damaged", (unsigned long long)row->id);
-}
-
-static int load_build(void *p, const store_build *row)
-{
-    load *l = p;
-    core_request *r = pw_table_get(l->self->requests, row->request);
-    if (!r) {
-        pw_log(PW_LOG_ERROR, "build_without_request", "build=%llu request=%llu", (unsigned long long)row->id, (unsigned long long)row->request);
-        return 0;
-    }
-    core_build *b = calloc(1, sizeof(*b));
-    if (!b || pw_table_put(l->self->builds, row->id, b, l->err) < 0) {
-        free(b);
-        return pw_fail(l->err, PW_ENOMEM, "out of memory");
-    }
-    *b = (core_build){.id = row->id, .request = r, .state = row->state, .tries = row->tries, .last_worker = row->worker,
-                      .created = row->created, .started = row->started};
-    r->build = b;
-    if (row->state != BUILD_QUEUED)
-        queue_remove(r->builder, r);
-    return 0;
-}
-
-static int load_attempt(void *p, const store_attempt *row)
-{
-    load *l = p;
-    core_attempt *a = calloc(1, sizeof(*a));
-    if (!a || pw_table_put(l->self->attempts, row->id, a, l->err) < 0) {
-        free(a);
-        return pw_fail(l->err, PW_ENOMEM, "out of memory");
-    }
-    a->id = row->id;
-    a->epoch = row->epoch;
-    a->build = row->build;
-    a->worker = row->worker;
-    a->offers = row->offers;
-    a->state = row->state;
-    memcpy(a->spool, row->spool, 16);
-    memcpy(a->boot, row->boot, 16);
-    a->any = row->applied > 0;
-    a->applied = row->applied;
-    a->applied_chain = row->applied_chain;
-    a->stored = a->received = row->stored;
-    a->stored_chain = a->received_chain = row->stored_chain;
-    core_build *b = pw_table_get(l->self->builds, row->build);
-    if (row->state <= ATT_RUNNING && b) {
-        core_worker *w = core_worker_get(l->self, row->worker);
-        b->live = a;
-        b->last_worker = row->worker;
-        if (w)
-            w->busy++;
-    } else
-        a->superseded = row->state == ATT_CLOSED;
-    return 0;
-}
-
-/* What waits for a builder that the configuration has no more ends with that reason; what runs goes on. */
-static void end_gone(core *self)
-{
-    core_request *r;
-    for (size_t pos = 0; (r = pw_table_next(self->requests, &pos));) {
-        if (r->builder->conf || !r->pos)
-            continue;
-        if (r->build)
-            core_build_finish(self, r->build, PW_CANCELLED, "its builder was removed from the configuration");
-        else
-            core_request_finish(self, r, 0);
-    }
-}
-
-static int load_all(core *self, pw_err *err)
-{
-    int r = load_ids(self, err);
-    if (r < 0)
-        return r;
-    if (!(self->mergeable = pw_table_new(err)) || !(self->keys = pw_table_new(err)) || !(self->requests = pw_table_new(err)) || !(self->builds = pw_table_new(err)) ||
-        !(self->attempts = pw_table_new(err)) || !(self->workers = pw_table_new(err)))
-        return PW_ENOMEM;
-    self->project = calloc(self->conf->n_projects ? self->conf->n_projects : 1, sizeof(*self->project));
-    if (!self->project)
-        return pw_fail(err, PW_ENOMEM, "out of memory");
-    for (size_t i = 0; i < self->conf->n_projects; i++)
-        if ((r = core_project_load(self, i, err)) < 0)
-            return r;
-    load l = {self, err};
-    if ((r = load_builders(self, err)) < 0 || (r = store_worker_each(self->st, load_worker, &l, err)) < 0 ||
-        (r = store_enrol_each(self->st, load_enrol, &l, err)) < 0 ||
-        (r = store_open_requests(self->st, load_request, &l, err)) < 0 ||
-        (r = store_open_builds(self->st, load_build, &l, err)) < 0 ||
-        (r = store_open_attempts(self->st, load_attempt, &l, err)) < 0 || (r = core_schedule_load(self, err)) < 0 ||
-        (r = core_promotions_load(self, err)) < 0)
-        return r;
-    end_gone(self);
-    return 0;
 }
 
 core *core_new(store *st, config *conf, const pw_host *host, pw_err *err)
@@ -480,13 +261,14 @@ core *core_new(store *st, config *conf, const pw_host *host, pw_err *err)
     self->last_tick = pw_now(host);
     self->housekeeping = self->last_tick + 5000000;
     /* rows of new projects and builders are made here; the first turn commits them */
-    int r = core_turn(self) ? load_all(self, err) : self->fault.code;
+    int r = core_turn(self) ? core_load_all(self, err) : self->fault.code;
     if (self->fault.code && err)
         *err = self->fault;
     if (r < 0 || self->fault.code) {
         store_rollback(st);
         if (err && !err->code)
-            (void)pw_fail(err, r < 0 ? (pw_code)r : PW_ENOMEM, "loading what is unfinished from the database");
+            (void)pw_fail(err, r < 0 ? (pw_code)r : PW_ENOMEM,
+                          "loading what is unfinished from the database");
         return NULL;
     }
     self->dispatch = true;

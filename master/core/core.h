@@ -1,9 +1,11 @@
-/* core.h - the master's mind: changes, schedulers, requests, builds, attempts, workers and promotions as state machines over
- * events. It knows no socket, no HTTP, no git, no files: events come in as function calls with plain data, what must happen
- * outside leaves as effects, after the commit. One thread.
+/* core.h - the master's mind: changes, schedulers, requests, builds, attempts, workers and
+ * promotions as state machines over events. It knows no socket, no HTTP, no git, no files: events
+ * come in as function calls with plain data, what must happen outside leaves as effects, after the
+ * commit. One thread.
  *
- * A turn: any call that changes something opens the transaction; core_commit() ends it durably and hands out the effects in
- * order. When it fails, nothing of the turn has happened: throw the core away and load a new one. */
+ * A turn: any call that changes something opens the transaction; core_commit() ends it durably and
+ * hands out the effects in order. When it fails, nothing of the turn has happened: throw the core
+ * away and load a new one. */
 #ifndef PW_MASTER_CORE_CORE_H
 #define PW_MASTER_CORE_CORE_H
 #include "master/config/config.h"
@@ -39,9 +41,11 @@ typedef struct core_effect {
     char *text;
     core_cmd *cmd;
 } core_effect;
-typedef void core_effect_cb(void *self, const core_effect *e); /* borrowed during the call, but for cmd, which is taken */
+/* borrowed during the call, but for cmd, which is taken */
+typedef void core_effect_cb(void *self, const core_effect *e);
 
-/* Loads what is unfinished. conf is referenced, st is borrowed. New projects and builders get their rows: commit afterwards. */
+/* Loads what is unfinished. conf is referenced, st is borrowed. New projects and builders get their
+ * rows: commit afterwards. */
 core *core_new(store *st, config *conf, const pw_host *host, pw_err *err);
 core *core_free(core *self);
 PW_DEFINE_FREEP(core, core_free)
@@ -70,8 +74,10 @@ typedef struct core_move {
 /* The repository was read. head: branch that HEAD names (NULL unknown). */
 void core_polled(core *self, size_t project, const char *head, const core_move *moves, size_t n);
 void core_poll_failed(core *self, size_t project, const char *text);
-/* Refs as last seen, to be given to the poll; false: never seen. The callback's strings are borrowed. */
-bool core_known_refs(core *self, size_t project, void (*cb)(void *, const char *ref, const store_rev *rev), void *cb_self);
+/* Refs as last seen, to be given to the poll; false: never seen. The callback's strings are
+ * borrowed. */
+bool core_known_refs(core *self, size_t project,
+                     void (*cb)(void *, const char *ref, const store_rev *rev), void *cb_self);
 uint64_t core_project_row(const core *self, size_t project);
 
 /* ---- promotions */
@@ -93,31 +99,42 @@ typedef struct core_push_facts {
     store_rev old, rev;
 } core_push_facts;
 bool core_push_get(const core *self, uint64_t promotion, core_push_facts *ret);
-typedef enum core_pushed { CORE_PUSHED, CORE_LOST_RACE, CORE_REFUSED, CORE_PUSH_UNKNOWN } core_pushed;
+typedef enum core_pushed {
+    CORE_PUSHED,
+    CORE_LOST_RACE,
+    CORE_REFUSED,
+    CORE_PUSH_UNKNOWN
+} core_pushed;
 void core_push_done(core *self, uint64_t promotion, core_pushed how, const char *text);
 
 /* ---- commands */
 void core_command(core *self, core_cmd *cmd); /* taken; answered by CORE_REPLY */
 /* What the core needs to answer `worker add`: makes the enrolment. Set once by main. */
-typedef int core_join_line(void *self, const char *worker, const uint8_t secret[32], pw_msec expires, pw_buf *line, pw_err *err);
+typedef int core_join_line(void *self, const char *worker, const uint8_t secret[32],
+                           pw_msec expires, pw_buf *line, pw_err *err);
 void core_set_join(core *self, core_join_line *fn, void *fn_self);
-/* Health: sets a named condition (disk full, damaged ...); text NULL clears it. Shown by CMD_HEALTH. */
+/* Health: sets a named condition (disk full, damaged ...); text NULL clears it. Shown by
+ * CMD_HEALTH. */
 void core_condition(core *self, const char *name, const char *text);
 
 /* ---- workers (called by master/link) */
-/* Whose key is this? Returns the worker's id, 0 for nobody; *ret_enrol: it is a one-time key (only `join` is allowed). */
+/* Whose key is this? Returns the worker's id, 0 for nobody; *ret_enrol: it is a one-time key (only
+ * `join` is allowed). */
 uint64_t core_key_owner(core *self, const uint8_t key[32], bool *ret_enrol);
-int core_worker_join(core *self, uint64_t worker, const uint8_t once[32], const char *name, const uint8_t key[32], pw_err *err);
+int core_worker_join(core *self, uint64_t worker, const uint8_t once[32], const char *name,
+                     const uint8_t key[32], pw_err *err);
 const char *core_worker_name(const core *self, uint64_t worker);
 typedef struct core_hello {
     uint8_t spool[16], boot[16];
     uint64_t slots;
     const char *tags, *facts, *version; /* tags blank-separated, facts k=v lines */
 } core_hello;
-/* A session begins. *ret_rebooted: the machine was started anew since the last one, so unlisted jobs are lost. */
+/* A session begins. *ret_rebooted: the machine was started anew since the last one, so unlisted
+ * jobs are lost. */
 void core_worker_up(core *self, uint64_t worker, const core_hello *h, bool *ret_rebooted);
 void core_worker_down(core *self, uint64_t worker, const char *why);
-void core_worker_beat(core *self, uint64_t worker, uint64_t free_slots, const char *gate); /* a heartbeat; gate NULL: none */
+/* a heartbeat; gate NULL: none */
+void core_worker_beat(core *self, uint64_t worker, uint64_t free_slots, const char *gate);
 /* The last spool id that this worker had; all zero: none. */
 void core_worker_spool(const core *self, uint64_t worker, uint8_t ret_spool[16]);
 
@@ -126,18 +143,19 @@ struct core_attempt {
     uint64_t id, epoch, build, worker, offers;
     att_state state;
     uint8_t spool[16], boot[16];
-    bool any;              /* a record was received */
+    bool any; /* a record was received */
     uint64_t applied, stored;
     uint32_t applied_chain, stored_chain;
-    uint64_t received;     /* next byte expected from the worker in this process's life; >= applied */
+    /* next byte expected from the worker in this process's life; >= applied */
+    uint64_t received;
     uint32_t received_chain;
-    pw_usec offered_at;    /* first record is due 15 s later; 0: not offered in a session yet */
-    pw_usec silent_us;     /* time that this process saw pass while its worker was away */
-    bool lost;             /* silent for too long: may be fenced by the next offer */
-    bool superseded;       /* not the build's live attempt any more */
+    pw_usec offered_at; /* first record is due 15 s later; 0: not offered in a session yet */
+    pw_usec silent_us;  /* time that this process saw pass while its worker was away */
+    bool lost;          /* silent for too long: may be fenced by the next offer */
+    bool superseded;    /* not the build's live attempt any more */
     bool sealing;
-    rec_end end;           /* end record read, waits for `stored` to reach it */
-    uint64_t end_at;       /* its end offset; 0: none yet */
+    rec_end end;     /* end record read, waits for `stored` to reach it */
+    uint64_t end_at; /* its end offset; 0: none yet */
 };
 core_attempt *core_attempt_find(core *self, uint64_t id); /* open ones only; NULL else */
 /* Each open attempt of a worker, in id order. */
@@ -150,21 +168,26 @@ void core_att_step_ended(core *self, core_attempt *a, const rec_step_end *r);
 void core_att_property(core *self, core_attempt *a, const rec_property *r);
 /* The result; called once `stored` has reached the end record. */
 void core_att_ended(core *self, core_attempt *a, const rec_end *r);
-/* Sets the offsets in this turn's transaction; when the attempt is over and stored to its end it is forgotten. */
-void core_att_offsets(core *self, core_attempt *a, uint64_t applied, uint32_t applied_chain, uint64_t stored, uint32_t stored_chain);
+/* Sets the offsets in this turn's transaction; when the attempt is over and stored to its end it is
+ * forgotten. */
+void core_att_offsets(core *self, core_attempt *a, uint64_t applied, uint32_t applied_chain,
+                      uint64_t stored, uint32_t stored_chain);
 void core_att_frame(core *self, const store_frame *f); /* a frame that is on disk now */
 void core_att_log(core *self, const store_log *l);
-/* The worker does not have it (gone), or has another one: closed; the build is tried again. a is gone afterwards when `gone`. */
+/* The worker does not have it (gone), or has another one: closed; the build is tried again. a is
+ * gone afterwards when `gone`. */
 void core_att_lost(core *self, core_attempt *a, const char *why, bool gone);
 /* Its worker lists it: it is there. */
 void core_att_present(core *self, core_attempt *a);
-/* The worker does not list it and never began: the same offer goes out again (bounded; then exception and quarantine). */
+/* The worker does not list it and never began: the same offer goes out again (bounded; then
+ * exception and quarantine). */
 void core_att_reoffer(core *self, core_attempt *a);
 void core_att_rejected(core *self, core_attempt *a, const char *why, pw_usec retry_after);
 /* The log store has sealed the log. */
 void core_log_sealed(core *self, uint64_t attempt, uint64_t idx, uint64_t stream, uint64_t packed);
 
-/* The database was set back without `restore`: a new epoch begins, public ids skip ahead (PROTOCOL 1.4). */
+/* The database was set back without `restore`: a new epoch begins, public ids skip ahead
+ * (PROTOCOL 1.4). */
 void core_new_epoch(core *self, const char *why);
 
 /* ---- figures */

@@ -1,4 +1,5 @@
-/* A commit that fails: whoever asked is told so, nothing of the turn is there, and a new start finds the state before it. */
+/* A commit that fails: whoever asked is told so, nothing of the turn is there, and a new start
+ * finds the state before it. */
 #include "master/core/fixture.h"
 
 #include <sys/wait.h>
@@ -8,10 +9,12 @@
 
 static const char conf[] = "projects: [{name: p, repository: /r.git}]\n"
                            "builders: [{name: unit, project: p, steps: [{run: x}]}]\n"
-                           "promotions: [{name: up, kind: green, project: p, from: master, to: stable, builders: [unit]}]\n";
+                           "promotions: [{name: up, kind: green, project: p, from: master, to: "
+                           "stable, builders: [unit]}]\n";
 enum { PASSAGES = 9 };
 
-/* A whole life, until the commit breaks; then the master starts anew and everybody goes on where they stand. */
+/* A whole life, until the commit breaks; then the master starts anew and everybody goes on where
+ * they stand. */
 static bool life(world *w)
 {
     look(w, 0, "master", 1);
@@ -43,7 +46,8 @@ static void breaks(void)
         return;
     /* what was answered 202 is there, what was answered 503 is not */
     uint64_t told_request = status == 202 ? told(w, "requests") : 0;
-    ok(answers == 0 || status == 202 || (status == 503 && strstr(w->body, "cannot write")), "everybody was answered");
+    ok(answers == 0 || status == 202 || (status == 503 && strstr(w->body, "cannot write")),
+       "everybody was answered");
     ok(!told_request || request(w, told_request).state >= 0, "and rightly");
     core_figures f = figures(w);
     ok(f.open + f.waiting <= 3 && f.busy <= 1, "nothing is there twice");
@@ -63,14 +67,17 @@ static void refuses_all(void)
     s.idem = "k2";
     command(w, CMD_FORCE, s);
     command(w, CMD_WHY, (say){.id = 1});
-    ok(world_go(w) < 0 && w->answers == 3 && w->status == 503, "all commands of a broken turn get 503");
+    ok(world_go(w) < 0 && w->answers == 3 && w->status == 503,
+       "all commands of a broken turn get 503");
     (void)world_load(w);
-    ok(request(w, 1).state == -1 && figures(w).waiting == 0 && w->n == 0, "and nothing of it is there, nothing went out");
+    ok(request(w, 1).state == -1 && figures(w).waiting == 0 && w->n == 0,
+       "and nothing of it is there, nothing went out");
     s.idem = "k";
     ok(ask(w, CMD_FORCE, s) == 202 && told(w, "requests") == 1, "the same key may be used again");
 }
 
-/* In a broken turn more messages come in before its end: none of them may touch what is half done. */
+/* In a broken turn more messages come in before its end: none of them may touch what is half done.
+ */
 static void goes_on_in_a_broken_turn(void)
 {
     PW_AUTO(world_freep) world *w = world_new(conf);
@@ -88,7 +95,8 @@ static void goes_on_in_a_broken_turn(void)
     rec_end e = {.result = PW_SUCCESS};
     a->end_at = 200;
     core_att_ended(w->core, a, &e); /* begins a transaction */
-    store_rollback(w->st);          /* as if SQLite had rolled it back by itself: every further write fails */
+    /* as if SQLite had rolled it back by itself: every further write fails */
+    store_rollback(w->st);
     core_att_offsets(w->core, a, 200, 1, 200, 1);
     command(w, CMD_CANCEL_REQUEST, (say){.id = r});
     command(w, CMD_CANCEL_BUILD, (say){.id = b});
@@ -101,7 +109,8 @@ static void goes_on_in_a_broken_turn(void)
     core_polled(w->core, 0, "other", NULL, 0);
     ok(world_go(w) < 0 && w->status == 503, "the turn is broken as a whole");
     (void)world_load(w);
-    ok(build(w, b).state == BUILD_RUNNING && att_row(w, 1, NULL) == ATT_RUNNING, "as it was before");
+    ok(build(w, b).state == BUILD_RUNNING && att_row(w, 1, NULL) == ATT_RUNNING,
+       "as it was before");
     end(w, 1, PW_FAILURE);
     ok(done(w, b, PW_FAILURE), "and it goes on");
 }
@@ -140,7 +149,9 @@ int main(int argc, char **argv)
             _exit(126);
         }
         int status = -1;
-        ok(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0, "commit %d fails", i);
+        ok(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+               WEXITSTATUS(status) == 0,
+           "commit %d fails", i);
     }
     return tap_done();
 }

@@ -1,14 +1,16 @@
-/* A build's way from change to result, and what becomes of it when the worker does not play along. */
+/* A build's way from change to result, and what becomes of it when the worker does not play along.
+ */
 #include "master/core/fixture.h"
 #include "master/store/reader.h"
 
 #include "tests/tap.h"
 
-static const char conf[] = "projects: [{name: p, repository: /r.git}]\n"
-                           "builders:\n"
-                           "  - {name: unit, project: p, properties: {a: one, b: two}, steps: [{name: co, checkout: {}}, "
-                           "{name: make, run: make}]}\n"
-                           "schedulers: [{name: push, kind: branch, project: p, branches: [\"m*\"]}]\n";
+static const char conf[] =
+    "projects: [{name: p, repository: /r.git}]\n"
+    "builders:\n"
+    "  - {name: unit, project: p, properties: {a: one, b: two}, steps: [{name: co, checkout: {}}, "
+    "{name: make, run: make}]}\n"
+    "schedulers: [{name: push, kind: branch, project: p, branches: [\"m*\"]}]\n";
 
 static uint64_t only_attempt(world *w)
 {
@@ -26,38 +28,52 @@ static void from_change_to_result(void)
     look(w, 0, "master", 1);
     uint64_t id = worker(w, "w1", 1);
     up(w, id, 7, 2);
-    ok(figures(w).open == 0 && figures(w).waiting == 0 && count(w, CORE_OFFER) == 0, "the first look builds nothing");
+    ok(figures(w).open == 0 && figures(w).waiting == 0 && count(w, CORE_OFFER) == 0,
+       "the first look builds nothing");
     push(w, 0, "master", 1, 2);
     const seen *e = last(w, CORE_OFFER);
-    ok(count(w, CORE_OFFER) == 1 && e->worker == id && e->attempt == 1, "a new tip becomes an offer");
+    ok(count(w, CORE_OFFER) == 1 && e->worker == id && e->attempt == 1,
+       "a new tip becomes an offer");
     bool read = e->job && pw_schema_decode(&job_spec_schema, e->job, e->job_len, &spec, NULL) == 0;
     ok(read, "with a job");
     if (read) {
-        ok(spec.attempt == 1 && spec.try_no == 1 && spec.epoch == store_epoch(w->st) && strcmp(spec.builder, "unit") == 0 &&
-               strcmp(spec.branch, "master") == 0 && strncmp(spec.revision, "abab", 4) == 0 && spec.revision[39] == '2' &&
-               spec.steps.n == 2 && spec.props.n == 2 && strcmp(spec.worker, "w1") == 0 && strcmp(spec.repository, "/r.git") == 0,
+        ok(spec.attempt == 1 && spec.try_no == 1 && spec.epoch == store_epoch(w->st) &&
+               strcmp(spec.builder, "unit") == 0 && strcmp(spec.branch, "master") == 0 &&
+               strncmp(spec.revision, "abab", 4) == 0 && spec.revision[39] == '2' &&
+               spec.steps.n == 2 && spec.props.n == 2 && strcmp(spec.worker, "w1") == 0 &&
+               strcmp(spec.repository, "/r.git") == 0,
            "that says what to do");
         pw_schema_clear(&job_spec_schema, &spec);
     }
     build_now b = build(w, 2);
-    ok(b.state == BUILD_DISPATCHED && b.tries == 1 && b.worker == id && b.attempt == 1 && !b.started, "the build is dispatched");
+    ok(b.state == BUILD_DISPATCHED && b.tries == 1 && b.worker == id && b.attempt == 1 &&
+           !b.started,
+       "the build is dispatched");
     ok(request(w, 1).state == REQ_CLAIMED && request(w, 1).build == 2, "its request is claimed");
-    ok(att_row(w, 1, NULL) == ATT_OFFERED && figures(w).busy == 1, "the attempt is a row and holds a slot");
+    ok(att_row(w, 1, NULL) == ATT_OFFERED && figures(w).busy == 1,
+       "the attempt is a row and holds a slot");
     start(w, 1);
-    ok(build(w, 2).state == BUILD_RUNNING && build(w, 2).started && att_row(w, 1, NULL) == ATT_RUNNING, "it runs");
+    ok(build(w, 2).state == BUILD_RUNNING && build(w, 2).started &&
+           att_row(w, 1, NULL) == ATT_RUNNING,
+       "it runs");
     end(w, 1, PW_SUCCESS);
-    ok(done(w, 2, PW_SUCCESS) && request(w, 1).state == REQ_DONE && figures(w).finished[PW_SUCCESS] == 1, "it is green");
-    ok(count(w, CORE_FORGET) == 1 && last(w, CORE_FORGET)->attempt == 1 && last(w, CORE_SEAL)->attempt == 1 &&
-           att_row(w, 1, NULL) == ATT_FORGOTTEN && !att(w, 1) && figures(w).busy == 0,
+    ok(done(w, 2, PW_SUCCESS) && request(w, 1).state == REQ_DONE &&
+           figures(w).finished[PW_SUCCESS] == 1,
+       "it is green");
+    ok(count(w, CORE_FORGET) == 1 && last(w, CORE_FORGET)->attempt == 1 &&
+           last(w, CORE_SEAL)->attempt == 1 && att_row(w, 1, NULL) == ATT_FORGOTTEN && !att(w, 1) &&
+           figures(w).busy == 0,
        "the attempt is forgotten, the log sealed, the slot free");
     world_restart(w, NULL);
-    ok(figures(w).open == 0 && figures(w).waiting == 0 && w->core && core_attempt_was(w->core, 1, id) &&
-           !core_attempt_was(w->core, 1, id + 1) && !core_attempt_was(w->core, 2, id),
+    ok(figures(w).open == 0 && figures(w).waiting == 0 && w->core &&
+           core_attempt_was(w->core, 1, id) && !core_attempt_was(w->core, 1, id + 1) &&
+           !core_attempt_was(w->core, 2, id),
        "after a restart there is nothing left of it but rows");
     up(w, id, 7, 2);
     push(w, 0, "master", 2, 2);
     push(w, 0, "other", 0, 9);
-    ok(count(w, CORE_OFFER) == 1, "neither the same tip again nor a branch that nobody wants builds");
+    ok(count(w, CORE_OFFER) == 1,
+       "neither the same tip again nor a branch that nobody wants builds");
 }
 
 static void failures_are_final(void)
@@ -71,7 +87,8 @@ static void failures_are_final(void)
         up(w, worker(w, "w1", 1), 7, 1);
         (void)force(w, "unit");
         run(w, only_attempt(w), results[i]);
-        ok(count(w, CORE_OFFER) == 1 && done(w, 2, results[i]), "%s is never tried again", pw_result_name(results[i]));
+        ok(count(w, CORE_OFFER) == 1 && done(w, 2, results[i]), "%s is never tried again",
+           pw_result_name(results[i]));
     }
 }
 
@@ -87,14 +104,18 @@ static void retries(void)
     up(w, two, 8, 1);
     (void)force(w, "unit");
     run(w, only_attempt(w), PW_EXCEPTION);
-    ok(count(w, CORE_OFFER) == 2 && build(w, 2).tries == 2 && build(w, 2).state == BUILD_DISPATCHED, "an exception is tried again");
-    ok(w->eff[0].kind && last(w, CORE_OFFER)->worker != one && last(w, CORE_OFFER)->worker == two, "on another worker");
+    ok(count(w, CORE_OFFER) == 2 && build(w, 2).tries == 2 && build(w, 2).state == BUILD_DISPATCHED,
+       "an exception is tried again");
+    ok(w->eff[0].kind && last(w, CORE_OFFER)->worker != one && last(w, CORE_OFFER)->worker == two,
+       "on another worker");
     ok(att_row(w, 1, &r) == ATT_FORGOTTEN && r == PW_RETRY, "the first attempt's result is retry");
     run(w, only_attempt(w), PW_EXCEPTION);
-    ok(count(w, CORE_OFFER) == 3 && build(w, 2).tries == 3 && only_attempt(w) == 3, "and once more");
+    ok(count(w, CORE_OFFER) == 3 && build(w, 2).tries == 3 && only_attempt(w) == 3,
+       "and once more");
     world_restart(w, NULL);
     run(w, 3, PW_EXCEPTION);
-    ok(count(w, CORE_OFFER) == 3 && done(w, 2, PW_EXCEPTION) && att_row(w, 3, &r) == ATT_FORGOTTEN && r == PW_EXCEPTION,
+    ok(count(w, CORE_OFFER) == 3 && done(w, 2, PW_EXCEPTION) &&
+           att_row(w, 3, &r) == ATT_FORGOTTEN && r == PW_EXCEPTION,
        "two retries are all, also over a restart");
 }
 
@@ -117,7 +138,8 @@ static void rejections(void)
     (void)force(w, "unit");
     for (int i = 0; i < 5; i++) {
         reject(w, only_attempt(w));
-        ok(count(w, CORE_OFFER) == (size_t)i + 1 && build(w, 2).state == BUILD_QUEUED, "rejected: no offer before a heartbeat");
+        ok(count(w, CORE_OFFER) == (size_t)i + 1 && build(w, 2).state == BUILD_QUEUED,
+           "rejected: no offer before a heartbeat");
         if (w->core)
             core_worker_beat(w->core, one, 0, NULL);
         (void)world_go(w);
@@ -125,7 +147,8 @@ static void rejections(void)
         if (w->core)
             core_worker_beat(w->core, one, 1, NULL);
         (void)world_go(w);
-        ok(count(w, CORE_OFFER) == (size_t)i + 2 && build(w, 2).tries == 1, "a rejected offer uses no retry");
+        ok(count(w, CORE_OFFER) == (size_t)i + 2 && build(w, 2).tries == 1,
+           "a rejected offer uses no retry");
     }
     ok(att_row(w, 1, NULL) == ATT_FORGOTTEN && !att(w, 1), "a rejected attempt is over");
     world_restart(w, NULL);
@@ -133,7 +156,8 @@ static void rejections(void)
     ok(build(w, 2).tries == 1, "nor over a restart");
     (void)ask(w, CMD_CANCEL_BUILD, (say){.id = 2});
     reject(w, only_attempt(w));
-    ok(!att(w, only_attempt(w)) && done(w, 2, PW_CANCELLED), "a rejected attempt of a cancelled build is over, too");
+    ok(!att(w, only_attempt(w)) && done(w, 2, PW_CANCELLED),
+       "a rejected attempt of a cancelled build is over, too");
 }
 
 static void three_offers(void)
@@ -150,7 +174,8 @@ static void three_offers(void)
         world_pass(w, 15);
         ok(count(w, CORE_DROP) == i - 1, "15 s are given");
         world_pass(w, 1);
-        ok(count(w, CORE_DROP) == i && last(w, CORE_DROP)->worker == one && strstr(last(w, CORE_DROP)->text, "attempt 1"),
+        ok(count(w, CORE_DROP) == i && last(w, CORE_DROP)->worker == one &&
+               strstr(last(w, CORE_DROP)->text, "attempt 1"),
            "then the session is ended");
         down(w, one);
         if (i == 2)
@@ -160,14 +185,17 @@ static void three_offers(void)
             core_att_reoffer(w->core, att(w, 1));
         (void)world_go(w);
     }
-    ok(count(w, CORE_OFFER) == 3 && !att(w, 1) && build(w, 2).state == BUILD_QUEUED && build(w, 2).tries == 1,
+    ok(count(w, CORE_OFFER) == 3 && !att(w, 1) && build(w, 2).state == BUILD_QUEUED &&
+           build(w, 2).tries == 1,
        "no fourth: closed, one retry is used");
     (void)ask(w, CMD_WHY, (say){.id = 1});
-    ok(strstr(w->body, "quarantine") && strstr(w->body, "three offers"), "the worker is in quarantine, and why says so");
+    ok(strstr(w->body, "quarantine") && strstr(w->body, "three offers"),
+       "the worker is in quarantine, and why says so");
     world_pass(w, 290);
     ok(count(w, CORE_OFFER) == 3, "for five minutes");
     world_pass(w, 12);
-    ok(count(w, CORE_OFFER) == 4 && only_attempt(w) == 2 && build(w, 2).tries == 2, "then it is asked again");
+    ok(count(w, CORE_OFFER) == 4 && only_attempt(w) == 2 && build(w, 2).tries == 2,
+       "then it is asked again");
 }
 
 static void reoffer_same_bytes(void)
@@ -179,13 +207,15 @@ static void reoffer_same_bytes(void)
     uint64_t one = worker(w, "w1", 1);
     up(w, one, 7, 1);
     (void)force(w, "unit");
-    world_restart(w, "projects: [{name: p, repository: /other.git}]\nbuilders: [{name: unit, project: p, steps: [{run: x}]}]\n");
+    world_restart(w, "projects: [{name: p, repository: /other.git}]\nbuilders: [{name: unit, "
+                     "project: p, steps: [{run: x}]}]\n");
     up(w, one, 7, 1);
     if (att(w, 1))
         core_att_reoffer(w->core, att(w, 1));
     (void)world_go(w);
     const seen *e = last(w, CORE_OFFER);
-    ok(count(w, CORE_OFFER) == 2 && e->attempt == 1 && e->job && e->job_len > 0, "the offer is repeated after a restart");
+    ok(count(w, CORE_OFFER) == 2 && e->attempt == 1 && e->job && e->job_len > 0,
+       "the offer is repeated after a restart");
     size_t first = 0;
     while (first < w->n && w->eff[first].kind != CORE_OFFER)
         first++;
@@ -196,7 +226,8 @@ static void reoffer_same_bytes(void)
     job_spec spec;
     e = last(w, CORE_OFFER);
     bool read = e->job && pw_schema_decode(&job_spec_schema, e->job, e->job_len, &spec, NULL) == 0;
-    ok(read && spec.attempt == 2 && spec.try_no == 2 && spec.steps.n == 2 && strcmp(spec.repository, "/r.git") == 0,
+    ok(read && spec.attempt == 2 && spec.try_no == 2 && spec.steps.n == 2 &&
+           strcmp(spec.repository, "/r.git") == 0,
        "a second attempt runs the frozen job, too");
     if (read)
         pw_schema_clear(&job_spec_schema, &spec);
@@ -206,10 +237,13 @@ static int check_step(void *p, const store_step *s)
 {
     static const char *const names[] = {"co", "make"};
     unsigned *good = p;
-    bool named = s->idx < 2 && s->name && strcmp(s->name, names[s->idx]) == 0 && s->state == STEP_DONE;
-    if (s->idx == 0 && named && s->kind == 1 && s->started == 10 && s->finished == 20 && s->lines == 4)
+    bool named =
+        s->idx < 2 && s->name && strcmp(s->name, names[s->idx]) == 0 && s->state == STEP_DONE;
+    if (s->idx == 0 && named && s->kind == 1 && s->started == 10 && s->finished == 20 &&
+        s->lines == 4)
         *good |= 1;
-    else if (s->idx == 1 && named && s->kind == 0 && s->result == PW_FAILURE && s->exit_code == 3 && s->reason)
+    else if (s->idx == 1 && named && s->kind == 0 && s->result == PW_FAILURE && s->exit_code == 3 &&
+             s->reason)
         *good |= 2;
     else
         *good |= 4;
@@ -231,7 +265,12 @@ static void steps_and_properties(void)
     rec_step_start s0 = {0, 10}, s9 = {9, 10}, s1 = {1, 30};
     char reason[] = "exit 3", name[] = "cov", value[] = "80";
     rec_step_end e0 = {.step = 0, .result = PW_SUCCESS, .ran = true, .wall_ms = 20, .lines = 4};
-    rec_step_end e1 = {.step = 1, .result = PW_FAILURE, .ran = true, .exit_code = 3, .reason = reason, .wall_ms = 40};
+    rec_step_end e1 = {.step = 1,
+                       .result = PW_FAILURE,
+                       .ran = true,
+                       .exit_code = 3,
+                       .reason = reason,
+                       .wall_ms = 40};
     rec_step_end e9 = {.step = UINT64_MAX, .result = 99, .ran = true, .wall_ms = UINT64_MAX};
     rec_property p = {1, name, value};
     core_att_step_started(w->core, a, &s0);

@@ -1,4 +1,5 @@
-/* Which build goes to which worker: the oldest by priority whose builder has a free, fitting worker. */
+/* Which build goes to which worker: the oldest by priority whose builder has a free, fitting
+ * worker. */
 #include "master/core/model.h"
 
 #include <stdlib.h>
@@ -57,7 +58,8 @@ static core_worker *pick_worker(const core *self, const core_builder *b, const c
         if (w->busy >= w->row.slots || core_worker_block(self, w, b) != BLOCK_NONE)
             continue;
         if (!best || (best->row.id == avoid) > (w->row.id == avoid) ||
-            ((best->row.id == avoid) == (w->row.id == avoid) && w->busy * best->row.slots < best->busy * w->row.slots))
+            ((best->row.id == avoid) == (w->row.id == avoid) &&
+             w->busy * best->row.slots < best->busy * w->row.slots))
             best = w;
     }
     return best;
@@ -122,8 +124,16 @@ static bool build_row(core *self, core_build *b, const core_attempt *a, const pw
 {
     pw_err err = {0};
     const core_request *r = b->request;
-    store_build row = {.id = b->id, .request = r->id, .builder = r->builder->row, .stamp = r->stamp->id, .worker = a ? a->worker : 0,
-                       .attempt = a ? a->id : 0, .state = b->state, .result = PW_NO_RESULT, .created = b->created, .tries = b->tries};
+    store_build row = {.id = b->id,
+                       .request = r->id,
+                       .builder = r->builder->row,
+                       .stamp = r->stamp->id,
+                       .worker = a ? a->worker : 0,
+                       .attempt = a ? a->id : 0,
+                       .state = b->state,
+                       .result = PW_NO_RESULT,
+                       .created = b->created,
+                       .tries = b->tries};
     if (!core_ok(self, store_build_add(self->st, &row, a ? job->p : NULL, job->len, &err), &err) ||
         !core_ok(self, store_request_claim(self->st, r->id, b->id, &err), &err))
         return false;
@@ -159,8 +169,10 @@ static void offer(core *self, core_request *r, core_worker *w)
     if (b->live && !fence(self, b))
         return;
     b->tries++;
-    int code = fresh ? core_freeze(self, b, self->next_attempt, w, &job, &err) : core_thaw(self, b, self->next_attempt, w, &job, &err);
-    if (code == PW_ELIMIT || code == PW_EINVAL) { /* what nobody can send must not stop all others */
+    int code = fresh ? core_freeze(self, b, self->next_attempt, w, &job, &err)
+                     : core_thaw(self, b, self->next_attempt, w, &job, &err);
+    /* what nobody can send must not stop all others */
+    if (code == PW_ELIMIT || code == PW_EINVAL) {
         (void)pw_err_context(&err, "the job cannot be sent to a worker");
         if (!fresh || build_row(self, b, NULL, &job))
             core_build_finish(self, b, PW_EXCEPTION, err.text);
@@ -171,16 +183,26 @@ static void offer(core *self, core_request *r, core_worker *w)
         return;
     b->state = BUILD_DISPATCHED;
     if (fresh ? !build_row(self, b, a, &job)
-              : !core_ok(self, store_build_dispatch(self->st, b->id, w->row.id, a->id, b->tries, &err), &err))
+              : !core_ok(self,
+                         store_build_dispatch(self->st, b->id, w->row.id, a->id, b->tries, &err),
+                         &err))
         return;
     core_offer_effect(self, a, &job);
     if (self->fault.code)
         return;
-    store_attempt row = {.id = a->id, .epoch = a->epoch, .build = b->id, .worker = w->row.id, .offers = 1, .state = ATT_OFFERED,
-                         .offered = pw_wall(self->host), .result = PW_NO_RESULT};
+    store_attempt row = {.id = a->id,
+                         .epoch = a->epoch,
+                         .build = b->id,
+                         .worker = w->row.id,
+                         .offers = 1,
+                         .state = ATT_OFFERED,
+                         .offered = pw_wall(self->host),
+                         .result = PW_NO_RESULT};
     memcpy(row.spool, a->spool, 16);
     memcpy(row.boot, a->boot, 16);
-    (void)core_ok(self, store_attempt_add(self->st, &row, self->effect[self->n_effects - 1].digest, &err), &err);
+    (void)core_ok(self,
+                  store_attempt_add(self->st, &row, self->effect[self->n_effects - 1].digest, &err),
+                  &err);
     core_note_event(self, EVENT_BUILD, b->id);
 }
 

@@ -1,6 +1,7 @@
-/* fixture.h - what the tests of this folder share: a core over a real store in a scratch folder, with a clock and randomness
- * of its own, and short words for what a worker, a repository and a person do. When memory runs out (or a commit fails) the
- * core is gone as in the real master, `core` is NULL and every word here does nothing. Tests only. */
+/* fixture.h - what the tests of this folder share: a core over a real store in a scratch folder,
+ * with a clock and randomness of its own, and short words for what a worker, a repository and a
+ * person do. When memory runs out (or a commit fails) the core is gone as in the real master,
+ * `core` is NULL and every word here does nothing. Tests only. */
 #ifndef PW_MASTER_CORE_FIXTURE_H
 #define PW_MASTER_CORE_FIXTURE_H
 #include <stdio.h>
@@ -41,7 +42,8 @@ typedef struct world {
     int status;         /* the newest answer */
     char body[4000];
     unsigned answers;
-    struct world_ops { /* what stands above the core in the tests of other folders; all may be NULL */
+    /* what stands above the core in the tests of other folders; all may be NULL */
+    struct world_ops {
         bool (*load)(void *self);
         void (*stop)(void *self);
         void (*before)(void *self); /* a commit */
@@ -177,7 +179,8 @@ static inline world *world_new(const char *yaml)
     if (!w)
         return NULL;
     /* memory, where there is such a place: a turn is a sync */
-    (void)snprintf(w->dir, sizeof(w->dir), "%s/pawl-core-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    (void)snprintf(w->dir, sizeof(w->dir), "%s/pawl-core-XXXXXX",
+                   access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     if (!mkdtemp(w->dir))
         abort();
     (void)snprintf(w->path, sizeof(w->path), "%.60s/pawl.db", w->dir);
@@ -258,9 +261,13 @@ static inline void push(world *w, size_t project, const char *branch, unsigned f
     if (!w->core)
         return;
     (void)snprintf(ref, sizeof(ref), "refs/heads/%s", branch);
-    core_commit_info c = {.rev = rev(to), .author = "Ann <a@x>", .subject = "s", .files = "src/a.c", .at = w->wall};
-    core_move m = {.ref = ref, .old = from ? rev(from) : (store_rev){0}, .rev = to ? rev(to) : (store_rev){0},
-                   .commit = &c, .n_commits = to ? 1 : 0};
+    core_commit_info c = {
+        .rev = rev(to), .author = "Ann <a@x>", .subject = "s", .files = "src/a.c", .at = w->wall};
+    core_move m = {.ref = ref,
+                   .old = from ? rev(from) : (store_rev){0},
+                   .rev = to ? rev(to) : (store_rev){0},
+                   .commit = &c,
+                   .n_commits = to ? 1 : 0};
     core_polled(w->core, project, "master", &m, 1);
     (void)world_go(w);
 }

@@ -1,4 +1,5 @@
-/* Freezing: a build runs by the job as it was when the build was created, whatever the configuration says later. */
+/* Freezing: a build runs by the job as it was when the build was created, whatever the
+ * configuration says later. */
 #include "master/core/model.h"
 
 #include <stdlib.h>
@@ -8,9 +9,11 @@ typedef struct props {
     pw_list pairs;
 } props;
 static const pw_field props_fields[] = {
-    PW_F_LIST(props, pairs, "pairs", false, PW_ENV_MAX, &msg_pair_schema, "properties given by a person or trigger"),
+    PW_F_LIST(props, pairs, "pairs", false, PW_ENV_MAX, &msg_pair_schema,
+              "properties given by a person or trigger"),
 };
-static const pw_schema props_schema = PW_SCHEMA("props", props, props_fields, "properties of a request");
+static const pw_schema props_schema =
+    PW_SCHEMA("props", props, props_fields, "properties of a request");
 
 int core_props_pack(const pw_list *pairs, pw_buf *out, pw_err *err)
 {
@@ -43,16 +46,33 @@ static char *lend(const char *s)
 
 static void step_from(job_step *s, const config_step *c)
 {
-    *s = (job_step){.name = c->name, .kind = c->kind, .script = c->script, .argv = {c->argv.v, c->argv.n}, .shell = c->shell,
-                    .dir = c->dir, .env = {c->env, c->n_env}, .timeout_ms = MS(c->timeout), .idle_timeout_ms = MS(c->idle_timeout),
-                    .grace_ms = MS(c->grace), .log_limit = c->log_limit, .stderr_separate = c->stderr_separate, .pty = c->pty,
-                    .no_halt = !c->flags.halt_on_failure, .no_flunk = !c->flags.flunk_on_failure, .warn = c->flags.warn_on_failure,
-                    .always = c->flags.always_run, .mode = c->mode, .submodules = c->submodules, .depth = c->depth};
+    *s = (job_step){.name = c->name,
+                    .kind = c->kind,
+                    .script = c->script,
+                    .argv = {c->argv.v, c->argv.n},
+                    .shell = c->shell,
+                    .dir = c->dir,
+                    .env = {c->env, c->n_env},
+                    .timeout_ms = MS(c->timeout),
+                    .idle_timeout_ms = MS(c->idle_timeout),
+                    .grace_ms = MS(c->grace),
+                    .log_limit = c->log_limit,
+                    .stderr_separate = c->stderr_separate,
+                    .pty = c->pty,
+                    .no_halt = !c->flags.halt_on_failure,
+                    .no_flunk = !c->flags.flunk_on_failure,
+                    .warn = c->flags.warn_on_failure,
+                    .always = c->flags.always_run,
+                    .mode = c->mode,
+                    .submodules = c->submodules,
+                    .depth = c->depth};
 }
-_Static_assert(sizeof(config_pair) == sizeof(msg_pair) && offsetof(config_pair, value) == offsetof(msg_pair, value),
+_Static_assert(sizeof(config_pair) == sizeof(msg_pair) &&
+                   offsetof(config_pair, value) == offsetof(msg_pair, value),
                "a pair of the configuration is lent to the job as it is");
 
-int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_worker *w, pw_buf *out, pw_err *err)
+int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_worker *w,
+                pw_buf *out, pw_err *err)
 {
     const config_builder *c = b->request->builder->conf;
     const config_project *project = self->project[b->request->builder->project].conf;
@@ -83,10 +103,21 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
     }
     for (size_t k = 0; k < given.n; k++)
         pairs[n++] = more[k];
-    job_spec spec = {.epoch = store_epoch(self->st), .attempt = attempt, .build = b->id, .try_no = b->tries,
-                     .builder = c->name, .project = project->name, .branch = b->request->stamp->branch, .revision = rev,
-                     .reason = lend(pw_buf_str(&reason)), .worker = w->row.name, .repository = project->repository,
-                     .isolation = c->isolation, .timeout_ms = MS(c->timeout), .env = {c->env, c->n_env}, .props = {pairs, n},
+    job_spec spec = {.epoch = store_epoch(self->st),
+                     .attempt = attempt,
+                     .build = b->id,
+                     .try_no = b->tries,
+                     .builder = c->name,
+                     .project = project->name,
+                     .branch = b->request->stamp->branch,
+                     .revision = rev,
+                     .reason = lend(pw_buf_str(&reason)),
+                     .worker = w->row.name,
+                     .repository = project->repository,
+                     .isolation = c->isolation,
+                     .timeout_ms = MS(c->timeout),
+                     .env = {c->env, c->n_env},
+                     .props = {pairs, n},
                      .steps = {steps, c->n_steps}};
     if (self->conf->web_url)
         spec.build_url = pw_strf("%s/builds/%llu", self->conf->web_url, (unsigned long long)b->id);
@@ -96,7 +127,8 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
     return r;
 }
 
-int core_thaw(core *self, const core_build *b, uint64_t attempt, const core_worker *w, pw_buf *out, pw_err *err)
+int core_thaw(core *self, const core_build *b, uint64_t attempt, const core_worker *w, pw_buf *out,
+              pw_err *err)
 {
     PW_AUTO(pw_buf_clearp) pw_buf frozen = PW_BUF(PW_JOB_MAX);
     job_spec spec;
@@ -112,7 +144,8 @@ int core_thaw(core *self, const core_build *b, uint64_t attempt, const core_work
         spec.attempt = attempt;
         spec.epoch = store_epoch(self->st);
         spec.try_no = b->tries;
-        r = failed ? pw_fail(err, PW_ENOMEM, "out of memory") : pw_schema_encode(&job_spec_schema, &spec, out, err);
+        r = failed ? pw_fail(err, PW_ENOMEM, "out of memory")
+                   : pw_schema_encode(&job_spec_schema, &spec, out, err);
     }
     pw_schema_clear(&job_spec_schema, &spec);
     return r;

@@ -1,4 +1,5 @@
-/* Workers that go away, come back, or come back as another: fencing (PROTOCOL 6), cancel, builders that are gone. */
+/* Workers that go away, come back, or come back as another: fencing (PROTOCOL 6), cancel, builders
+ * that are gone. */
 #include "master/core/fixture.h"
 
 #include "tests/tap.h"
@@ -42,26 +43,32 @@ static void fenced_by_the_offer(void)
     world_pass(w, LOST - 2);
     uint64_t two = worker(w, "w2", 2);
     up(w, two, 8, 1);
-    ok(live(w, 1) && count(w, CORE_OFFER) == 1, "a silent worker keeps its attempt until lost_after");
+    ok(live(w, 1) && count(w, CORE_OFFER) == 1,
+       "a silent worker keeps its attempt until lost_after");
     down(w, two);
     world_pass(w, 4);
-    ok(live(w, 1) && att(w, 1)->lost && att_row(w, 1, NULL) == ATT_RUNNING && build(w, 2).state == BUILD_RUNNING,
+    ok(live(w, 1) && att(w, 1)->lost && att_row(w, 1, NULL) == ATT_RUNNING &&
+           build(w, 2).state == BUILD_RUNNING,
        "after it the attempt may be fenced, and is not while nobody takes over");
     up(w, two, 8, 1);
-    ok(w->core && count(w, CORE_OFFER) == 2 && last(w, CORE_OFFER)->worker == two && last(w, CORE_OFFER)->attempt == 2,
+    ok(w->core && count(w, CORE_OFFER) == 2 && last(w, CORE_OFFER)->worker == two &&
+           last(w, CORE_OFFER)->attempt == 2,
        "another worker takes over");
-    ok(att_row(w, 1, &r) == ATT_CLOSED && r == PW_RETRY && att_row(w, 2, NULL) == ATT_OFFERED && build(w, 2).attempt == 2 &&
-           build(w, 2).tries == 2 && build(w, 2).state == BUILD_DISPATCHED,
+    ok(att_row(w, 1, &r) == ATT_CLOSED && r == PW_RETRY && att_row(w, 2, NULL) == ATT_OFFERED &&
+           build(w, 2).attempt == 2 && build(w, 2).tries == 2 &&
+           build(w, 2).state == BUILD_DISPATCHED,
        "fenced in the same transaction");
     ok(att(w, 1) && att(w, 1)->superseded && figures(w).busy == 1, "its slot is free");
     world_restart(w, NULL);
     ok(att(w, 1) && att(w, 1)->superseded && live(w, 2), "also after a restart");
     start(w, 2);
     end(w, 1, PW_FAILURE);
-    ok(build(w, 2).state == BUILD_RUNNING && att_row(w, 1, NULL) == ATT_FORGOTTEN && last(w, CORE_FORGET)->attempt == 1,
+    ok(build(w, 2).state == BUILD_RUNNING && att_row(w, 1, NULL) == ATT_FORGOTTEN &&
+           last(w, CORE_FORGET)->attempt == 1,
        "the late result is kept and counted nowhere");
     end(w, 2, PW_SUCCESS);
-    ok(done(w, 2, PW_SUCCESS) && figures(w).finished[PW_SUCCESS] == 1 && figures(w).finished[PW_FAILURE] == 0 && figures(w).busy == 0,
+    ok(done(w, 2, PW_SUCCESS) && figures(w).finished[PW_SUCCESS] == 1 &&
+           figures(w).finished[PW_FAILURE] == 0 && figures(w).busy == 0,
        "the result of the live one counts, once");
 }
 
@@ -78,7 +85,8 @@ static void late_result_first(void)
     if (att(w, 1))
         core_att_present(w->core, att(w, 1));
     (void)world_go(w);
-    ok(live(w, 1) && !att(w, 1)->lost && figures(w).waiting == 0 && count(w, CORE_OFFER) == 1, "it comes back and goes on");
+    ok(live(w, 1) && !att(w, 1)->lost && figures(w).waiting == 0 && count(w, CORE_OFFER) == 1,
+       "it comes back and goes on");
     world_pass(w, LOST + 2);
     ok(live(w, 1), "it is there: nothing is counted");
     end(w, 1, PW_FAILURE);
@@ -120,8 +128,10 @@ static void without_retries(void)
     down(w, one);
     down(w, two);
     world_pass(w, LOST + 2);
-    ok(done(w, 2, PW_EXCEPTION) && strstr(build(w, 2).reason, "silent"), "lost again: no retry is left, it ends as exception");
-    ok(att_row(w, 2, NULL) == ATT_CLOSED && figures(w).waiting == 0 && figures(w).busy == 0, "its attempt is closed");
+    ok(done(w, 2, PW_EXCEPTION) && strstr(build(w, 2).reason, "silent"),
+       "lost again: no retry is left, it ends as exception");
+    ok(att_row(w, 2, NULL) == ATT_CLOSED && figures(w).waiting == 0 && figures(w).busy == 0,
+       "its attempt is closed");
     up(w, one, 7, 1);
     ok(count(w, CORE_OFFER) == 2, "nothing is offered again");
     end(w, 2, PW_SUCCESS);
@@ -143,13 +153,16 @@ static void an_offer_moves(void)
         down(w, id[i]);
         up(w, id[i + 1], 8, 1);
         world_pass(w, 29);
-        ok(count(w, CORE_OFFER) == i + 1 && live(w, i + 1), "an offer without a record waits 30 s for its worker");
+        ok(count(w, CORE_OFFER) == i + 1 && live(w, i + 1),
+           "an offer without a record waits 30 s for its worker");
         world_pass(w, 2);
-        ok(count(w, CORE_OFFER) == i + 2 && !live(w, i + 1) && last(w, CORE_OFFER)->worker == id[i + 1] && build(w, 2).tries == 1,
+        ok(count(w, CORE_OFFER) == i + 2 && !live(w, i + 1) &&
+               last(w, CORE_OFFER)->worker == id[i + 1] && build(w, 2).tries == 1,
            "then it moves, and uses no retry");
     }
     run(w, 3, PW_EXCEPTION);
-    ok(build(w, 2).state == BUILD_DISPATCHED || build(w, 2).state == BUILD_QUEUED, "so the one retry is still there");
+    ok(build(w, 2).state == BUILD_DISPATCHED || build(w, 2).state == BUILD_QUEUED,
+       "so the one retry is still there");
 }
 
 static void another_disk(void)
@@ -163,7 +176,8 @@ static void another_disk(void)
     world_pass(w, LOST - 1);
     ok(live(w, 1) && count(w, CORE_OFFER) == 1, "another spool with the key: not lost yet");
     world_pass(w, 3);
-    ok(!live(w, 1) && count(w, CORE_OFFER) == 2 && last(w, CORE_OFFER)->worker == one && build(w, 2).tries == 2,
+    ok(!live(w, 1) && count(w, CORE_OFFER) == 2 && last(w, CORE_OFFER)->worker == one &&
+           build(w, 2).tries == 2,
        "after lost_after its slot is free, and the only worker there is goes on");
 }
 
@@ -176,12 +190,14 @@ static void gone(void)
     if (att(w, 1))
         core_att_lost(w->core, att(w, 1), "does not have it", true);
     (void)world_go(w);
-    ok(!att(w, 1) && att_row(w, 1, NULL) == ATT_FORGOTTEN && last(w, CORE_SEAL)->attempt == 1, "gone: closed, forgotten, sealed");
+    ok(!att(w, 1) && att_row(w, 1, NULL) == ATT_FORGOTTEN && last(w, CORE_SEAL)->attempt == 1,
+       "gone: closed, forgotten, sealed");
     ok(count(w, CORE_OFFER) == 2 && build(w, 2).tries == 2 && live(w, 2), "tried again");
     if (att(w, 2))
         core_att_lost(w->core, att(w, 2), "its tail", false);
     (void)world_go(w);
-    ok(done(w, 2, PW_EXCEPTION) && att(w, 2) && att(w, 2)->superseded && count(w, CORE_OFFER) == 2, "closed, and what it ships is kept");
+    ok(done(w, 2, PW_EXCEPTION) && att(w, 2) && att(w, 2)->superseded && count(w, CORE_OFFER) == 2,
+       "closed, and what it ships is kept");
     if (att(w, 2))
         core_att_lost(w->core, att(w, 2), "again", true);
     ok(world_go(w) == 0 && !att(w, 2), "until it is gone");
@@ -195,27 +211,34 @@ static void cancel_and_end(void)
     if (!w)
         return;
     ok(ask(w, CMD_CANCEL_BUILD, (say){.id = 2, .reason = "wrong"}) == 202, "cancelled by a person");
-    ok(done(w, 2, PW_CANCELLED) && att_row(w, 1, &r) == ATT_CLOSED && r == PW_CANCELLED && figures(w).busy == 0 &&
-           last(w, CORE_CANCEL)->attempt == 1 && last(w, CORE_CANCEL)->worker == one && strcmp(last(w, CORE_CANCEL)->text, "wrong") == 0,
+    ok(done(w, 2, PW_CANCELLED) && att_row(w, 1, &r) == ATT_CLOSED && r == PW_CANCELLED &&
+           figures(w).busy == 0 && last(w, CORE_CANCEL)->attempt == 1 &&
+           last(w, CORE_CANCEL)->worker == one && strcmp(last(w, CORE_CANCEL)->text, "wrong") == 0,
        "that is a fact at once, and the worker is told");
     ok(request(w, 1).state == REQ_DONE && figures(w).open == 0, "the request is done");
     end(w, 1, PW_SUCCESS);
-    ok(done(w, 2, PW_CANCELLED) && !att(w, 1) && last(w, CORE_FORGET)->attempt == 1, "the end that comes later is recorded only");
-    ok(ask(w, CMD_CANCEL_BUILD, (say){.id = 2}) == 409 && strstr(w->body, "cancelled"), "twice is a conflict");
+    ok(done(w, 2, PW_CANCELLED) && !att(w, 1) && last(w, CORE_FORGET)->attempt == 1,
+       "the end that comes later is recorded only");
+    ok(ask(w, CMD_CANCEL_BUILD, (say){.id = 2}) == 409 && strstr(w->body, "cancelled"),
+       "twice is a conflict");
     (void)force(w, "unit");
     run(w, 2, PW_FAILURE);
-    ok(ask(w, CMD_CANCEL_BUILD, (say){.id = 4}) == 409 && strstr(w->body, "failure") && done(w, 4, PW_FAILURE),
+    ok(ask(w, CMD_CANCEL_BUILD, (say){.id = 4}) == 409 && strstr(w->body, "failure") &&
+           done(w, 4, PW_FAILURE),
        "the end was first: the cancel is refused");
     ok(ask(w, CMD_CANCEL_BUILD, (say){.id = 99}) == 404, "an unknown one");
     down(w, one);
     uint64_t waiting = force(w, "unit");
-    ok(ask(w, CMD_CANCEL_REQUEST, (say){.id = waiting}) == 202 && request(w, waiting).state == REQ_DONE && !request(w, waiting).build &&
+    ok(ask(w, CMD_CANCEL_REQUEST, (say){.id = waiting}) == 202 &&
+           request(w, waiting).state == REQ_DONE && !request(w, waiting).build &&
            figures(w).waiting == 0,
        "a waiting request");
     ok(ask(w, CMD_CANCEL_REQUEST, (say){.id = waiting}) == 404, "is not open any more");
     up(w, one, 7, 1);
     uint64_t sent = force(w, "unit");
-    ok(ask(w, CMD_CANCEL_REQUEST, (say){.id = sent}) == 202 && done(w, request(w, sent).build, PW_CANCELLED), "a request takes its build along");
+    ok(ask(w, CMD_CANCEL_REQUEST, (say){.id = sent}) == 202 &&
+           done(w, request(w, sent).build, PW_CANCELLED),
+       "a request takes its build along");
 }
 
 static void cancel_while_lost(void)
@@ -227,7 +250,8 @@ static void cancel_while_lost(void)
     down(w, one);
     world_pass(w, LOST + 2);
     (void)ask(w, CMD_CANCEL_BUILD, (say){.id = 2});
-    ok(done(w, 2, PW_CANCELLED) && figures(w).waiting == 0 && figures(w).open == 0, "a lost one can be cancelled");
+    ok(done(w, 2, PW_CANCELLED) && figures(w).waiting == 0 && figures(w).open == 0,
+       "a lost one can be cancelled");
     up(w, worker(w, "w2", 2), 8, 1);
     ok(count(w, CORE_OFFER) == 1, "and is not offered");
 }
@@ -240,7 +264,8 @@ static void builder_is_gone(void)
         return;
     uint64_t second = force(w, "unit");
     world_restart(w, none);
-    ok(request(w, second).state == REQ_DONE && request(w, second).build == 0, "what waits for a builder that is gone ends");
+    ok(request(w, second).state == REQ_DONE && request(w, second).build == 0,
+       "what waits for a builder that is gone ends");
     ok(live(w, 1) && build(w, 2).state == BUILD_RUNNING, "what runs goes on");
     up(w, one, 7, 1);
     end(w, 1, PW_SUCCESS);
@@ -261,7 +286,8 @@ static void builder_is_gone_before_it_began(void)
     if (att(w, 1))
         core_att_rejected(w->core, att(w, 1), "busy", 0);
     (void)world_go(w);
-    ok(done(w, 2, PW_CANCELLED) && strstr(build(w, 2).reason, "removed"), "a rejected one of a builder that is gone ends");
+    ok(done(w, 2, PW_CANCELLED) && strstr(build(w, 2).reason, "removed"),
+       "a rejected one of a builder that is gone ends");
 }
 
 static void removed_worker(void)
@@ -270,11 +296,14 @@ static void removed_worker(void)
     PW_AUTO(world_freep) world *w = running(&one);
     if (!w)
         return;
-    ok(ask(w, CMD_WORKER_REMOVE, (say){.name = "w1", .reason = "old"}) == 202 && last(w, CORE_DROP)->worker == one, "removed");
+    ok(ask(w, CMD_WORKER_REMOVE, (say){.name = "w1", .reason = "old"}) == 202 &&
+           last(w, CORE_DROP)->worker == one,
+       "removed");
     down(w, one);
     up(w, worker(w, "w2", 2), 8, 1);
     world_pass(w, LOST + 2);
-    ok(count(w, CORE_OFFER) == 2 && last(w, CORE_OFFER)->worker != one && build(w, 2).tries == 2, "its build goes elsewhere");
+    ok(count(w, CORE_OFFER) == 2 && last(w, CORE_OFFER)->worker != one && build(w, 2).tries == 2,
+       "its build goes elsewhere");
 }
 
 int main(void)

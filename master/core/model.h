@@ -1,15 +1,17 @@
-/* model.h - the core's structures, private to master/core. What stands here is what is unfinished; history is in the store. */
+/* model.h - the core's structures, private to master/core. What stands here is what is unfinished;
+ * history is in the store. */
 #ifndef PW_MASTER_CORE_MODEL_H
 #define PW_MASTER_CORE_MODEL_H
 #include "master/core/core.h"
 #include "shared/base/table.h"
 
 enum {
-    CORE_AGE_STEP_MS = 600000,       /* a waiting request gains 1 priority for each 10 minutes */
+    CORE_AGE_STEP_MS = 600000, /* a waiting request gains 1 priority for each 10 minutes */
     CORE_FORCE_PRIO = 100,
     CORE_OFFERS_MAX = 3,
     CORE_FIRST_RECORD_US = 15 * 1000000,
-    CORE_MOVE_OFFER_US = 30 * 1000000, /* an offer without any record may move to another worker after that silence */
+    /* an offer without any record may move to another worker after that silence */
+    CORE_MOVE_OFFER_US = 30 * 1000000,
     CORE_QUARANTINE_MS = 5 * 60000,
     CORE_ENROL_MS = 3600000,
     CORE_IDEM_MS = 24 * 3600000,
@@ -59,12 +61,13 @@ struct core_build {
 
 struct core_builder {
     uint64_t row;
-    size_t project;               /* index into core.project; SIZE_MAX: the configuration has it no more */
-    const config_builder *conf;   /* NULL: gone */
+    /* index into core.project; SIZE_MAX: the configuration has it no more */
+    size_t project;
+    const config_builder *conf; /* NULL: gone */
     char *name;
     core_request **heap;
     size_t n, cap;
-    core_builder *next;           /* of `gone` */
+    core_builder *next; /* of `gone` */
 };
 
 typedef struct core_ref {
@@ -98,10 +101,10 @@ typedef struct core_schedule {
 typedef struct core_edge {
     const config_promotion *conf;
     bool dirty, reading;
-    uint64_t intent;   /* open promotion, 0 none */
+    uint64_t intent; /* open promotion, 0 none */
     pw_usec not_before;
     pw_usec moved_at;
-    edge_state state;  /* as told last */
+    edge_state state; /* as told last */
     char *reason;
 } core_edge;
 typedef struct core_intent { /* an open promotion */
@@ -119,9 +122,9 @@ typedef struct core_worker {
     uint8_t once[32]; /* one-time key, while enrolled */
     pw_msec once_expires;
     bool connected;
-    bool rejecting;   /* said no: nothing more before its next heartbeat with a free slot */
+    bool rejecting; /* said no: nothing more before its next heartbeat with a free slot */
     char *gate;
-    uint64_t busy;    /* attempts that hold a slot */
+    uint64_t busy; /* attempts that hold a slot */
     unsigned bad_offers;
 } core_worker;
 
@@ -150,12 +153,17 @@ struct core {
     core_cond *cond;
     size_t n_conds;
     pw_table *requests, *builds, *attempts, *workers;
-    pw_table *mergeable; /* hash of builder, branch and properties -> the newest request that others may merge into */
-    pw_table *keys;      /* first bytes of a key -> the worker that was found for it last; a hint, always checked */
+    /* hash of builder, branch and properties -> the newest request that others may merge into */
+    pw_table *mergeable;
+    /* first bytes of a key -> the worker that was found for it last; a hint, always checked */
+    pw_table *keys;
 
     core_effect *effect;
     size_t n_effects, cap_effects;
-    struct core_note { event_kind kind; uint64_t id; } *note; /* events of this turn, each once */
+    struct core_note {
+        event_kind kind;
+        uint64_t id;
+    } * note; /* events of this turn, each once */
     size_t n_notes, cap_notes;
     bool dispatch; /* something may be dispatchable */
     pw_usec last_tick;
@@ -168,7 +176,8 @@ struct core {
 };
 
 /* ---- core.c */
-/* Opens the turn's transaction if need be; false after a fault of this turn (then nothing more must be written). */
+/* Opens the turn's transaction if need be; false after a fault of this turn (then nothing more must
+ * be written). */
 bool core_turn(core *self);
 /* Notes a store result: a negative one breaks the turn. Returns whether it was fine. */
 bool core_ok(core *self, int code, const pw_err *err);
@@ -177,7 +186,9 @@ core_effect *core_add_effect(core *self, core_effect_kind kind); /* zeroed; NULL
 int core_nomem(core *self);
 
 /* ---- stamps.c */
-core_stamp *core_stamp_make(core *self, uint64_t project_row, const char *branch, const store_rev *rev); /* row made when absent */
+/* row made when absent */
+core_stamp *core_stamp_make(core *self, uint64_t project_row, const char *branch,
+                            const store_rev *rev);
 core_stamp *core_stamp_load(core *self, uint64_t id);
 core_stamp *core_stamp_ref(core_stamp *s);
 core_stamp *core_stamp_unref(core_stamp *s);
@@ -192,33 +203,48 @@ typedef struct core_ask { /* a build set to be made */
     const char *scheduler, *reason, *who;
     core_stamp *stamp; /* borrowed */
     int64_t prio;
-    bool collapse;     /* may ride with others, where the builder allows it */
+    bool collapse; /* may ride with others, where the builder allows it */
     const uint8_t *props;
     size_t props_len;
     const size_t *builders; /* indices */
     size_t n_builders;
 } core_ask;
-/* Makes the set and its requests; ret_ids may be NULL. Returns the build set's id, 0 when the turn broke. */
+/* Makes the set and its requests; ret_ids may be NULL. Returns the build set's id, 0 when the turn
+ * broke. */
 uint64_t core_ask_builds(core *self, const core_ask *ask, uint64_t *ret_ids);
-void core_request_drop(core *self, core_request *r); /* out of queue and memory; rows are the caller's */
+/* out of queue and memory; rows are the caller's */
+void core_request_drop(core *self, core_request *r);
 void core_request_finish(core *self, core_request *r, uint64_t rode_with);
 core_request *core_request_load(core *self, const store_request *row);
 core_builder *core_builder_by_row(core *self, uint64_t row);
 
 /* ---- jobs.c: freezing */
 /* The job of a build for its first attempt, encoded: what is stored and what is sent. */
-int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_worker *w, pw_buf *out, pw_err *err);
-/* The stored job for a later attempt; for the attempt that it was frozen for, the very same bytes. */
-int core_thaw(core *self, const core_build *b, uint64_t attempt, const core_worker *w, pw_buf *out, pw_err *err);
+int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_worker *w,
+                pw_buf *out, pw_err *err);
+/* The stored job for a later attempt; for the attempt that it was frozen for, the very same bytes.
+ */
+int core_thaw(core *self, const core_build *b, uint64_t attempt, const core_worker *w, pw_buf *out,
+              pw_err *err);
 /* Pairs <-> the bytes kept with a request. */
 int core_props_pack(const pw_list *pairs, pw_buf *out, pw_err *err);
 int core_props_unpack(const uint8_t *p, size_t n, pw_list *ret, pw_err *err);
 void core_props_clear(pw_list *pairs);
 
 /* ---- dispatch.c */
-typedef enum core_block { /* why a worker does not take a builder's next build now, the most lasting cause first */
-    BLOCK_NONE, BLOCK_REMOVED, BLOCK_NEW, BLOCK_TAGS, BLOCK_OFFLINE, BLOCK_PAUSED, BLOCK_DRAINING, BLOCK_QUARANTINE, BLOCK_GATE,
-    BLOCK_REJECTED, BLOCK_BUSY
+/* why a worker does not take a builder's next build now, the most lasting cause first */
+typedef enum core_block {
+    BLOCK_NONE,
+    BLOCK_REMOVED,
+    BLOCK_NEW,
+    BLOCK_TAGS,
+    BLOCK_OFFLINE,
+    BLOCK_PAUSED,
+    BLOCK_DRAINING,
+    BLOCK_QUARANTINE,
+    BLOCK_GATE,
+    BLOCK_REJECTED,
+    BLOCK_BUSY
 } core_block;
 core_block core_worker_block(const core *self, const core_worker *w, const core_builder *b);
 void core_dispatch(core *self);
@@ -230,20 +256,24 @@ void core_worker_quarantine(core *self, core_worker *w, const char *why);
 
 /* ---- builds.c */
 void core_build_finish(core *self, core_build *b, pw_result result, const char *reason);
-/* The attempt is over without a result of the code's: tried again, or given up as exception. spare: uses no retry. */
+/* The attempt is over without a result of the code's: tried again, or given up as exception. spare:
+ * uses no retry. */
 void core_build_again(core *self, core_build *b, const char *reason, bool spare);
 /* No retry is left after the present attempt. */
 bool core_build_last_try(const core_build *b);
 /* core_att_lost; spare: uses no retry. */
 void core_att_close(core *self, core_attempt *a, const char *why, bool gone, bool spare);
 /* Frees the slot, closes the row. */
-void core_attempt_over(core *self, core_attempt *a, att_state to, pw_result result, const char *reason);
-void core_attempt_forget(core *self, core_attempt *a); /* row forgotten, out of memory; a is gone afterwards */
+void core_attempt_over(core *self, core_attempt *a, att_state to, pw_result result,
+                       const char *reason);
+/* row forgotten, out of memory; a is gone afterwards */
+void core_attempt_forget(core *self, core_attempt *a);
 void core_build_cancel(core *self, core_build *b, const char *reason);
 
 /* ---- schedule.c */
 /* commit: all of the push, n = 0: unknown. */
-void core_trigger_branch(core *self, size_t project, core_stamp *stamp, const core_commit_info *commit, size_t n);
+void core_trigger_branch(core *self, size_t project, core_stamp *stamp,
+                         const core_commit_info *commit, size_t n);
 void core_schedule_tick(core *self, pw_msec wall);
 void core_quiet_drop(core *self, size_t i);
 int core_schedule_load(core *self, pw_err *err);
@@ -258,11 +288,16 @@ int core_project_load(core *self, size_t i, pw_err *err);
 int64_t core_project_by_row(const core *self, uint64_t row);
 
 /* ---- promotions.c */
-void core_edges_touched(core *self, uint64_t project_row, const core_builder *b); /* b NULL: refs moved */
+/* b NULL: refs moved */
+void core_edges_touched(core *self, uint64_t project_row, const core_builder *b);
 void core_edges_tick(core *self, pw_usec now);
 bool core_moved_by_us(const core *self, size_t project, const char *branch, const store_rev *rev);
 int core_promotions_load(core *self, pw_err *err);
-void core_edge_tell(core *self, size_t edge, edge_state state, const store_rev *rev, const char *reason);
+void core_edge_tell(core *self, size_t edge, edge_state state, const store_rev *rev,
+                    const char *reason);
+
+/* ---- load.c: projects, builders, ids and what is unfinished, in the open turn of core_new */
+int core_load_all(core *self, pw_err *err);
 
 /* ---- why.c */
 void core_why(core *self, core_cmd *cmd);

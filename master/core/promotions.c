@@ -1,4 +1,5 @@
-/* Promotion edges: when to look, what was decided, and the intent that is a row before anything is pushed. */
+/* Promotion edges: when to look, what was decided, and the intent that is a row before anything is
+ * pushed. */
 #include "master/core/model.h"
 
 #include <inttypes.h>
@@ -20,7 +21,8 @@ void core_edges_touched(core *self, uint64_t project_row, const core_builder *b)
             for (size_t k = 0; k < e->conf->n_builders; k++)
                 mine |= &self->builder[e->conf->builders[k]] == b;
         }
-        e->dirty |= mine && !(b && e->reading); /* results are judged when the history is there: this one counts already */
+        /* results are judged when the history is there: this one counts already */
+        e->dirty |= mine && !(b && e->reading);
     }
     core_edges_tick(self, pw_now(self->host));
 }
@@ -50,7 +52,8 @@ void core_edges_tick(core *self, pw_usec now)
     }
 }
 
-void core_edge_tell(core *self, size_t edge, edge_state state, const store_rev *rev, const char *reason)
+void core_edge_tell(core *self, size_t edge, edge_state state, const store_rev *rev,
+                    const char *reason)
 {
     core_edge *e = &self->edge[edge];
     pw_err err = {0};
@@ -58,14 +61,19 @@ void core_edge_tell(core *self, size_t edge, edge_state state, const store_rev *
     if (e->reason && e->state == state && strcmp(e->reason, reason) == 0)
         return;
     char *copy = pw_strdup(reason, &failed);
-    if (failed || !core_turn(self) || !core_ok(self, store_edge_put(self->st, e->conf->name, state, rev, reason, pw_wall(self->host), &err), &err)) {
+    if (failed || !core_turn(self) ||
+        !core_ok(
+            self,
+            store_edge_put(self->st, e->conf->name, state, rev, reason, pw_wall(self->host), &err),
+            &err)) {
         free(copy);
         return;
     }
     free(e->reason);
     e->reason = copy;
     e->state = state;
-    pw_log(state == EDGE_DIVERGED ? PW_LOG_WARN : PW_LOG_INFO, "edge", "edge=\"%s\" state=%d reason=\"%s\"", e->conf->name, (int)state, reason);
+    pw_log(state == EDGE_DIVERGED ? PW_LOG_WARN : PW_LOG_INFO, "edge",
+           "edge=\"%s\" state=%d reason=\"%s\"", e->conf->name, (int)state, reason);
 }
 
 /* The candidates with their verdicts; owned. */
@@ -95,13 +103,16 @@ static int judge(core *self, const core_edge *e, const core_history *h, judged *
         return pw_fail(err, PW_ENOMEM, "out of memory");
     for (size_t i = 0; i < h->n_candidates; i++) {
         store_rev_text(&h->candidate[i].rev, j->text[i]);
-        j->c[i] = (promote_candidate){.rev = j->text[i], .contains_to = h->candidate[i].contains_to, .builder = j->b + i * nb};
+        j->c[i] = (promote_candidate){.rev = j->text[i],
+                                      .contains_to = h->candidate[i].contains_to,
+                                      .builder = j->b + i * nb};
         bool green = nb > 0 && h->candidate[i].contains_to;
         for (size_t k = 0; k < nb; k++) {
             const core_builder *builder = &self->builder[e->conf->builders[k]];
             promote_builder *x = &j->b[i * nb + k];
             x->name = builder->name;
-            int r = store_verdict(self->st, project, builder->row, &h->candidate[i].rev, &x->result, NULL, &x->open, err);
+            int r = store_verdict(self->st, project, builder->row, &h->candidate[i].rev, &x->result,
+                                  NULL, &x->open, err);
             if (r < 0)
                 return r;
             green = green && pw_result_green(x->result, e->conf->allow_warnings);
@@ -163,11 +174,23 @@ static void intend(core *self, size_t edge, const store_rev *old, const store_re
         return;
     }
     self->intent = v;
-    store_promotion row = {.id = self->next_promotion, .project = self->project[e->conf->project].row, .edge = e->conf->name,
-                           .source = e->conf->from, .target = e->conf->to, .old = *old, .rev = *rev, .state = PROMO_OPEN,
+    store_promotion row = {.id = self->next_promotion,
+                           .project = self->project[e->conf->project].row,
+                           .edge = e->conf->name,
+                           .source = e->conf->from,
+                           .target = e->conf->to,
+                           .old = *old,
+                           .rev = *rev,
+                           .state = PROMO_OPEN,
                            .created = pw_wall(self->host)};
-    core_intent t = {.id = row.id, .edge = edge, .project = e->conf->project, .target = pw_strdup(e->conf->to, &failed), .old = *old, .rev = *rev};
-    if (failed || !core_turn(self) || !core_ok(self, store_promotion_add(self->st, &row, &err), &err) ||
+    core_intent t = {.id = row.id,
+                     .edge = edge,
+                     .project = e->conf->project,
+                     .target = pw_strdup(e->conf->to, &failed),
+                     .old = *old,
+                     .rev = *rev};
+    if (failed || !core_turn(self) ||
+        !core_ok(self, store_promotion_add(self->st, &row, &err), &err) ||
         !core_ok(self, keep_moved(self, e, &err), &err)) {
         free(t.target);
         return;
@@ -199,10 +222,17 @@ void core_history_read(core *self, size_t edge, const core_history *h)
     e->reading = false;
     if (!core_turn(self) || !core_ok(self, judge(self, e, h, &j, &err), &err))
         return;
-    promote_facts f = {.from = e->conf->from, .to = e->conf->to, .from_exists = h->from.n > 0, .to_exists = h->to.n > 0,
-                       .same = h->from.n > 0 && store_rev_equal(&h->from, &h->to), .to_ahead = h->from_in_to && !h->to_in_from,
-                       .related = h->to_in_from, .allow_warnings = e->conf->allow_warnings, .candidate = j.c,
-                       .n_candidates = h->n_candidates, .n_builders = e->conf->n_builders};
+    promote_facts f = {.from = e->conf->from,
+                       .to = e->conf->to,
+                       .from_exists = h->from.n > 0,
+                       .to_exists = h->to.n > 0,
+                       .same = h->from.n > 0 && store_rev_equal(&h->from, &h->to),
+                       .to_ahead = h->from_in_to && !h->to_in_from,
+                       .related = h->to_in_from,
+                       .allow_warnings = e->conf->allow_warnings,
+                       .candidate = j.c,
+                       .n_candidates = h->n_candidates,
+                       .n_builders = e->conf->n_builders};
     promote_decide(&f, &d);
     if (d.kind == PROMOTE_MOVE && ref_is_open(self, e->conf->project, e->conf->to)) {
         e->dirty = true; /* one open intent a branch, whichever edge it is of */
@@ -215,7 +245,11 @@ void core_history_read(core *self, size_t edge, const core_history *h)
         e->moved_at = now;
         intend(self, edge, &h->to, &h->candidate[d.candidate].rev);
     } else {
-        core_edge_tell(self, edge, d.kind == PROMOTE_REFUSE ? EDGE_DIVERGED : d.kind == PROMOTE_DONE ? EDGE_DONE : EDGE_WAITING, &h->to, d.reason);
+        core_edge_tell(self, edge,
+                       d.kind == PROMOTE_REFUSE ? EDGE_DIVERGED
+                       : d.kind == PROMOTE_DONE ? EDGE_DONE
+                                                : EDGE_WAITING,
+                       &h->to, d.reason);
     }
 }
 
@@ -249,21 +283,31 @@ void core_push_done(core *self, uint64_t promotion, core_pushed how, const char 
             core_edge_tell(self, t->edge, EDGE_WAITING, &t->old, text);
         return;
     }
-    promo_state to = how == CORE_PUSHED ? PROMO_DONE : how == CORE_LOST_RACE ? PROMO_LOST : PROMO_FAILED;
+    promo_state to = how == CORE_PUSHED      ? PROMO_DONE
+                     : how == CORE_LOST_RACE ? PROMO_LOST
+                                             : PROMO_FAILED;
     store_rev_text(&t->rev, short_rev);
     short_rev[7] = '\0';
     if (how == CORE_PUSHED)
         (void)pw_buf_addf(&said, "\"%s\" moved to %s", t->target, short_rev);
     else
-        (void)pw_buf_addf(&said, "%s: %s", how == CORE_LOST_RACE ? "somebody else moved the branch" : "the server refused the push", text);
-    if (!core_ok(self, store_promotion_end(self->st, t->id, to, pw_buf_str(&said), pw_wall(self->host), &err), &err))
+        (void)pw_buf_addf(&said, "%s: %s",
+                          how == CORE_LOST_RACE ? "somebody else moved the branch"
+                                                : "the server refused the push",
+                          text);
+    if (!core_ok(
+            self,
+            store_promotion_end(self->st, t->id, to, pw_buf_str(&said), pw_wall(self->host), &err),
+            &err))
         return;
     core_note_event(self, EVENT_PROMOTION, t->id);
     if (how == CORE_PUSHED) {
         core_tip_set(self, t->project, core_kind_ref(ref, t->target), &t->rev);
-        pw_log(PW_LOG_INFO, "promoted", "promotion=%" PRIu64 " target=\"%s\" revision=%s", t->id, t->target, short_rev);
+        pw_log(PW_LOG_INFO, "promoted", "promotion=%" PRIu64 " target=\"%s\" revision=%s", t->id,
+               t->target, short_rev);
     } else {
-        pw_log(PW_LOG_WARN, "promotion_failed", "promotion=%" PRIu64 " target=\"%s\" reason=\"%s\"", t->id, t->target, text);
+        pw_log(PW_LOG_WARN, "promotion_failed", "promotion=%" PRIu64 " target=\"%s\" reason=\"%s\"",
+               t->id, t->target, text);
     }
     size_t edge = t->edge;
     store_rev rev = t->rev;
@@ -273,7 +317,11 @@ void core_push_done(core *self, uint64_t promotion, core_pushed how, const char 
         return;
     core_edge *e = &self->edge[edge];
     e->intent = 0;
-    core_edge_tell(self, edge, how == CORE_PUSHED ? EDGE_DONE : how == CORE_REFUSED ? EDGE_STOPPED : EDGE_WAITING, &rev, pw_buf_str(&said));
+    core_edge_tell(self, edge,
+                   how == CORE_PUSHED    ? EDGE_DONE
+                   : how == CORE_REFUSED ? EDGE_STOPPED
+                                         : EDGE_WAITING,
+                   &rev, pw_buf_str(&said));
     if (how == CORE_LOST_RACE)
         core_poll_now(self, e->conf->project);
     if (how != CORE_REFUSED) /* a refusal waits for the next green run or move */
@@ -285,7 +333,8 @@ void core_push_done(core *self, uint64_t promotion, core_pushed how, const char 
 bool core_moved_by_us(const core *self, size_t project, const char *branch, const store_rev *rev)
 {
     for (size_t i = 0; i < self->n_intents; i++)
-        if (self->intent[i].project == project && strcmp(self->intent[i].target, branch) == 0 && store_rev_equal(&self->intent[i].rev, rev))
+        if (self->intent[i].project == project && strcmp(self->intent[i].target, branch) == 0 &&
+            store_rev_equal(&self->intent[i].rev, rev))
             return true;
     return false;
 }
@@ -299,18 +348,28 @@ static int load_intent(void *p, const store_promotion *row)
     if (!v)
         return PW_ENOMEM;
     self->intent = v;
-    core_intent t = {.id = row->id, .edge = SIZE_MAX, .old = row->old, .rev = row->rev, .target = pw_strdup(row->target, &failed), .retry_at = 1};
+    core_intent t = {.id = row->id,
+                     .edge = SIZE_MAX,
+                     .old = row->old,
+                     .rev = row->rev,
+                     .target = pw_strdup(row->target, &failed),
+                     .retry_at = 1};
     if (failed)
         return PW_ENOMEM;
     for (size_t i = 0; i < self->conf->n_promotions; i++)
-        if (strcmp(self->edge[i].conf->name, row->edge) == 0 && (int64_t)self->edge[i].conf->project == project) {
+        if (strcmp(self->edge[i].conf->name, row->edge) == 0 &&
+            (int64_t)self->edge[i].conf->project == project) {
             t.edge = i;
             self->edge[i].intent = t.id;
         }
     if (project < 0) { /* the project is gone: nobody can look at its ref any more */
         pw_err err = {0};
         free(t.target);
-        (void)core_ok(self, store_promotion_end(self->st, t.id, PROMO_ABANDONED, "its project was removed from the configuration", pw_wall(self->host), &err), &err);
+        (void)core_ok(self,
+                      store_promotion_end(self->st, t.id, PROMO_ABANDONED,
+                                          "its project was removed from the configuration",
+                                          pw_wall(self->host), &err),
+                      &err);
         return 0;
     }
     t.project = (size_t)project;
@@ -320,7 +379,8 @@ static int load_intent(void *p, const store_promotion *row)
 
 int core_promotions_load(core *self, pw_err *err)
 {
-    self->edge = calloc(self->conf->n_promotions ? self->conf->n_promotions : 1, sizeof(*self->edge));
+    self->edge =
+        calloc(self->conf->n_promotions ? self->conf->n_promotions : 1, sizeof(*self->edge));
     if (!self->edge)
         return pw_fail(err, PW_ENOMEM, "out of memory");
     for (size_t i = 0; i < self->conf->n_promotions; i++) {

@@ -1,5 +1,5 @@
-/* Promotion edges in the core: when history is read, the intent that is a row before the push, and every end of a push
- * (PROTOCOL 8). */
+/* Promotion edges in the core: when history is read, the intent that is a row before the push, and
+ * every end of a push (PROTOCOL 8). */
 #include "master/core/fixture.h"
 #include "master/store/reader.h"
 
@@ -7,19 +7,26 @@
 
 #define P                                                                                          \
     "projects: [{name: p, repository: /r.git}]\n"                                                  \
-    "builders: [{name: unit, project: p, steps: [{run: x}]}]\n"                                     \
+    "builders: [{name: unit, project: p, steps: [{run: x}]}]\n"                                    \
     "schedulers: [{name: push, kind: branch, project: p, branches: [master]}]\n"
-static const char conf[] = P "promotions: [{name: up, kind: green, project: p, from: master, to: stable, builders: [unit]}]\n";
-static const char slow[] =
-    P "promotions: [{name: up, kind: green, project: p, from: master, to: stable, builders: [unit], every: 1h}]\n";
-static const char renamed[] = P "promotions: [{name: up2, kind: green, project: p, from: master, to: stable, builders: [unit]}]\n";
-static const char other[] = P "promotions: [{name: else, kind: green, project: p, from: a, to: b, builders: [unit]}]\n";
+static const char conf[] = P "promotions: [{name: up, kind: green, project: p, from: master, to: "
+                             "stable, builders: [unit]}]\n";
+static const char slow[] = P "promotions: [{name: up, kind: green, project: p, from: master, to: "
+                             "stable, builders: [unit], every: 1h}]\n";
+static const char renamed[] = P "promotions: [{name: up2, kind: green, project: p, from: master, "
+                                "to: stable, builders: [unit]}]\n";
+static const char other[] =
+    P "promotions: [{name: else, kind: green, project: p, from: a, to: b, builders: [unit]}]\n";
 
 /* `from` is one first-parent commit ahead of `to`, or two. */
 static void history(world *w, size_t edge, unsigned from, unsigned mid, unsigned to)
 {
     core_candidate c[2] = {{rev(from), true}, {rev(mid), true}};
-    core_history h = {.from = rev(from), .to = rev(to), .to_in_from = true, .candidate = c, .n_candidates = mid ? 2 : 1};
+    core_history h = {.from = rev(from),
+                      .to = rev(to),
+                      .to_in_from = true,
+                      .candidate = c,
+                      .n_candidates = mid ? 2 : 1};
     if (from == to) {
         h.n_candidates = 0;
         h.from_in_to = true;
@@ -41,7 +48,8 @@ typedef struct edge_now {
     char reason[200];
     int state_of[10]; /* of promotion i + 1; -1 none */
 } edge_now;
-static int one_edge(void *p, const char *edge, edge_state state, const store_rev *r, const char *reason, pw_msec at)
+static int one_edge(void *p, const char *edge, edge_state state, const store_rev *r,
+                    const char *reason, pw_msec at)
 {
     edge_now *e = p;
     (void)edge, (void)r, (void)at;
@@ -90,14 +98,17 @@ static void a_green_run_moves(void)
     core_push_facts f;
     if (!w)
         return;
-    ok(count(w, CORE_HISTORY) == 1 && last(w, CORE_HISTORY)->index == 0, "a new tip makes the history be read once at a time");
+    ok(count(w, CORE_HISTORY) == 1 && last(w, CORE_HISTORY)->index == 0,
+       "a new tip makes the history be read once at a time");
     history(w, 0, 2, 0, 1);
     const seen *e = last(w, CORE_PUSH);
     edge_now n = edges(w);
-    ok(count(w, CORE_PUSH) == 1 && e->id == 1 && n.state_of[0] == PROMO_OPEN, "green: the intent is a row when the push leaves");
+    ok(count(w, CORE_PUSH) == 1 && e->id == 1 && n.state_of[0] == PROMO_OPEN,
+       "green: the intent is a row when the push leaves");
     store_rev from = rev(1), to = rev(2);
-    ok(w->core && core_push_get(w->core, 1, &f) && f.project == 0 && strcmp(f.ref, "refs/heads/stable") == 0 &&
-           store_rev_equal(&f.old, &from) && store_rev_equal(&f.rev, &to) && !core_push_get(w->core, 2, &f),
+    ok(w->core && core_push_get(w->core, 1, &f) && f.project == 0 &&
+           strcmp(f.ref, "refs/heads/stable") == 0 && store_rev_equal(&f.old, &from) &&
+           store_rev_equal(&f.rev, &to) && !core_push_get(w->core, 2, &f),
        "with lease on the old revision");
     size_t offers = count(w, CORE_OFFER);
     push(w, 0, "stable", 1, 2); /* the poll sees it before the push is answered */
@@ -124,8 +135,9 @@ static void not_green(void)
         if (!w)
             return;
         history(w, 0, 2, 0, 1);
-        ok(count(w, CORE_PUSH) == 0 && edges(w).state == EDGE_WAITING && strstr(edges(w).reason, "unit"), "%s does not promote",
-           pw_result_name(results[i]));
+        ok(count(w, CORE_PUSH) == 0 && edges(w).state == EDGE_WAITING &&
+               strstr(edges(w).reason, "unit"),
+           "%s does not promote", pw_result_name(results[i]));
     }
 }
 
@@ -137,7 +149,8 @@ static void older_green(void)
         return;
     history(w, 0, 3, 2, 1);
     store_rev mid = rev(2);
-    ok(w->core && core_push_get(w->core, 1, &f) && store_rev_equal(&f.rev, &mid), "the newest green one, not the tip");
+    ok(w->core && core_push_get(w->core, 1, &f) && store_rev_equal(&f.rev, &mid),
+       "the newest green one, not the tip");
 }
 
 static void unknown_outcome(void)
@@ -147,11 +160,13 @@ static void unknown_outcome(void)
         return;
     history(w, 0, 2, 0, 1);
     pushed(w, 1, CORE_PUSH_UNKNOWN, "timed out");
-    ok(edges(w).state_of[0] == PROMO_OPEN && strstr(edges(w).reason, "timed out"), "unknown: the intent stays open");
+    ok(edges(w).state_of[0] == PROMO_OPEN && strstr(edges(w).reason, "timed out"),
+       "unknown: the intent stays open");
     world_pass(w, 29);
     ok(count(w, CORE_PUSH) == 1, "it is left alone for 30 s");
     world_pass(w, 2);
-    ok(count(w, CORE_PUSH) == 2 && last(w, CORE_PUSH)->id == 1, "then the same intent is looked at again");
+    ok(count(w, CORE_PUSH) == 2 && last(w, CORE_PUSH)->id == 1,
+       "then the same intent is looked at again");
     world_restart(w, NULL);
     ok(count(w, CORE_PUSH) == 2, "a new master");
     world_pass(w, 1);
@@ -160,7 +175,8 @@ static void unknown_outcome(void)
     ok(count(w, CORE_PUSH) == 3 && edges(w).state_of[1] == -1, "and plans nothing new before");
     size_t offers = count(w, CORE_OFFER);
     push(w, 0, "stable", 1, 2);
-    ok(count(w, CORE_OFFER) == offers && figures(w).waiting == 0, "over a restart it is still a move of ours");
+    ok(count(w, CORE_OFFER) == offers && figures(w).waiting == 0,
+       "over a restart it is still a move of ours");
     pushed(w, 1, CORE_PUSHED, "");
     ok(edges(w).state_of[0] == PROMO_DONE, "done");
 }
@@ -173,9 +189,12 @@ static void lost_race(void)
     history(w, 0, 2, 0, 1);
     size_t polls = count(w, CORE_POLL);
     pushed(w, 1, CORE_LOST_RACE, "not at 1");
-    ok(edges(w).state_of[0] == PROMO_LOST && edges(w).state == EDGE_WAITING && strstr(edges(w).reason, "somebody else"), "lost");
+    ok(edges(w).state_of[0] == PROMO_LOST && edges(w).state == EDGE_WAITING &&
+           strstr(edges(w).reason, "somebody else"),
+       "lost");
     world_pass(w, 1);
-    ok(count(w, CORE_POLL) == polls + 1 && count(w, CORE_HISTORY) == 2, "the refs and the history are read again");
+    ok(count(w, CORE_POLL) == polls + 1 && count(w, CORE_HISTORY) == 2,
+       "the refs and the history are read again");
     history(w, 0, 2, 0, 1);
     ok(last(w, CORE_PUSH)->id == 2, "and a new intent is made");
 }
@@ -187,17 +206,21 @@ static void refused(void)
         return;
     history(w, 0, 2, 0, 1);
     pushed(w, 1, CORE_REFUSED, "hook says no");
-    ok(edges(w).state_of[0] == PROMO_FAILED && edges(w).state == EDGE_STOPPED && strstr(edges(w).reason, "hook says no"), "refused: stopped");
+    ok(edges(w).state_of[0] == PROMO_FAILED && edges(w).state == EDGE_STOPPED &&
+           strstr(edges(w).reason, "hook says no"),
+       "refused: stopped");
     world_pass(w, 300);
     ok(count(w, CORE_PUSH) == 1 && count(w, CORE_HISTORY) == 1, "it is not tried again by itself");
-    ok(ask(w, CMD_PROMOTE, (say){.name = "up", .dry_run = true}) == 200 && strstr(w->body, "stopped") && strstr(w->body, "hook says no"),
+    ok(ask(w, CMD_PROMOTE, (say){.name = "up", .dry_run = true}) == 200 &&
+           strstr(w->body, "stopped") && strstr(w->body, "hook says no"),
        "people can ask");
     world_pass(w, 2);
     ok(count(w, CORE_HISTORY) == 1, "without starting anything");
     ok(ask(w, CMD_PROMOTE, (say){.name = "up"}) == 202, "or have it tried again");
     world_pass(w, 1);
     ok(count(w, CORE_HISTORY) == 2, "then it is");
-    ok(ask(w, CMD_PROMOTE, (say){.name = "nope"}) == 404 && ask(w, CMD_PROMOTE, (say){0}) == 404, "an unknown edge");
+    ok(ask(w, CMD_PROMOTE, (say){.name = "nope"}) == 404 && ask(w, CMD_PROMOTE, (say){0}) == 404,
+       "an unknown edge");
 }
 
 static void history_fails(void)
@@ -246,7 +269,9 @@ static void one_intent_a_ref(void)
     world_pass(w, 2);
     ok(count(w, CORE_PUSH) == 2 && count(w, CORE_HISTORY) == 2, "the edge has another name now");
     history(w, 0, 2, 0, 1);
-    ok(count(w, CORE_PUSH) == 2 && edges(w).state_of[1] == -1 && strstr(edges(w).reason, "another push"), "one open intent a branch");
+    ok(count(w, CORE_PUSH) == 2 && edges(w).state_of[1] == -1 &&
+           strstr(edges(w).reason, "another push"),
+       "one open intent a branch");
     pushed(w, 1, CORE_LOST_RACE, "");
     world_pass(w, 10);
     history(w, 0, 2, 0, 1);
@@ -261,7 +286,8 @@ static void edge_is_gone(void)
     history(w, 0, 2, 0, 1);
     world_restart(w, other);
     world_pass(w, 1);
-    ok(count(w, CORE_PUSH) == 2 && last(w, CORE_PUSH)->id == 1, "an open intent of an edge that is gone is resolved");
+    ok(count(w, CORE_PUSH) == 2 && last(w, CORE_PUSH)->id == 1,
+       "an open intent of an edge that is gone is resolved");
     pushed(w, 1, CORE_PUSH_UNKNOWN, "?");
     pushed(w, 1, CORE_PUSHED, "");
     ok(edges(w).state_of[0] == PROMO_DONE, "to its end");
@@ -274,9 +300,11 @@ static void project_is_gone(void)
     if (!w)
         return;
     history(w, 0, 2, 0, 1);
-    world_restart(w, "projects: [{name: q, repository: /q.git}]\nbuilders: [{name: b, project: q, steps: [{run: x}]}]\n");
+    world_restart(w, "projects: [{name: q, repository: /q.git}]\nbuilders: [{name: b, project: q, "
+                     "steps: [{run: x}]}]\n");
     world_pass(w, 2);
-    ok(edges(w).state_of[0] == PROMO_ABANDONED && count(w, CORE_PUSH) == 1 && w->core && !core_push_get(w->core, 1, &f),
+    ok(edges(w).state_of[0] == PROMO_ABANDONED && count(w, CORE_PUSH) == 1 && w->core &&
+           !core_push_get(w->core, 1, &f),
        "when its project is gone it is abandoned, with that reason");
 }
 
@@ -289,7 +317,8 @@ static void diverged(void)
     if (w->core)
         core_history_read(w->core, 0, &h);
     (void)world_go(w);
-    ok(count(w, CORE_PUSH) == 0 && edges(w).state == EDGE_DIVERGED, "what has diverged is never moved");
+    ok(count(w, CORE_PUSH) == 0 && edges(w).state == EDGE_DIVERGED,
+       "what has diverged is never moved");
 }
 
 int main(void)

@@ -1,10 +1,11 @@
-/* A builder's waiting requests: a binary heap by key (priority aged by waiting time), then id; every request knows its place,
- * so one can be taken out of the middle. */
+/* A builder's waiting requests: a binary heap by key (priority aged by waiting time), then id;
+ * every request knows its place, so one can be taken out of the middle. */
 #include "master/core/model.h"
 
 #include <stdlib.h>
 
-/* A request gains 1 priority for each CORE_AGE_STEP_MS, so the order between two never changes and a fixed key serves. */
+/* A request gains 1 priority for each CORE_AGE_STEP_MS, so the order between two never changes and
+ * a fixed key serves. */
 int64_t queue_key(int64_t prio, pw_msec created)
 {
     return created - prio * CORE_AGE_STEP_MS;

@@ -41,18 +41,25 @@ static uint64_t merge_key(const core_request *r)
 
 static bool mergeable(const core_request *a, const core_request *b)
 {
-    return a->builder == b->builder && a->stamp->project_row == b->stamp->project_row && a->props_len == b->props_len &&
-           strcmp(a->stamp->branch, b->stamp->branch) == 0 && (a->props_len == 0 || memcmp(a->props, b->props, a->props_len) == 0);
+    return a->builder == b->builder && a->stamp->project_row == b->stamp->project_row &&
+           a->props_len == b->props_len && strcmp(a->stamp->branch, b->stamp->branch) == 0 &&
+           (a->props_len == 0 || memcmp(a->props, b->props, a->props_len) == 0);
 }
 
-static core_request *request_new(core *self, const store_request *row, core_builder *b, core_stamp *stamp)
+static core_request *request_new(core *self, const store_request *row, core_builder *b,
+                                 core_stamp *stamp)
 {
     core_request *r = calloc(1, sizeof(*r));
     pw_err err = {0};
     if (!r)
         goto fail;
-    *r = (core_request){.id = row->id, .buildset = row->buildset, .builder = b, .stamp = stamp, .prio = row->prio,
-                        .created = row->created, .collapse = row->collapse};
+    *r = (core_request){.id = row->id,
+                        .buildset = row->buildset,
+                        .builder = b,
+                        .stamp = stamp,
+                        .prio = row->prio,
+                        .created = row->created,
+                        .collapse = row->collapse};
     if (row->props_len > 0) {
         r->props = malloc(row->props_len);
         if (!r->props)
@@ -108,14 +115,15 @@ void core_request_drop(core *self, core_request *r)
 void core_request_finish(core *self, core_request *r, uint64_t rode_with)
 {
     pw_err err = {0};
-    if (!core_turn(self) || !core_ok(self, store_request_done(self->st, r->id, rode_with, &err), &err))
+    if (!core_turn(self) ||
+        !core_ok(self, store_request_done(self->st, r->id, rode_with, &err), &err))
         return;
     core_note_event(self, EVENT_REQUEST, r->id);
     core_request_drop(self, r);
 }
 
-/* The waiting request of the same builder, branch and properties rides with the new one. Each arrival takes the place of the one
- * before, so there is never more than one. */
+/* The waiting request of the same builder, branch and properties rides with the new one. Each
+ * arrival takes the place of the one before, so there is never more than one. */
 static void collapse_into(core *self, core_request *into)
 {
     pw_err err = {0};
@@ -130,15 +138,23 @@ uint64_t core_ask_builds(core *self, const core_ask *ask, uint64_t *ret_ids)
     pw_err err = {0};
     pw_msec now = pw_wall(self->host);
     uint64_t set = self->next_buildset;
-    if (!core_turn(self) ||
-        !core_ok(self, store_buildset_add(self->st, set, ask->scheduler, ask->reason, ask->who, ask->stamp->id, now, &err), &err))
+    if (!core_turn(self) || !core_ok(self,
+                                     store_buildset_add(self->st, set, ask->scheduler, ask->reason,
+                                                        ask->who, ask->stamp->id, now, &err),
+                                     &err))
         return 0;
     self->next_buildset++;
     for (size_t i = 0; i < ask->n_builders; i++) {
         core_builder *b = &self->builder[ask->builders[i]];
-        store_request row = {.id = self->next_id, .buildset = set, .builder = b->row, .stamp = ask->stamp->id, .prio = ask->prio,
-                             .created = now, .collapse = ask->collapse && b->conf->collapse,
-                             .props = (uint8_t *)(uintptr_t)ask->props, .props_len = ask->props_len};
+        store_request row = {.id = self->next_id,
+                             .buildset = set,
+                             .builder = b->row,
+                             .stamp = ask->stamp->id,
+                             .prio = ask->prio,
+                             .created = now,
+                             .collapse = ask->collapse && b->conf->collapse,
+                             .props = (uint8_t *)(uintptr_t)ask->props,
+                             .props_len = ask->props_len};
         if (!core_ok(self, store_request_add(self->st, &row, &err), &err))
             return 0;
         self->next_id++;

@@ -1,5 +1,5 @@
-/* Schedulers: which changes and which instants make build sets. Cron and periodic triggers are unique rows (schedule, instant):
- * the last instant fired is committed with its build set. */
+/* Schedulers: which changes and which instants make build sets. Cron and periodic triggers are
+ * unique rows (schedule, instant): the last instant fired is committed with its build set. */
 #include "master/core/model.h"
 
 #include <stdlib.h>
@@ -32,8 +32,15 @@ static void fire(core *self, size_t i, core_stamp *stamp, const char *reason)
     pw_list pairs = {s->properties, s->n_properties}; /* a config_pair is a msg_pair: see jobs.c */
     if (!core_ok(self, core_props_pack(&pairs, &props, &err), &err))
         return;
-    core_ask ask = {.scheduler = s->name, .reason = reason, .stamp = stamp, .prio = s->priority, .collapse = true,
-                    .props = (const uint8_t *)props.p, .props_len = props.len, .builders = s->builders, .n_builders = s->n_builders};
+    core_ask ask = {.scheduler = s->name,
+                    .reason = reason,
+                    .stamp = stamp,
+                    .prio = s->priority,
+                    .collapse = true,
+                    .props = (const uint8_t *)props.p,
+                    .props_len = props.len,
+                    .builders = s->builders,
+                    .n_builders = s->n_builders};
     (void)core_ask_builds(self, &ask, NULL);
 }
 
@@ -42,7 +49,10 @@ void core_quiet_drop(core *self, size_t i)
     pw_err err = {0};
     core_quiet *q = &self->quiet[i];
     if (!core_turn(self) ||
-        !core_ok(self, store_quiet_del(self->st, self->schedule[q->scheduler].conf->name, q->stamp->branch, &err), &err))
+        !core_ok(self,
+                 store_quiet_del(self->st, self->schedule[q->scheduler].conf->name,
+                                 q->stamp->branch, &err),
+                 &err))
         return;
     core_stamp_unref(q->stamp);
     *q = self->quiet[--self->n_quiet];
@@ -53,10 +63,13 @@ static void quiet_set(core *self, size_t scheduler, core_stamp *stamp, pw_msec d
 {
     pw_err err = {0};
     size_t i = 0;
-    if (!core_turn(self) ||
-        !core_ok(self, store_quiet_put(self->st, self->schedule[scheduler].conf->name, stamp->branch, stamp->id, due, &err), &err))
+    if (!core_turn(self) || !core_ok(self,
+                                     store_quiet_put(self->st, self->schedule[scheduler].conf->name,
+                                                     stamp->branch, stamp->id, due, &err),
+                                     &err))
         return;
-    while (i < self->n_quiet && (self->quiet[i].scheduler != scheduler || strcmp(self->quiet[i].stamp->branch, stamp->branch) != 0))
+    while (i < self->n_quiet && (self->quiet[i].scheduler != scheduler ||
+                                 strcmp(self->quiet[i].stamp->branch, stamp->branch) != 0))
         i++;
     if (i == self->n_quiet) {
         core_quiet *v = realloc(self->quiet, (self->n_quiet + 1) * sizeof(*v));
@@ -81,13 +94,16 @@ static bool any_important(const config_scheduler *s, const core_commit_info *com
     return n == 0;
 }
 
-void core_trigger_branch(core *self, size_t project, core_stamp *stamp, const core_commit_info *commit, size_t n)
+void core_trigger_branch(core *self, size_t project, core_stamp *stamp,
+                         const core_commit_info *commit, size_t n)
 {
     const char *author = n > 0 ? commit[n - 1].author : NULL;
     for (size_t i = 0; i < self->conf->n_schedulers; i++) {
         const config_scheduler *s = self->schedule[i].conf;
-        if (s->kind != SCHED_BRANCH || s->project != project || !glob_match(s->branches, stamp->branch) ||
-            (s->authors && (!author || !glob_match(s->authors, author))) || !any_important(s, commit, n))
+        if (s->kind != SCHED_BRANCH || s->project != project ||
+            !glob_match(s->branches, stamp->branch) ||
+            (s->authors && (!author || !glob_match(s->authors, author))) ||
+            !any_important(s, commit, n))
             continue;
         if (s->quiet > 0)
             quiet_set(self, i, stamp, pw_wall(self->host) + s->quiet / 1000);
@@ -124,14 +140,16 @@ static void timed(core *self, size_t i, pw_msec wall)
     core_stamp *stamp = core_stamp_make(self, p->row, branch, &rev);
     if (!stamp)
         return;
-    bool skip = s->conf->kind == SCHED_NIGHTLY && s->conf->only_if_changed && s->last_stamp == stamp->id;
+    bool skip =
+        s->conf->kind == SCHED_NIGHTLY && s->conf->only_if_changed && s->last_stamp == stamp->id;
     if (!skip)
         fire(self, i, stamp, s->conf->kind == SCHED_NIGHTLY ? "nightly" : "periodic");
     s->last = wall; /* every instant up to now is served by this one */
     s->last_stamp = stamp->id;
     s->next = next_instant(s, wall);
     if (core_turn(self))
-        (void)core_ok(self, store_schedule_put(self->st, s->conf->name, s->last, s->last_stamp, &err), &err);
+        (void)core_ok(
+            self, store_schedule_put(self->st, s->conf->name, s->last, s->last_stamp, &err), &err);
     core_stamp_unref(stamp);
 }
 
@@ -158,13 +176,15 @@ pw_msec core_schedule_next(const core *self)
         if (!best || self->quiet[i].due < best)
             best = self->quiet[i].due;
     for (size_t i = 0; i < self->conf->n_schedulers; i++)
-        if (self->schedule[i].next && self->project[self->schedule[i].conf->project].looked && (!best || self->schedule[i].next < best))
+        if (self->schedule[i].next && self->project[self->schedule[i].conf->project].looked &&
+            (!best || self->schedule[i].next < best))
             best = self->schedule[i].next;
     return best;
 }
 
 /* ---- loading */
-static int load_quiet(void *p, const char *scheduler, const char *branch, uint64_t stamp, pw_msec due)
+static int load_quiet(void *p, const char *scheduler, const char *branch, uint64_t stamp,
+                      pw_msec due)
 {
     core *self = p;
     (void)branch;
@@ -186,7 +206,8 @@ static int load_quiet(void *p, const char *scheduler, const char *branch, uint64
 int core_schedule_load(core *self, pw_err *err)
 {
     pw_msec wall = pw_wall(self->host);
-    self->schedule = calloc(self->conf->n_schedulers ? self->conf->n_schedulers : 1, sizeof(*self->schedule));
+    self->schedule =
+        calloc(self->conf->n_schedulers ? self->conf->n_schedulers : 1, sizeof(*self->schedule));
     if (!self->schedule)
         return pw_fail(err, PW_ENOMEM, "out of memory");
     for (size_t i = 0; i < self->conf->n_schedulers; i++) {
@@ -197,12 +218,14 @@ int core_schedule_load(core *self, pw_err *err)
         int r = store_schedule_get(self->st, s->conf->name, &s->last, &s->last_stamp, err);
         if (r < 0 && r != PW_ENOTFOUND)
             return r;
-        if (r < 0 && s->conf->kind == SCHED_NIGHTLY) { /* a new one counts from now on, whenever the master is down */
+        /* a new one counts from now on, whenever the master is down */
+        if (r < 0 && s->conf->kind == SCHED_NIGHTLY) {
             s->last = wall;
             if ((r = store_schedule_put(self->st, s->conf->name, wall, 0, err)) < 0)
                 return r;
         }
-        /* an instant that passed while the master was down fires once now (the newest such, not each) */
+        /* an instant that passed while the master was down fires once now (the newest such, not
+         * each) */
         s->next = next_instant(s, s->conf->kind == SCHED_NIGHTLY && s->last ? s->last : wall);
     }
     int r = store_quiets(self->st, load_quiet, self, err);

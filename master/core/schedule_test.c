@@ -1,14 +1,18 @@
-/* What is built and when: branches, quiet times, cron and periods over restarts, the order of the queue, collapsing. */
+/* What is built and when: branches, quiet times, cron and periods over restarts, the order of the
+ * queue, collapsing. */
 #include "master/core/fixture.h"
 
 #include "tests/tap.h"
 
-#define P "projects: [{name: p, repository: /r.git}]\nbuilders: [{name: unit, project: p, steps: [{run: x}]}]\n"
+#define P                                                                                          \
+    "projects: [{name: p, repository: /r.git}]\nbuilders: [{name: unit, project: p, steps: "       \
+    "[{run: x}]}]\n"
 
 static void quiet(void)
 {
-    PW_AUTO(world_freep) world *w =
-        world_new(P "schedulers: [{name: s, kind: branch, project: p, branches: [\"*\"], quiet: 10s}]\n");
+    PW_AUTO(world_freep)
+    world *w = world_new(
+        P "schedulers: [{name: s, kind: branch, project: p, branches: [\"*\"], quiet: 10s}]\n");
     if (!w)
         return;
     look(w, 0, "master", 1);
@@ -18,7 +22,8 @@ static void quiet(void)
     ok(figures(w).waiting == 0, "a quiet time is waited for");
     push(w, 0, "master", 2, 4);
     world_pass(w, 2);
-    ok(figures(w).waiting == 1 && request(w, 1).state == REQ_WAITING, "each branch has a timer of its own");
+    ok(figures(w).waiting == 1 && request(w, 1).state == REQ_WAITING,
+       "each branch has a timer of its own");
     world_pass(w, 7);
     world_restart(w, NULL);
     ok(figures(w).waiting == 1, "a change starts it anew");
@@ -48,13 +53,15 @@ static void running_goes_on(void)
     push(w, 0, "side", 2, 3);
     ok(count(w, CORE_OFFER) == 1 && figures(w).waiting == 1, "one runs, one waits");
     push(w, 0, "side", 3, 0);
-    ok(figures(w).waiting == 0 && build(w, 2).state == BUILD_DISPATCHED, "a deleted branch ends the queue, what runs goes on");
+    ok(figures(w).waiting == 0 && build(w, 2).state == BUILD_DISPATCHED,
+       "a deleted branch ends the queue, what runs goes on");
 }
 
 static void nightly(void)
 {
-    PW_AUTO(world_freep) world *w =
-        world_new(P "schedulers: [{name: n, kind: nightly, project: p, cron: \"0 3 * * *\", branch: master}]\n");
+    PW_AUTO(world_freep)
+    world *w = world_new(P "schedulers: [{name: n, kind: nightly, project: p, cron: \"0 3 * * *\", "
+                           "branch: master}]\n");
     if (!w)
         return;
     look(w, 0, "master", 1);
@@ -70,7 +77,8 @@ static void nightly(void)
     w->wall += 4 * 86400000LL; /* four instants are missed */
     (void)world_load(w);
     world_pass(w, 2);
-    ok(request(w, 2).state == REQ_WAITING && request(w, 3).state == -1, "instants that passed meanwhile fire once");
+    ok(request(w, 2).state == REQ_WAITING && request(w, 3).state == -1,
+       "instants that passed meanwhile fire once");
     for (int i = 0; i < 5; i++) {
         world_restart(w, NULL);
         world_pass(w, 2);
@@ -80,14 +88,16 @@ static void nightly(void)
     w->wall += 86400000;
     (void)world_load(w);
     world_pass(w, 2);
-    ok(request(w, 3).state == REQ_WAITING && request(w, 4).state == -1, "the next day it fires again");
+    ok(request(w, 3).state == REQ_WAITING && request(w, 4).state == -1,
+       "the next day it fires again");
 }
 
 /* The master was down at the very first instant. */
 static void nightly_first(void)
 {
-    PW_AUTO(world_freep) world *w =
-        world_new(P "schedulers: [{name: n, kind: nightly, project: p, cron: \"0 3 * * *\", branch: master}]\n");
+    PW_AUTO(world_freep)
+    world *w = world_new(P "schedulers: [{name: n, kind: nightly, project: p, cron: \"0 3 * * *\", "
+                           "branch: master}]\n");
     if (!w)
         return;
     look(w, 0, "master", 1);
@@ -96,13 +106,15 @@ static void nightly_first(void)
     w->wall += 4 * 3600000;
     (void)world_load(w);
     world_pass(w, 2);
-    ok(request(w, 1).state == REQ_WAITING && request(w, 2).state == -1, "an instant is not lost because it is the first");
+    ok(request(w, 1).state == REQ_WAITING && request(w, 2).state == -1,
+       "an instant is not lost because it is the first");
 }
 
 static void nightly_if_changed(void)
 {
-    PW_AUTO(world_freep) world *w = world_new(
-        P "schedulers: [{name: n, kind: nightly, project: p, cron: \"0 3 * * *\", branch: master, only_if_changed: true}]\n");
+    PW_AUTO(world_freep)
+    world *w = world_new(P "schedulers: [{name: n, kind: nightly, project: p, cron: \"0 3 * * *\", "
+                           "branch: master, only_if_changed: true}]\n");
     if (!w)
         return;
     look(w, 0, "master", 1);
@@ -123,7 +135,8 @@ static void nightly_if_changed(void)
 
 static void periodic(void)
 {
-    PW_AUTO(world_freep) world *w = world_new(P "schedulers: [{name: n, kind: periodic, project: p, every: 1h}]\n");
+    PW_AUTO(world_freep)
+    world *w = world_new(P "schedulers: [{name: n, kind: periodic, project: p, every: 1h}]\n");
     if (!w)
         return;
     world_pass(w, 5);
@@ -142,26 +155,32 @@ static void periodic(void)
     w->wall += 5 * 3600000;
     (void)world_load(w);
     world_pass(w, 3);
-    ok(request(w, 3).state == REQ_WAITING && request(w, 4).state == -1, "one for all that were missed");
+    ok(request(w, 3).state == REQ_WAITING && request(w, 4).state == -1,
+       "one for all that were missed");
 }
 
 static void gone_branch(void)
 {
-    PW_AUTO(world_freep) world *w =
-        world_new(P "schedulers: [{name: n, kind: periodic, project: p, every: 1h, branch: nope}]\n");
+    PW_AUTO(world_freep)
+    world *w = world_new(
+        P "schedulers: [{name: n, kind: periodic, project: p, every: 1h, branch: nope}]\n");
     if (!w)
         return;
     look(w, 0, "master", 1);
     world_pass(w, 3);
-    ok(figures(w).waiting == 0 && w->core && core_deadline(w->core) > w->now, "a branch that is not there builds nothing, quietly");
+    ok(figures(w).waiting == 0 && w->core && core_deadline(w->core) > w->now,
+       "a branch that is not there builds nothing, quietly");
 }
 
 static void order(void)
 {
-    PW_AUTO(world_freep) world *w = world_new(
-        "projects: [{name: p, repository: /r.git}, {name: q, repository: /q.git}]\n"
-        "builders: [{name: low, project: p, steps: [{run: x}]}, {name: high, project: q, steps: [{run: x}]}]\n"
-        "schedulers: [{name: l, kind: branch, project: p}, {name: h, kind: branch, project: q, priority: 1}]\n");
+    PW_AUTO(world_freep)
+    world *w =
+        world_new("projects: [{name: p, repository: /r.git}, {name: q, repository: /q.git}]\n"
+                  "builders: [{name: low, project: p, steps: [{run: x}]}, {name: high, project: q, "
+                  "steps: [{run: x}]}]\n"
+                  "schedulers: [{name: l, kind: branch, project: p}, {name: h, kind: branch, "
+                  "project: q, priority: 1}]\n");
     if (!w)
         return;
     look(w, 0, "a", 1);
@@ -173,40 +192,49 @@ static void order(void)
     w->wall += 2000;
     push(w, 1, "b", 0, 3); /* 3: high, younger by more than 10 minutes */
     up(w, one, 7, 1);
-    ok(request(w, 2).state == REQ_CLAIMED && request(w, 1).state == REQ_WAITING, "a higher priority goes first");
+    ok(request(w, 2).state == REQ_CLAIMED && request(w, 1).state == REQ_WAITING,
+       "a higher priority goes first");
     run(w, 1, PW_SUCCESS);
-    ok(request(w, 1).state == REQ_CLAIMED && request(w, 3).state == REQ_WAITING, "10 minutes of waiting are worth one");
+    ok(request(w, 1).state == REQ_CLAIMED && request(w, 3).state == REQ_WAITING,
+       "10 minutes of waiting are worth one");
     uint64_t forced = 0;
     (void)ask(w, CMD_FORCE, (say){.builder = "low", .branch = "a", .reason = "r"});
     forced = told(w, "requests");
     run(w, 2, PW_SUCCESS);
-    ok(request(w, forced).state == REQ_CLAIMED && request(w, 3).state == REQ_WAITING, "what people force goes before");
+    ok(request(w, forced).state == REQ_CLAIMED && request(w, 3).state == REQ_WAITING,
+       "what people force goes before");
 }
 
 static void collapse(void)
 {
-    PW_AUTO(world_freep) world *w =
-        world_new("projects: [{name: p, repository: /r.git}]\n"
-                  "builders: [{name: a, project: p, steps: [{run: x}]}, {name: b, project: p, collapse: false, steps: [{run: x}]}]\n");
+    PW_AUTO(world_freep)
+    world *w = world_new("projects: [{name: p, repository: /r.git}]\n"
+                         "builders: [{name: a, project: p, steps: [{run: x}]}, {name: b, project: "
+                         "p, collapse: false, steps: [{run: x}]}]\n");
     if (!w)
         return;
     look(w, 0, "master", 1);
     uint64_t one = worker(w, "w1", 1);
-    push(w, 0, "master", 1, 2);                                                                 /* 1 a, 2 b */
-    push(w, 0, "side", 0, 3);                                                                   /* 3 a, 4 b */
-    (void)ask(w, CMD_FORCE, (say){.builder = "a", .branch = "master", .reason = "r"});          /* 5 a */
-    push(w, 0, "master", 2, 4);                                                                 /* 6 a, 7 b */
-    ok(request(w, 1).state == REQ_DONE && request(w, 1).rode_with == 6, "an older one rides with the newest");
-    ok(request(w, 2).state == REQ_WAITING && request(w, 3).state == REQ_WAITING && request(w, 5).state == REQ_WAITING,
+    push(w, 0, "master", 1, 2); /* 1 a, 2 b */
+    push(w, 0, "side", 0, 3);   /* 3 a, 4 b */
+    (void)ask(w, CMD_FORCE, (say){.builder = "a", .branch = "master", .reason = "r"}); /* 5 a */
+    push(w, 0, "master", 2, 4); /* 6 a, 7 b */
+    ok(request(w, 1).state == REQ_DONE && request(w, 1).rode_with == 6,
+       "an older one rides with the newest");
+    ok(request(w, 2).state == REQ_WAITING && request(w, 3).state == REQ_WAITING &&
+           request(w, 5).state == REQ_WAITING,
        "not with another branch, not a forced one, not where the builder says no");
     world_restart(w, NULL);
     push(w, 0, "master", 4, 5); /* 8 a, 9 b */
-    ok(request(w, 6).rode_with == 8 && request(w, 8).state == REQ_WAITING && figures(w).waiting == 7, "over a restart, too");
+    ok(request(w, 6).rode_with == 8 && request(w, 8).state == REQ_WAITING &&
+           figures(w).waiting == 7,
+       "over a restart, too");
     (void)ask(w, CMD_WHY, (say){.id = 6});
     ok(w->status == 200 && strstr(w->body, "rode with request 8"), "it says with whom");
     up(w, one, 7, 10);
     push(w, 0, "master", 5, 6);
-    ok(request(w, 8).state == REQ_CLAIMED && request(w, 8).rode_with == 0, "one that runs rides with nobody");
+    ok(request(w, 8).state == REQ_CLAIMED && request(w, 8).rode_with == 0,
+       "one that runs rides with nobody");
 }
 
 /* A queue of very many branches: no arrival may cost more than the one before. */
@@ -223,12 +251,17 @@ static void collapse_many(void)
             for (unsigned i = 0; i < N; i++) {
                 (void)snprintf(name[i], sizeof(name[i]), "refs/heads/b%u", i);
                 c[i] = (core_commit_info){.rev = rev(1000 * (round + 1) + i)};
-                m[i] = (core_move){.ref = name[i], .old = round ? rev(1000 + i) : (store_rev){0}, .rev = c[i].rev, .commit = &c[i], .n_commits = 1};
+                m[i] = (core_move){.ref = name[i],
+                                   .old = round ? rev(1000 + i) : (store_rev){0},
+                                   .rev = c[i].rev,
+                                   .commit = &c[i],
+                                   .n_commits = 1};
             }
             core_polled(w->core, 0, "master", m, N);
             (void)world_go(w);
         }
-        ok(figures(w).waiting == N && request(w, 1).rode_with == N + 1 && request(w, N).rode_with == 2 * N && request(w, 2 * N).state == REQ_WAITING,
+        ok(figures(w).waiting == N && request(w, 1).rode_with == N + 1 &&
+               request(w, N).rode_with == 2 * N && request(w, 2 * N).state == REQ_WAITING,
            "each branch keeps its newest request");
     }
     free(m);
@@ -237,22 +270,25 @@ static void collapse_many(void)
 
 static void properties_collapse(void)
 {
-    PW_AUTO(world_freep) world *w = world_new(P "schedulers:\n"
-                                                "  - {name: s1, kind: branch, project: p, properties: {suite: fast}}\n"
-                                                "  - {name: s2, kind: branch, project: p, properties: {suite: all}}\n");
+    PW_AUTO(world_freep)
+    world *w = world_new(P "schedulers:\n"
+                           "  - {name: s1, kind: branch, project: p, properties: {suite: fast}}\n"
+                           "  - {name: s2, kind: branch, project: p, properties: {suite: all}}\n");
     if (!w)
         return;
     look(w, 0, "master", 1);
     push(w, 0, "master", 1, 2);
     ok(figures(w).waiting == 2, "other properties: two builds");
     push(w, 0, "master", 2, 3);
-    ok(figures(w).waiting == 2 && request(w, 1).rode_with == 3 && request(w, 2).rode_with == 4, "the same properties merge");
+    ok(figures(w).waiting == 2 && request(w, 1).rode_with == 3 && request(w, 2).rode_with == 4,
+       "the same properties merge");
 }
 
 static void paths(void)
 {
-    PW_AUTO(world_freep) world *w = world_new(
-        P "schedulers: [{name: s, kind: branch, project: p, paths: [\"src/**\"], paths_ignore: [\"**.md\"], authors: [\"Ann*\"]}]\n");
+    PW_AUTO(world_freep)
+    world *w = world_new(P "schedulers: [{name: s, kind: branch, project: p, paths: [\"src/**\"], "
+                           "paths_ignore: [\"**.md\"], authors: [\"Ann*\"]}]\n");
     static const struct {
         const char *first, *tip, *author, *name;
         bool builds;
@@ -270,9 +306,13 @@ static void paths(void)
     look(w, 0, "master", 1);
     uint64_t requests = 0;
     for (unsigned i = 0; w->core && i < sizeof(rows) / sizeof(rows[0]); i++) {
-        core_commit_info c[2] = {{.rev = rev(100 + i), .author = rows[i].author, .files = rows[i].first},
-                                 {.rev = rev(2 + i), .author = rows[i].author, .files = rows[i].tip}};
-        core_move m = {.ref = "refs/heads/master", .old = rev(1 + i), .rev = rev(2 + i), .commit = rows[i].first ? c : c + 1,
+        core_commit_info c[2] = {
+            {.rev = rev(100 + i), .author = rows[i].author, .files = rows[i].first},
+            {.rev = rev(2 + i), .author = rows[i].author, .files = rows[i].tip}};
+        core_move m = {.ref = "refs/heads/master",
+                       .old = rev(1 + i),
+                       .rev = rev(2 + i),
+                       .commit = rows[i].first ? c : c + 1,
                        .n_commits = rows[i].first ? 2 : 1};
         core_polled(w->core, 0, "master", &m, 1);
         (void)world_go(w);
@@ -293,7 +333,9 @@ static void stale_poll(void)
     world_pass(w, 61);
     store_rev third = rev(3);
     store_rev_text(&third, hex);
-    ok(ask(w, CMD_CHANGE, (say){.branch = "master", .revision = hex}) == 202 && told(w, "requests") == 1 && told(w, "change") == 1, "told by hand");
+    ok(ask(w, CMD_CHANGE, (say){.branch = "master", .revision = hex}) == 202 &&
+           told(w, "requests") == 1 && told(w, "change") == 1,
+       "told by hand");
     size_t polls = count(w, CORE_POLL);
     push(w, 0, "master", 1, 2); /* the poll began when it was at 1, and found 2 */
     ok(request(w, 2).state == -1, "what an older look found builds nothing");
@@ -302,9 +344,11 @@ static void stale_poll(void)
     if (w->core)
         core_polled(w->core, 0, "master", NULL, 0);
     (void)world_go(w);
-    ok(request(w, 2).state == -1 && request(w, 1).state == REQ_WAITING, "the change was counted once");
+    ok(request(w, 2).state == -1 && request(w, 1).state == REQ_WAITING,
+       "the change was counted once");
     (void)ask(w, CMD_CHANGE, (say){.branch = "master", .revision = hex});
-    ok(w->status == 202 && told(w, "change") == 0 && request(w, 2).state == -1, "told twice is told once");
+    ok(w->status == 202 && told(w, "change") == 0 && request(w, 2).state == -1,
+       "told twice is told once");
 }
 
 static void polls(void)

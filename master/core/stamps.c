@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static core_stamp *stamp_new(uint64_t id, uint64_t project_row, const char *branch, const store_rev *rev)
+static core_stamp *stamp_new(uint64_t id, uint64_t project_row, const char *branch,
+                             const store_rev *rev)
 {
     size_t n = strlen(branch);
     core_stamp *s = malloc(sizeof(*s) + n + 1);
@@ -18,11 +19,13 @@ static core_stamp *stamp_new(uint64_t id, uint64_t project_row, const char *bran
     return s;
 }
 
-core_stamp *core_stamp_make(core *self, uint64_t project_row, const char *branch, const store_rev *rev)
+core_stamp *core_stamp_make(core *self, uint64_t project_row, const char *branch,
+                            const store_rev *rev)
 {
     pw_err err = {0};
     uint64_t id;
-    if (!core_turn(self) || !core_ok(self, store_stamp_id(self->st, project_row, branch, rev, &id, &err), &err))
+    if (!core_turn(self) ||
+        !core_ok(self, store_stamp_id(self->st, project_row, branch, rev, &id, &err), &err))
         return NULL;
     core_stamp *s = stamp_new(id, project_row, branch, rev);
     if (!s)

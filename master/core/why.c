@@ -54,23 +54,32 @@ static void waiting(core *self, core_cmd *c, const core_request *r)
         for (size_t i = 0; b->conf && i < b->conf->tags.n; i++)
             (void)pw_buf_addf(&text, " \"%s\"", b->conf->tags.v[i]);
     } else if (block == BLOCK_OFFLINE)
-        (void)pw_buf_addf(&text, "no fitting worker is connected (\"%s\" would fit)", nearest->row.name);
+        (void)pw_buf_addf(&text, "no fitting worker is connected (\"%s\" would fit)",
+                          nearest->row.name);
     else if (block == BLOCK_PAUSED)
-        (void)pw_buf_addf(&text, "worker \"%s\" is paused by %s: %s", nearest->row.name, nearest->row.who ? nearest->row.who : "?",
+        (void)pw_buf_addf(&text, "worker \"%s\" is paused by %s: %s", nearest->row.name,
+                          nearest->row.who ? nearest->row.who : "?",
                           nearest->row.reason ? nearest->row.reason : "no reason given");
     else if (block == BLOCK_DRAINING)
         (void)pw_buf_addf(&text, "worker \"%s\" is draining", nearest->row.name);
     else if (block == BLOCK_QUARANTINE) {
         char at[PW_TIME_MAX];
-        (void)pw_buf_addf(&text, "worker \"%s\" is in quarantine until %s: %s", nearest->row.name, pw_time_text(nearest->row.quarantine, at),
+        (void)pw_buf_addf(&text, "worker \"%s\" is in quarantine until %s: %s", nearest->row.name,
+                          pw_time_text(nearest->row.quarantine, at),
                           nearest->row.reason ? nearest->row.reason : "");
     } else if (block == BLOCK_GATE)
-        (void)pw_buf_addf(&text, "worker \"%s\" takes no new jobs: %s", nearest->row.name, nearest->gate);
+        (void)pw_buf_addf(&text, "worker \"%s\" takes no new jobs: %s", nearest->row.name,
+                          nearest->gate);
     else if (block == BLOCK_REJECTED)
-        (void)pw_buf_addf(&text, "worker \"%s\" said no a moment ago; it is asked again after its next sign of a free slot", nearest->row.name);
+        (void)pw_buf_addf(&text,
+                          "worker \"%s\" said no a moment ago; it is asked again after its next "
+                          "sign of a free slot",
+                          nearest->row.name);
     else
-        (void)pw_buf_addf(&text, "all %" PRIu64 " slots of fitting workers are busy (%" PRIu64 " of %" PRIu64 "), %zu waiting before it", slots, busy, slots,
-                          ahead_of(b, r));
+        (void)pw_buf_addf(&text,
+                          "all %" PRIu64 " slots of fitting workers are busy (%" PRIu64
+                          " of %" PRIu64 "), %zu waiting before it",
+                          slots, busy, slots, ahead_of(b, r));
     answer(c, "waiting", pw_buf_str(&text));
 }
 
@@ -85,8 +94,9 @@ void core_why(core *self, core_cmd *c)
     if (r && r->pos) {
         waiting(self, c, r);
     } else if (r && r->build && r->build->live) {
-        (void)snprintf(text, sizeof(text), "it is build %" PRIu64 ", %s on worker \"%s\"", r->build->id,
-                       r->build->live->any ? "running" : "sent to be run", core_worker_name(self, r->build->live->worker));
+        (void)snprintf(text, sizeof(text), "it is build %" PRIu64 ", %s on worker \"%s\"",
+                       r->build->id, r->build->live->any ? "running" : "sent to be run",
+                       core_worker_name(self, r->build->live->worker));
         answer(c, "claimed", text);
     } else if (store_request_get(self->st, c->id, &row, NULL) == 0) {
         if (row.rode_with)

@@ -16,7 +16,8 @@ static bool owns(const core *self, const core_worker *w, const uint8_t key[32], 
     *ret_enrol = false;
     if (w->row.has_key && crypt_equal(w->row.key, key, 32))
         return true;
-    *ret_enrol = w->enrolled && w->once_expires > pw_wall(self->host) && crypt_equal(w->once, key, 32);
+    *ret_enrol =
+        w->enrolled && w->once_expires > pw_wall(self->host) && crypt_equal(w->once, key, 32);
     return *ret_enrol;
 }
 
@@ -27,13 +28,15 @@ uint64_t core_key_owner(core *self, const uint8_t key[32], bool *ret_enrol)
         return w->row.id;
     for (size_t pos = 0; (w = pw_table_next(self->workers, &pos));)
         if (owns(self, w, key, ret_enrol)) {
-            (void)pw_table_put(self->keys, pw_le64(key), w, NULL); /* without memory it is only slower */
+            /* without memory it is only slower */
+            (void)pw_table_put(self->keys, pw_le64(key), w, NULL);
             return w->row.id;
         }
     return 0;
 }
 
-int core_worker_join(core *self, uint64_t worker, const uint8_t once[32], const char *name, const uint8_t key[32], pw_err *err)
+int core_worker_join(core *self, uint64_t worker, const uint8_t once[32], const char *name,
+                     const uint8_t key[32], pw_err *err)
 {
     core_worker *w = core_worker_get(self, worker);
     pw_err e = {0};
@@ -43,14 +46,16 @@ int core_worker_join(core *self, uint64_t worker, const uint8_t once[32], const 
         return 0; /* said again: the answer was lost */
     if (w->row.has_key || !w->enrolled || !crypt_equal(w->once, once, 32))
         return pw_fail(err, PW_EDENIED, "the token was used already");
-    /* the one-time key stays good for the same key, so that a lost answer can be asked for again, until it expires or the new
-     * key is used */
+    /* the one-time key stays good for the same key, so that a lost answer can be asked for again,
+     * until it expires or the new key is used */
     if (!core_turn(self) || !core_ok(self, store_worker_join(self->st, worker, key, &e), &e) ||
         !core_ok(self, store_enrol_put(self->st, worker, once, w->once_expires, &e), &e))
         return pw_fail(err, PW_ESYS, "the master cannot write its database");
     memcpy(w->row.key, key, 32);
     w->row.has_key = true;
-    (void)core_ok(self, store_audit_add(self->st, pw_wall(self->host), name, "worker.join", name, NULL, &e), &e);
+    (void)core_ok(
+        self, store_audit_add(self->st, pw_wall(self->host), name, "worker.join", name, NULL, &e),
+        &e);
     core_note_event(self, EVENT_WORKER, worker);
     pw_log(PW_LOG_INFO, "worker_joined", "worker=\"%s\"", name);
     return 0;
@@ -88,7 +93,10 @@ void core_worker_quarantine(core *self, core_worker *w, const char *why)
     pw_err err = {0};
     pw_msec until = pw_wall(self->host) + CORE_QUARANTINE_MS;
     if (!core_turn(self) ||
-        !core_ok(self, store_worker_flags(self->st, w->row.id, w->row.paused, w->row.draining, w->row.removed, until, why, NULL, &err), &err) ||
+        !core_ok(self,
+                 store_worker_flags(self->st, w->row.id, w->row.paused, w->row.draining,
+                                    w->row.removed, until, why, NULL, &err),
+                 &err) ||
         !replace(self, &w->row.reason, why) || !replace(self, &w->row.who, NULL))
         return;
     w->row.quarantine = until;
@@ -114,7 +122,10 @@ void core_worker_up(core *self, uint64_t worker, const core_hello *h, bool *ret_
     if (!w || !core_turn(self))
         return;
     *ret_rebooted = memcmp(w->row.boot, none, 16) != 0 && memcmp(w->row.boot, h->boot, 16) != 0;
-    if (!core_ok(self, store_worker_hello(self->st, worker, h->spool, h->boot, h->slots, h->tags, h->facts, h->version, now, &err), &err) ||
+    if (!core_ok(self,
+                 store_worker_hello(self->st, worker, h->spool, h->boot, h->slots, h->tags,
+                                    h->facts, h->version, now, &err),
+                 &err) ||
         !replace(self, &w->row.tags, h->tags) || !replace(self, &w->row.facts, h->facts) ||
         !replace(self, &w->row.version, h->version))
         return;
@@ -133,7 +144,8 @@ void core_worker_up(core *self, uint64_t worker, const core_hello *h, bool *ret_
     self->dispatch = true;
     presence(self, worker, true);
     core_note_event(self, EVENT_WORKER, worker);
-    pw_log(PW_LOG_INFO, "worker_connected", "worker=\"%s\" slots=%" PRIu64 " version=\"%s\"", w->row.name, w->row.slots, h->version);
+    pw_log(PW_LOG_INFO, "worker_connected", "worker=\"%s\" slots=%" PRIu64 " version=\"%s\"",
+           w->row.name, w->row.slots, h->version);
 }
 
 void core_worker_down(core *self, uint64_t worker, const char *why)
@@ -145,7 +157,8 @@ void core_worker_down(core *self, uint64_t worker, const char *why)
     w->connected = false;
     presence(self, worker, false);
     pw_log(PW_LOG_WARN, "worker_missing", "worker=\"%s\" reason=\"%s\"", w->row.name, why);
-    if (core_turn(self) && core_ok(self, store_worker_seen(self->st, worker, pw_wall(self->host), &err), &err))
+    if (core_turn(self) &&
+        core_ok(self, store_worker_seen(self->st, worker, pw_wall(self->host), &err), &err))
         core_note_event(self, EVENT_WORKER, worker);
 }
 

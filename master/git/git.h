@@ -1,8 +1,10 @@
-/* git.h - the git thread: mirrors, what changed, histories and pushes. Transport is the `git` program (children with a deadline,
- * killed with the master); objects and graph questions are libgit2 (the only module that includes it) on the bare mirrors in
- * STATE/mirrors. One job per repository at a time, in order; several repositories side by side would need several threads: a
+/* git.h - the git thread: mirrors, what changed, histories and pushes. Transport is the `git`
+ * program (children with a deadline, killed with the master); objects and graph questions are
+ * libgit2 (the only module that includes it) on the bare mirrors in STATE/mirrors. One job per
+ * repository at a time, in order; several repositories side by side would need several threads: a
  * slow one must not delay another, so children of different repositories run at the same time.
- * Requests are sent by the core's thread; answers come through a channel. All requests and answers are plain owned data. */
+ * Requests are sent by the core's thread; answers come through a channel. All requests and answers
+ * are plain owned data. */
 #ifndef PW_MASTER_GIT_GIT_H
 #define PW_MASTER_GIT_GIT_H
 #include <stdbool.h>
@@ -24,15 +26,18 @@ typedef struct git_commit {
     char rev[GIT_REV];
     char *author;  /* Name <mail> */
     char *subject; /* first line */
-    char *files;   /* changed paths against the first parent, one a line, at most 1,000; NULL unknown */
-    pw_msec at;    /* committer time */
+    /* changed paths against the first parent, one a line, at most 1,000; NULL unknown */
+    char *files;
+    pw_msec at; /* committer time */
 } git_commit;
 typedef struct git_moved { /* one ref that is not where it was */
     char *ref;
     char old[GIT_REV]; /* "" new */
     char rev[GIT_REV]; /* "" deleted */
     bool forced;       /* old is no ancestor of rev */
-    git_commit *commit; /* first-parent commits after old, oldest first, the last one is rev; at most GIT_COMMITS_MAX newest */
+    /* first-parent commits after old, oldest first, the last one is rev; at most GIT_COMMITS_MAX
+     * newest */
+    git_commit *commit;
     size_t n_commits;
 } git_moved;
 
@@ -42,15 +47,15 @@ typedef struct git_job {
     git_kind kind;
     uint64_t project; /* row id; names the mirror STATE/mirrors/ID.git */
     char *repository;
-    uint64_t tag;     /* the asker's: edge, promotion */
-    pw_usec timeout;  /* of each child */
+    uint64_t tag;    /* the asker's: edge, promotion */
+    pw_usec timeout; /* of each child */
 
-    git_ref *known;   /* POLL: refs as last seen (heads and tags) */
+    git_ref *known; /* POLL: refs as last seen (heads and tags) */
     size_t n_known;
-    bool first;       /* POLL: never seen before: no commits are listed */
+    bool first; /* POLL: never seen before: no commits are listed */
 
-    char *from, *to;  /* HISTORY: full ref names */
-    char *ref;        /* PUSH: full ref name */
+    char *from, *to;   /* HISTORY: full ref names */
+    char *ref;         /* PUSH: full ref name */
     char old[GIT_REV]; /* PUSH: lease, "" = must not exist */
     char rev[GIT_REV]; /* PUSH: object to push */
 
@@ -59,21 +64,22 @@ typedef struct git_job {
     char text[400];
     git_moved *moved; /* POLL */
     size_t n_moved;
-    char *head;       /* POLL: branch that the remote's HEAD names, NULL unknown */
+    char *head; /* POLL: branch that the remote's HEAD names, NULL unknown */
     char from_rev[GIT_REV], to_rev[GIT_REV]; /* HISTORY: "" absent */
     bool to_in_from, from_in_to;             /* HISTORY: ancestry of the tips */
     struct git_candidate {
         char rev[GIT_REV];
         bool contains_to;
-    } *candidate; /* HISTORY: first-parent chain of from, newest first, down to (not with) what is in `to` */
+        /* HISTORY: first-parent chain of from, newest first, down to (not with) what is in `to` */
+    } * candidate;
     size_t n_candidates;
     enum git_outcome {
-        GIT_PUSHED = 1, /* the ref points to (or contains) rev: done now, or found done */
-        GIT_LOST_RACE,  /* the ref is elsewhere: nothing was pushed */
-        GIT_REFUSED,    /* the server said no (hook, permission): text */
-        GIT_UNKNOWN     /* no answer: look again before doing anything */
-    } outcome;          /* PUSH */
-    bool pushed_now;    /* PUSH: false = the ref was there already when we looked */
+        GIT_PUSHED = 1,   /* the ref points to (or contains) rev: done now, or found done */
+        GIT_LOST_RACE,    /* the ref is elsewhere: nothing was pushed */
+        GIT_REFUSED,      /* the server said no (hook, permission): text */
+        GIT_UNKNOWN       /* no answer: look again before doing anything */
+    } outcome;            /* PUSH */
+    bool pushed_now;      /* PUSH: false = the ref was there already when we looked */
     char at_rev[GIT_REV]; /* PUSH: where the ref is now */
 } git_job;
 git_job *git_job_new(git_kind kind, pw_err *err);

@@ -1,5 +1,6 @@
-/* A command to the core: the connection is suspended, the command goes through the channel, the core's thread brings the answer
- * back after its commit. Connection and command may end in any order: the ask lives until both let go of it. */
+/* A command to the core: the connection is suspended, the command goes through the channel, the
+ * core's thread brings the answer back after its commit. Connection and command may end in any
+ * order: the ask lives until both let go of it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,10 +113,12 @@ void web_ask_answer(web_req *q)
         (void)pw_buf_add(&q->out, "\n", 1);
     } else if (a->health) {
         q->status = 503;
-        (void)pw_buf_adds(&q->out, "{\"status\":\"failing\",\"checks\":[{\"name\":\"core\",\"ok\":false,\"text\":\"it gave no answer in time\"}]}\n");
+        (void)pw_buf_adds(&q->out, "{\"status\":\"failing\",\"checks\":[{\"name\":\"core\",\"ok\":"
+                                   "false,\"text\":\"it gave no answer in time\"}]}\n");
     } else {
         web_fail(q, 503, "unavailable",
-                 "no answer came in time; it may still be done: ask again with the same Idempotency-Key to learn what came of it");
+                 "no answer came in time; it may still be done: ask again with the same "
+                 "Idempotency-Key to learn what came of it");
     }
     core_cmd_free(cmd);
     web_ask_drop(q);

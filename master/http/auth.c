@@ -1,5 +1,6 @@
-/* Who asks: bearer tokens, known by their hash. A token has 256 random bits, so guessing is hopeless and a token that is right
- * always passes; the limit on failures only keeps a broken script from being answered at full length. */
+/* Who asks: bearer tokens, known by their hash. A token has 256 random bits, so guessing is
+ * hopeless and a token that is right always passes; the limit on failures only keeps a broken
+ * script from being answered at full length. */
 #include <string.h>
 #include <strings.h>
 #include <arpa/inet.h>
@@ -10,7 +11,8 @@
 
 static uint32_t peer_hash(const web_req *q)
 {
-    const union MHD_ConnectionInfo *i = MHD_get_connection_info(q->con, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const union MHD_ConnectionInfo *i =
+        MHD_get_connection_info(q->con, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     if (!i || !i->client_addr)
         return 0;
     if (i->client_addr->sa_family == AF_INET) {
@@ -43,7 +45,8 @@ static bool too_many(web_req *q)
 static bool refuse(web_req *q, const char *text)
 {
     if (too_many(q)) {
-        web_fail(q, 429, "rate_limited", "too many failed attempts from this address: wait a minute");
+        web_fail(q, 429, "rate_limited",
+                 "too many failed attempts from this address: wait a minute");
         web_header(q, "Retry-After", "60");
     } else {
         web_fail(q, 401, "unauthorized", "%s", text);
@@ -78,6 +81,7 @@ bool web_auth(web_req *q)
     const char *has = pw_buf_str(&q->scopes);
     if (!needed || web_has_word(has, scope, strlen(scope)) || web_has_word(has, "admin", 5))
         return true;
-    web_fail(q, 403, "forbidden", "the token \"%.100s\" does not have the scope \"%s\"", pw_buf_str(&q->actor), scope);
+    web_fail(q, 403, "forbidden", "the token \"%.100s\" does not have the scope \"%s\"",
+             pw_buf_str(&q->actor), scope);
     return false;
 }

@@ -37,14 +37,18 @@ static bool filter_of(web_req *q, reader_build_filter *f, store_rev *rev)
                                .worker = web_query_get(&q->query, "worker"),
                                .result = -1,
                                .state = -1};
-    if (web_query_page(&q->query, &f->limit, &f->before, &err) < 0 || web_query_time(&q->query, "since", &f->since, &err) < 0 ||
+    if (web_query_page(&q->query, &f->limit, &f->before, &err) < 0 ||
+        web_query_time(&q->query, "since", &f->since, &err) < 0 ||
         web_query_word(&q->query, "result", web_results, &f->result, &err) < 0 ||
         web_query_word(&q->query, "state", web_build_states, &f->state, &err) < 0) {
         web_fail_err(q, &err);
         return false;
     }
     if (revision && !store_rev_parse(revision, rev)) {
-        web_fail(q, 400, "bad_request", "\"revision\" must be a whole revision of 40 or 64 hexadecimal digits, not \"%.100s\"", revision);
+        web_fail(
+            q, 400, "bad_request",
+            "\"revision\" must be a whole revision of 40 or 64 hexadecimal digits, not \"%.100s\"",
+            revision);
         return false;
     }
     f->rev = revision ? rev : NULL;
@@ -84,7 +88,8 @@ static int on_step(void *self, const store_step *s)
     return 0;
 }
 
-/* What the frozen job has behind the rows. Rows come in order, so the first `from` steps have one. */
+/* What the frozen job has behind the rows. Rows come in order, so the first `from` steps have one.
+ */
 static int waiting_steps(reader *rd, uint64_t build, size_t from, pw_buf *b, pw_err *err)
 {
     PW_AUTO(pw_buf_clearp) pw_buf frozen = PW_BUF(PW_JOB_MAX);
@@ -148,7 +153,8 @@ void web_get_steps(web_req *q)
     if (!web_reader(q))
         return;
     pw_buf *b = web_json(q);
-    if (reader_build_one(q->rd, id, nothing, &state, &err) < 0 || web_steps(q->rd, id, nth, state != BUILD_DONE, b, &err) < 0) {
+    if (reader_build_one(q->rd, id, nothing, &state, &err) < 0 ||
+        web_steps(q->rd, id, nth, state != BUILD_DONE, b, &err) < 0) {
         web_fail_err(q, &err);
         return;
     }
@@ -167,7 +173,8 @@ static int on_property(void *self, const char *name, const char *value, const ch
     return 0;
 }
 
-/* What was given to an open build stands in its frozen job; what its steps set are rows, which come first. */
+/* What was given to an open build stands in its frozen job; what its steps set are rows, which come
+ * first. */
 typedef struct props {
     pw_buf *b;
     pw_strs seen;

@@ -1,6 +1,7 @@
-/* Server-sent events. The waker renders each new event once into a ring of texts; a listener copies what lies behind its own
- * cursor, or reads rows itself when it is further behind than the ring reaches. A cursor is an event's number, so nothing is
- * missed between reading back and living on. */
+/* Server-sent events. The waker renders each new event once into a ring of texts; a listener copies
+ * what lies behind its own cursor, or reads rows itself when it is further behind than the ring
+ * reaches. A cursor is an event's number, so nothing is missed between reading back and living on.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,11 +64,13 @@ static int put_promotion(void *self, const store_promotion *p)
 
 const char *web_event_name(event_kind kind)
 {
-    static const char *const names[] = {"change", "request", "build", "step", "worker", "promotion", "config"};
+    static const char *const names[] = {"change", "request",   "build", "step",
+                                        "worker", "promotion", "config"};
     return kind >= EVENT_CHANGE && kind <= EVENT_CONFIG ? names[kind - EVENT_CHANGE] : "other";
 }
 
-int web_event_text(web_server *web, reader *rd, uint64_t epoch, uint64_t seq, event_kind kind, uint64_t id, pw_buf *b)
+int web_event_text(web_server *web, reader *rd, uint64_t epoch, uint64_t seq, event_kind kind,
+                   uint64_t id, pw_buf *b)
 {
     PW_AUTO(pw_buf_clearp) pw_buf data = PW_BUF(WEB_OUT_MAX);
     object o = {web, rd, &data};
@@ -100,7 +103,8 @@ int web_event_text(web_server *web, reader *rd, uint64_t epoch, uint64_t seq, ev
         pw_buf_reset(&data);
         (void)pw_buf_addf(&data, "{\"id\":%" PRIu64 "}", id);
     }
-    (void)pw_buf_addf(b, "id: %" PRIx64 ".%" PRIu64 "\nevent: %s\ndata: ", epoch, seq, web_event_name(kind));
+    (void)pw_buf_addf(b, "id: %" PRIx64 ".%" PRIu64 "\nevent: %s\ndata: ", epoch, seq,
+                      web_event_name(kind));
     (void)pw_buf_add(b, pw_buf_str(&data), data.len);
     (void)pw_buf_add(b, "\n\n", 2);
     return data.failed || b->failed ? PW_ENOMEM : 0;
@@ -130,7 +134,8 @@ static web_tally *tally_of(web_hub *h, const char *project, const char *builder)
         h->tally = v;
     }
     web_tally *t = &h->tally[h->n_tallies];
-    *t = (web_tally){.project = pw_strdup(project, &failed), .builder = pw_strdup(builder, &failed)};
+    *t =
+        (web_tally){.project = pw_strdup(project, &failed), .builder = pw_strdup(builder, &failed)};
     if (failed) {
         free(t->project);
         free(t->builder);
@@ -164,7 +169,8 @@ static void ring_add(web_hub *h, uint64_t seq, pw_buf *text)
 {
     (void)pthread_mutex_lock(&h->lock);
     if (h->listeners > 0) {
-        while (h->ring_n > 0 && (h->ring_n == WEB_RING || h->ring_bytes + text->len > WEB_RING_BYTES)) {
+        while (h->ring_n > 0 &&
+               (h->ring_n == WEB_RING || h->ring_bytes + text->len > WEB_RING_BYTES)) {
             web_event *e = &h->ring[h->ring_first];
             h->ring_from = e->seq;
             h->ring_bytes -= e->len;
@@ -180,7 +186,8 @@ static void ring_add(web_hub *h, uint64_t seq, pw_buf *text)
         h->ring_n++;
         e->text = pw_buf_take(text);
     } else {
-        h->ring_from = seq; /* the last one left meanwhile and the ring is empty: it begins behind this event */
+        /* the last one left meanwhile and the ring is empty: it begins behind this event */
+        h->ring_from = seq;
     }
     (void)pthread_mutex_unlock(&h->lock);
 }
@@ -222,7 +229,8 @@ int web_pump(web_server *web)
             break;
     }
     (void)pthread_mutex_lock(&h->lock);
-    if (r == PW_ENOTFOUND) { /* the database was set back, or we slept longer than events are kept */
+    /* the database was set back, or we slept longer than events are kept */
+    if (r == PW_ENOTFOUND) {
         r = reader_event_last(h->rd, &p.last, &err);
         h->resets++;
     }
@@ -277,7 +285,8 @@ static int reset_to_last(listener *l, reader *rd, uint64_t epoch, pw_err *err)
     int r = reader_event_last(rd, &l->cursor, err);
     if (r < 0)
         return r;
-    return pw_buf_addf(&l->out, "id: %" PRIx64 ".%" PRIu64 "\nevent: reset\ndata: {}\n\n", epoch, l->cursor);
+    return pw_buf_addf(&l->out, "id: %" PRIx64 ".%" PRIu64 "\nevent: reset\ndata: {}\n\n", epoch,
+                       l->cursor);
 }
 
 static int from_rows(listener *l, pw_err *err)
@@ -390,7 +399,8 @@ void web_get_events(web_req *q)
         return;
     }
     listener *l = calloc(1, sizeof(*l));
-    if (!l || !web_stream_begin(q->web, true)) { /* counted first, so that from here on the ring is filled */
+    /* counted first, so that from here on the ring is filled */
+    if (!l || !web_stream_begin(q->web, true)) {
         free(l);
         web_fail(q, 503, "unavailable", "too many listen already");
         return;

@@ -1,5 +1,6 @@
-/* fixture.h - what the tests of this folder share: a small world in a scratch database with logs, a web server over it, a thread
- * that answers commands as the core would, and a client on plain sockets. Tests only. */
+/* fixture.h - what the tests of this folder share: a small world in a scratch database with logs, a
+ * web server over it, a thread that answers commands as the core would, and a client on plain
+ * sockets. Tests only. */
 #ifndef PW_MASTER_HTTP_FIXTURE_H
 #define PW_MASTER_HTTP_FIXTURE_H
 #include <arpa/inet.h>
@@ -44,27 +45,61 @@ static inline store_rev world_rev(uint8_t n)
     return r;
 }
 
-static inline bool world_build(world *w, uint64_t id, uint64_t builder, pw_result result, const void *job, size_t job_len)
+static inline bool world_build(world *w, uint64_t id, uint64_t builder, pw_result result,
+                               const void *job, size_t job_len)
 {
-    store_request rq = {.id = id - 1, .buildset = id, .builder = builder, .stamp = w->stamp, .prio = 3, .state = REQ_WAITING, .created = 1700000000000};
-    store_build b = {.id = id, .request = id - 1, .builder = builder, .stamp = w->stamp, .state = BUILD_QUEUED, .result = PW_NO_RESULT, .created = 1700000000001};
-    store_attempt a = {.id = id, .build = id, .worker = w->worker, .offers = 1, .state = ATT_OFFERED, .offered = 1700000000002, .result = PW_NO_RESULT};
+    store_request rq = {.id = id - 1,
+                        .buildset = id,
+                        .builder = builder,
+                        .stamp = w->stamp,
+                        .prio = 3,
+                        .state = REQ_WAITING,
+                        .created = 1700000000000};
+    store_build b = {.id = id,
+                     .request = id - 1,
+                     .builder = builder,
+                     .stamp = w->stamp,
+                     .state = BUILD_QUEUED,
+                     .result = PW_NO_RESULT,
+                     .created = 1700000000001};
+    store_attempt a = {.id = id,
+                       .build = id,
+                       .worker = w->worker,
+                       .offers = 1,
+                       .state = ATT_OFFERED,
+                       .offered = 1700000000002,
+                       .result = PW_NO_RESULT};
     static const uint8_t digest[32];
-    if (store_buildset_add(w->st, id, "quick", "a push", "ann", w->stamp, 1, NULL) < 0 || store_request_add(w->st, &rq, NULL) < 0 ||
-        store_request_claim(w->st, id - 1, id, NULL) < 0 || store_build_add(w->st, &b, job, job_len, NULL) < 0 ||
-        store_attempt_add(w->st, &a, digest, NULL) < 0 || store_build_dispatch(w->st, id, w->worker, id, 1, NULL) < 0 ||
+    if (store_buildset_add(w->st, id, "quick", "a push", "ann", w->stamp, 1, NULL) < 0 ||
+        store_request_add(w->st, &rq, NULL) < 0 ||
+        store_request_claim(w->st, id - 1, id, NULL) < 0 ||
+        store_build_add(w->st, &b, job, job_len, NULL) < 0 ||
+        store_attempt_add(w->st, &a, digest, NULL) < 0 ||
+        store_build_dispatch(w->st, id, w->worker, id, 1, NULL) < 0 ||
         store_build_start(w->st, id, 1700000000010, NULL) < 0)
         return false;
-    return result == PW_NO_RESULT || (store_build_finish(w->st, id, result, result == PW_FAILURE ? "step test failed" : NULL, 1700000002010, builder, "master",
-                                                         w->stamp, NULL) == 0 &&
-                                      store_request_done(w->st, id - 1, 0, NULL) == 0);
+    return result == PW_NO_RESULT ||
+           (store_build_finish(w->st, id, result, result == PW_FAILURE ? "step test failed" : NULL,
+                               1700000002010, builder, "master", w->stamp, NULL) == 0 &&
+            store_request_done(w->st, id - 1, 0, NULL) == 0);
 }
 
-static inline int world_step(world *w, uint64_t attempt, uint64_t idx, const char *name, step_state state, pw_result result)
+static inline int world_step(world *w, uint64_t attempt, uint64_t idx, const char *name,
+                             step_state state, pw_result result)
 {
-    store_step s = {.attempt = attempt, .idx = idx, .name = (char *)(uintptr_t)name, .kind = idx == 0, .state = state, .result = result,
-                    .started = 1700000000100, .finished = state == STEP_DONE ? 1700000000200 : 0, .exit_code = state == STEP_DONE ? 0 : -1,
-                    .lines = 5, .bytes = 50, .cpu_ms = 7, .max_rss = 4096};
+    store_step s = {.attempt = attempt,
+                    .idx = idx,
+                    .name = (char *)(uintptr_t)name,
+                    .kind = idx == 0,
+                    .state = state,
+                    .result = result,
+                    .started = 1700000000100,
+                    .finished = state == STEP_DONE ? 1700000000200 : 0,
+                    .exit_code = state == STEP_DONE ? 0 : -1,
+                    .lines = 5,
+                    .bytes = 50,
+                    .cpu_ms = 7,
+                    .max_rss = 4096};
     return store_step_end(w->st, &s, NULL);
 }
 
@@ -77,8 +112,16 @@ static inline int world_event(world *w, event_kind kind, uint64_t id)
 static inline int world_log(world *w, log_key key, const char *text)
 {
     size_t n = strlen(text);
-    rec_log r = {.step = (uint16_t)key.idx, .stream = (uint8_t)key.stream, .codec = PW_CODEC_RAW, .raw_len = (uint32_t)n, .raw_pos = w->log_pos,
-                 .first_line = w->log_lines, .t_first_ms = 1700000000100, .t_last_ms = 1700000000101, .frame = (const uint8_t *)text, .frame_len = n};
+    rec_log r = {.step = (uint16_t)key.idx,
+                 .stream = (uint8_t)key.stream,
+                 .codec = PW_CODEC_RAW,
+                 .raw_len = (uint32_t)n,
+                 .raw_pos = w->log_pos,
+                 .first_line = w->log_lines,
+                 .t_first_ms = 1700000000100,
+                 .t_last_ms = 1700000000101,
+                 .frame = (const uint8_t *)text,
+                 .frame_len = n};
     store_frame row;
     for (size_t i = 0; i < n; i++)
         r.lines += text[i] == '\n';
@@ -104,12 +147,24 @@ static inline int world_token(world *w, const char *token, const char *name, con
 
 static inline bool world_job(pw_buf *b)
 {
-    job_step steps[] = {{.name = (char *)(uintptr_t)"checkout", .kind = (char *)(uintptr_t)"checkout"},
-                        {.name = (char *)(uintptr_t)"compile", .kind = (char *)(uintptr_t)"run", .script = (char *)(uintptr_t)"make"},
-                        {.name = (char *)(uintptr_t)"test/unit", .kind = (char *)(uintptr_t)"run", .script = (char *)(uintptr_t)"make test"}};
-    msg_pair props[] = {{(char *)(uintptr_t)"flavour", (char *)(uintptr_t)"big"}, {(char *)(uintptr_t)"speed", (char *)(uintptr_t)"low"}};
-    job_spec spec = {.epoch = 1, .attempt = 1, .build = 1, .try_no = 1, .builder = (char *)(uintptr_t)"fast", .project = (char *)(uintptr_t)"p",
-                     .props = {props, 2}, .steps = {steps, 3}};
+    job_step steps[] = {
+        {.name = (char *)(uintptr_t) "checkout", .kind = (char *)(uintptr_t) "checkout"},
+        {.name = (char *)(uintptr_t) "compile",
+         .kind = (char *)(uintptr_t) "run",
+         .script = (char *)(uintptr_t) "make"},
+        {.name = (char *)(uintptr_t) "test/unit",
+         .kind = (char *)(uintptr_t) "run",
+         .script = (char *)(uintptr_t) "make test"}};
+    msg_pair props[] = {{(char *)(uintptr_t) "flavour", (char *)(uintptr_t) "big"},
+                        {(char *)(uintptr_t) "speed", (char *)(uintptr_t) "low"}};
+    job_spec spec = {.epoch = 1,
+                     .attempt = 1,
+                     .build = 1,
+                     .try_no = 1,
+                     .builder = (char *)(uintptr_t) "fast",
+                     .project = (char *)(uintptr_t) "p",
+                     .props = {props, 2},
+                     .steps = {steps, 3}};
     return pw_schema_encode(&job_spec_schema, &spec, b, NULL) == 0;
 }
 
@@ -118,33 +173,63 @@ static inline bool world_rows(world *w)
     PW_AUTO(pw_buf_clearp) pw_buf job = PW_BUF(65536);
     store_rev rev = world_rev(0xab), tip = world_rev(0xcd);
     static const uint8_t key[32] = {1};
-    store_change c = {.id = 1, .at = 1700000000000, .tip = true, .author = (char *)(uintptr_t)"Ann <ann@example.org>", .source = (char *)(uintptr_t)"poll",
-                      .subject = (char *)(uintptr_t)"fix <b>\"it\"</b>", .files = (char *)(uintptr_t)"a.c\nb.c\n"};
-    store_promotion p = {.id = 1, .edge = (char *)(uintptr_t)"stable", .source = (char *)(uintptr_t)"master", .target = (char *)(uintptr_t)"stable", .rev = rev,
+    store_change c = {.id = 1,
+                      .at = 1700000000000,
+                      .tip = true,
+                      .author = (char *)(uintptr_t) "Ann <ann@example.org>",
+                      .source = (char *)(uintptr_t) "poll",
+                      .subject = (char *)(uintptr_t) "fix <b>\"it\"</b>",
+                      .files = (char *)(uintptr_t) "a.c\nb.c\n"};
+    store_promotion p = {.id = 1,
+                         .edge = (char *)(uintptr_t) "stable",
+                         .source = (char *)(uintptr_t) "master",
+                         .target = (char *)(uintptr_t) "stable",
+                         .rev = rev,
                          .created = 1700000000000};
     if (!world_job(&job) || store_begin(w->st, NULL) < 0)
         return false;
-    bool fine = store_project_id(w->st, "p", &w->project, NULL) == 0 && store_project_id(w->st, "q", &w->other, NULL) == 0 &&
-                store_builder_id(w->st, w->project, "fast", &w->fast, NULL) == 0 && store_builder_id(w->st, w->project, "slow", &w->slow, NULL) == 0 &&
-                store_builder_id(w->st, w->other, "fast", &w->far, NULL) == 0 && store_stamp_id(w->st, w->project, "master", &rev, &w->stamp, NULL) == 0 &&
-                store_worker_add(w->st, "w1", 1, &w->worker, NULL) == 0 && store_worker_join(w->st, w->worker, key, NULL) == 0 &&
-                store_worker_hello(w->st, w->worker, key, key, 2, "linux x86", "os=Debian 12\ncpus=4", "0.1", 1700000000000, NULL) == 0 &&
+    bool fine = store_project_id(w->st, "p", &w->project, NULL) == 0 &&
+                store_project_id(w->st, "q", &w->other, NULL) == 0 &&
+                store_builder_id(w->st, w->project, "fast", &w->fast, NULL) == 0 &&
+                store_builder_id(w->st, w->project, "slow", &w->slow, NULL) == 0 &&
+                store_builder_id(w->st, w->other, "fast", &w->far, NULL) == 0 &&
+                store_stamp_id(w->st, w->project, "master", &rev, &w->stamp, NULL) == 0 &&
+                store_worker_add(w->st, "w1", 1, &w->worker, NULL) == 0 &&
+                store_worker_join(w->st, w->worker, key, NULL) == 0 &&
+                store_worker_hello(w->st, w->worker, key, key, 2, "linux x86",
+                                   "os=Debian 12\ncpus=4", "0.1", 1700000000000, NULL) == 0 &&
                 store_tip_put(w->st, w->project, "refs/heads/master", &tip, NULL) == 0;
     c.stamp = w->stamp;
     p.project = w->project;
     for (uint64_t i = 1; fine && i <= WORLD_DONE; i++)
-        fine = world_build(w, 2 * i, i % 3 ? w->fast : w->slow, i % 2 ? PW_SUCCESS : PW_FAILURE, job.p, job.len);
-    fine = fine && world_build(w, WORLD_OPEN, w->fast, PW_NO_RESULT, job.p, job.len) && world_step(w, WORLD_OPEN, 0, "checkout", STEP_DONE, PW_SUCCESS) == 0 &&
-           world_step(w, WORLD_OPEN, 1, "compile", STEP_RUNNING, PW_NO_RESULT) == 0 && store_property_put(w->st, WORLD_OPEN, "speed", "high", "step", NULL) == 0 &&
-           world_step(w, WORLD_LOGGED, 0, "checkout", STEP_DONE, PW_SUCCESS) == 0 && world_step(w, WORLD_LOGGED, 1, "compile", STEP_DONE, PW_SUCCESS) == 0 &&
-           world_step(w, WORLD_LOGGED, 2, "test/unit", STEP_DONE, PW_FAILURE) == 0 && world_step(w, WORLD_LOGGED, 3, "0", STEP_DONE, PW_SUCCESS) == 0;
-    store_request waiting = {.id = WORLD_WAITING, .buildset = WORLD_WAITING, .builder = w->slow, .stamp = w->stamp, .state = REQ_WAITING, .created = 1700000000000};
-    fine = fine && store_buildset_add(w->st, WORLD_WAITING, NULL, "by hand", "bob", w->stamp, 1, NULL) == 0 && store_request_add(w->st, &waiting, NULL) == 0 &&
-           store_change_add(w->st, &c, NULL) == 0 && store_promotion_add(w->st, &p, NULL) == 0 &&
-           store_promotion_end(w->st, 1, PROMO_DONE, NULL, 1700000003000, NULL) == 0 &&
-           store_edge_put(w->st, "stable", EDGE_WAITING, &rev, "fast is red", 1700000004000, NULL) == 0 && world_token(w, "t-build", "ci", "build") == 0 &&
-           world_token(w, "t-admin", "root", "admin") == 0 && world_token(w, "t-read", "looker", "read") == 0 && world_event(w, EVENT_CHANGE, 1) == 0 &&
-           world_event(w, EVENT_WORKER, w->worker) == 0;
+        fine = world_build(w, 2 * i, i % 3 ? w->fast : w->slow, i % 2 ? PW_SUCCESS : PW_FAILURE,
+                           job.p, job.len);
+    fine = fine && world_build(w, WORLD_OPEN, w->fast, PW_NO_RESULT, job.p, job.len) &&
+           world_step(w, WORLD_OPEN, 0, "checkout", STEP_DONE, PW_SUCCESS) == 0 &&
+           world_step(w, WORLD_OPEN, 1, "compile", STEP_RUNNING, PW_NO_RESULT) == 0 &&
+           store_property_put(w->st, WORLD_OPEN, "speed", "high", "step", NULL) == 0 &&
+           world_step(w, WORLD_LOGGED, 0, "checkout", STEP_DONE, PW_SUCCESS) == 0 &&
+           world_step(w, WORLD_LOGGED, 1, "compile", STEP_DONE, PW_SUCCESS) == 0 &&
+           world_step(w, WORLD_LOGGED, 2, "test/unit", STEP_DONE, PW_FAILURE) == 0 &&
+           world_step(w, WORLD_LOGGED, 3, "0", STEP_DONE, PW_SUCCESS) == 0;
+    store_request waiting = {.id = WORLD_WAITING,
+                             .buildset = WORLD_WAITING,
+                             .builder = w->slow,
+                             .stamp = w->stamp,
+                             .state = REQ_WAITING,
+                             .created = 1700000000000};
+    fine =
+        fine &&
+        store_buildset_add(w->st, WORLD_WAITING, NULL, "by hand", "bob", w->stamp, 1, NULL) == 0 &&
+        store_request_add(w->st, &waiting, NULL) == 0 && store_change_add(w->st, &c, NULL) == 0 &&
+        store_promotion_add(w->st, &p, NULL) == 0 &&
+        store_promotion_end(w->st, 1, PROMO_DONE, NULL, 1700000003000, NULL) == 0 &&
+        store_edge_put(w->st, "stable", EDGE_WAITING, &rev, "fast is red", 1700000004000, NULL) ==
+            0 &&
+        world_token(w, "t-build", "ci", "build") == 0 &&
+        world_token(w, "t-admin", "root", "admin") == 0 &&
+        world_token(w, "t-read", "looker", "read") == 0 && world_event(w, EVENT_CHANGE, 1) == 0 &&
+        world_event(w, EVENT_WORKER, w->worker) == 0;
     return store_commit(w->st, NULL) == 0 && fine;
 }
 
@@ -158,8 +243,11 @@ static inline void *world_core(void *self)
         (void)pthread_mutex_lock(&w->lock);
         w->kind = c->kind;
         w->id = c->id;
-        (void)snprintf(w->seen, sizeof(w->seen), "%s|%s|%s|%s|%s|%s|%s=%s", c->idem ? c->idem : "-", c->actor ? c->actor : "-", c->builder ? c->builder : "-",
-                       c->branch ? c->branch : "-", c->reason ? c->reason : "-", c->name ? c->name : "-", c->props.n ? p[0].name : "", c->props.n ? p[0].value : "");
+        (void)snprintf(w->seen, sizeof(w->seen), "%s|%s|%s|%s|%s|%s|%s=%s", c->idem ? c->idem : "-",
+                       c->actor ? c->actor : "-", c->builder ? c->builder : "-",
+                       c->branch ? c->branch : "-", c->reason ? c->reason : "-",
+                       c->name ? c->name : "-", c->props.n ? p[0].name : "",
+                       c->props.n ? p[0].value : "");
         bool mute = w->mute;
         (void)pthread_mutex_unlock(&w->lock);
         if (mute) {
@@ -172,7 +260,9 @@ static inline void *world_core(void *self)
             core_cmd_fail(c, 409, "conflict", "build 409 is finished: success");
         else {
             c->status = c->kind == CMD_WHY || c->kind == CMD_HEALTH ? 200 : 202;
-            (void)pw_buf_adds(&c->body, c->kind == CMD_HEALTH ? "{\"status\":\"ok\",\"checks\":[]}" : "{\"buildset\":7,\"requests\":[17]}");
+            (void)pw_buf_adds(&c->body, c->kind == CMD_HEALTH
+                                            ? "{\"status\":\"ok\",\"checks\":[]}"
+                                            : "{\"buildset\":7,\"requests\":[17]}");
         }
         c->done(c, c->done_self);
     }
@@ -197,12 +287,21 @@ static inline bool world_open(world *w, bool read_token)
 {
     *w = (world){.dir = "/tmp/pawl-http-XXXXXX"};
     (void)pthread_mutex_init(&w->lock, NULL);
-    if (!mkdtemp(w->dir) || crypt_init(NULL) < 0 || !(w->db = pw_path_join(w->dir, "pawl.db")) || !(w->log_dir = pw_path_join(w->dir, "logs")) ||
-        !(w->answers = pw_chan_new(64, free, NULL)) || !(w->commands = pw_chan_new(8, NULL, NULL)) || !(w->st = store_open(w->db, &pw_host_real, NULL)) ||
-        !(w->log_store = logs_open(w->log_dir, &pw_host_real, w->answers, NULL)) || logs_loaded(w->log_store, NULL) < 0 || !world_rows(w))
+    if (!mkdtemp(w->dir) || crypt_init(NULL) < 0 || !(w->db = pw_path_join(w->dir, "pawl.db")) ||
+        !(w->log_dir = pw_path_join(w->dir, "logs")) ||
+        !(w->answers = pw_chan_new(64, free, NULL)) ||
+        !(w->commands = pw_chan_new(8, NULL, NULL)) ||
+        !(w->st = store_open(w->db, &pw_host_real, NULL)) ||
+        !(w->log_store = logs_open(w->log_dir, &pw_host_real, w->answers, NULL)) ||
+        logs_loaded(w->log_store, NULL) < 0 || !world_rows(w))
         return false;
-    web_options o = {.listen = "127.0.0.1:0", .read_token = read_token, .db = w->db, .log_store = w->log_store, .commands = w->commands,
-                     .gauges = &w->gauges, .host = &pw_host_real};
+    web_options o = {.listen = "127.0.0.1:0",
+                     .read_token = read_token,
+                     .db = w->db,
+                     .log_store = w->log_store,
+                     .commands = w->commands,
+                     .gauges = &w->gauges,
+                     .host = &pw_host_real};
     pw_err err = {0};
     if (!(w->web = web_start(&o, &err))) {
         printf("# %s\n", err.text);
@@ -250,16 +349,19 @@ static inline int client_open(const world *w)
     struct timeval limit = {.tv_sec = 5};
     in.sin_port = htons((uint16_t)strtoul(strrchr(web_address(w->web), ':') + 1, NULL, 10));
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0 || connect(fd, (struct sockaddr *)&in, sizeof(in)) < 0) {
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0 ||
+        connect(fd, (struct sockaddr *)&in, sizeof(in)) < 0) {
         pw_closep(&fd);
         return -1;
     }
     return fd;
 }
 
-static inline bool client_send(int fd, const char *method, const char *path, const char *headers, const char *body)
+static inline bool client_send(int fd, const char *method, const char *path, const char *headers,
+                               const char *body)
 {
-    PW_AUTO(pw_freep) char *text = pw_strf("%s %s HTTP/1.1\r\nHost: x\r\n%s", method, path, headers ? headers : "");
+    PW_AUTO(pw_freep)
+    char *text = pw_strf("%s %s HTTP/1.1\r\nHost: x\r\n%s", method, path, headers ? headers : "");
     PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(8 << 20);
     if (!text)
         return false;
@@ -295,7 +397,8 @@ static inline void reply_clear(reply *r)
     pw_buf_clear(&r->all);
 }
 
-static inline int call(const world *w, const char *method, const char *path, const char *headers, const char *body, reply *r)
+static inline int call(const world *w, const char *method, const char *path, const char *headers,
+                       const char *body, reply *r)
 {
     PW_AUTO(pw_closep) int fd = client_open(w);
     PW_AUTO(pw_freep) char *heads = pw_strf("Connection: close\r\n%s", headers ? headers : "");

@@ -1,6 +1,7 @@
-/* http.h - the web server of the master: REST under /api/v1, server-sent events, logs, /healthz, /metrics and the status page.
- * Web threads read the database through their own read-only connection and never hold the core; writes are commands sent to the
- * core, answered after its commit. libmicrohttpd is included here only. */
+/* http.h - the web server of the master: REST under /api/v1, server-sent events, logs, /healthz,
+ * /metrics and the status page. Web threads read the database through their own read-only
+ * connection and never hold the core; writes are commands sent to the core, answered after its
+ * commit. libmicrohttpd is included here only. */
 #ifndef PW_MASTER_HTTP_HTTP_H
 #define PW_MASTER_HTTP_HTTP_H
 #include <stdatomic.h>
@@ -13,35 +14,39 @@
 /* Numbers of the core that /metrics shows; written by the core's thread, read by any. */
 typedef struct web_gauges {
     _Atomic uint64_t turns, turn_us_last, turn_us_max, commits_failed;
-    _Atomic uint64_t requests_waiting, builds_open, workers_connected, workers_known, slots_busy, slots;
+    _Atomic uint64_t requests_waiting, builds_open, workers_connected, workers_known, slots_busy,
+        slots;
     _Atomic uint64_t journal_bytes, log_bytes, dropped_messages, slow_callbacks;
     _Atomic uint64_t builds_total[7]; /* since the start of this process, by result */
 } web_gauges;
 
 typedef struct web_options {
-    const char *listen;    /* "127.0.0.1:8010"; port 0 takes a free one */
-    const char *url;       /* NULL: from the address in use */
-    bool read_token;       /* GET needs a token too */
-    const char *db;        /* path of the database */
-    logs *log_store;       /* borrowed */
-    pw_chan *commands;     /* borrowed: core_cmd pointers go here */
+    const char *listen; /* "127.0.0.1:8010"; port 0 takes a free one */
+    const char *url;    /* NULL: from the address in use */
+    bool read_token;    /* GET needs a token too */
+    const char *db;     /* path of the database */
+    logs *log_store;    /* borrowed */
+    pw_chan *commands;  /* borrowed: core_cmd pointers go here */
     const web_gauges *gauges;
     const pw_host *host;
 } web_options;
 
 typedef struct web_server web_server;
-web_server *web_start(const web_options *o, pw_err *err); /* text names the address when it is taken */
-/* Every connection is ended. From here on the core must not answer commands of this server: what lies in the channel is to be freed
- * (core_cmd_free), not answered. */
+/* text names the address when it is taken */
+web_server *web_start(const web_options *o, pw_err *err);
+/* Every connection is ended. From here on the core must not answer commands of this server: what
+ * lies in the channel is to be freed (core_cmd_free), not answered. */
 web_server *web_stop(web_server *self);
 /* "http://127.0.0.1:40123". Borrowed. */
 const char *web_address(const web_server *self);
-/* From the core's thread after a commit: events up to seq can be read now. Cheap; wakes the listeners. */
+/* From the core's thread after a commit: events up to seq can be read now. Cheap; wakes the
+ * listeners. */
 void web_events(web_server *self, uint64_t seq);
 /* From any thread: some log has grown. */
 void web_logs_grew(web_server *self);
-/* From the core's thread: a session of this worker (its row's id) has begun or ended. The database does not know who is connected;
- * as long as this is never called, workers count as connected when any is (the gauge). */
+/* From the core's thread: a session of this worker (its row's id) has begun or ended. The database
+ * does not know who is connected; as long as this is never called, workers count as connected when
+ * any is (the gauge). */
 void web_worker(web_server *self, uint64_t worker, bool connected);
 /* A token of STATE/admin.token's kind is checked against the database (hash); see reader_token. */
 #endif

@@ -1,5 +1,6 @@
-/* The waker: one thread that sleeps until the core says that there is news, reads the new events once for everybody, and resumes
- * the connections that wait. It also gives up commands that got no answer, and has silent streams say that they live. */
+/* The waker: one thread that sleeps until the core says that there is news, reads the new events
+ * once for everybody, and resumes the connections that wait. It also gives up commands that got no
+ * answer, and has silent streams say that they live. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,8 @@
 #include "master/http/impl.h"
 #include "shared/base/log.h"
 
-/* Events are told in bursts, one a turn of the core: without listeners only counting hangs on them. */
+/* Events are told in bursts, one a turn of the core: without listeners only counting hangs on them.
+ */
 enum { GAP_LISTENED_US = 5000, GAP_ALONE_US = 100000, GAP_LOGS_US = 20000, RETRY_US = 1000000 };
 
 static pw_usec least(pw_usec a, pw_usec b)
@@ -40,8 +42,10 @@ bool web_wait_begin(web_server *web, web_wait *w, uint64_t seen, uint64_t genera
     bool wait;
     (void)pthread_mutex_lock(&h->lock);
     if (w->logs)
-        (void)atomic_fetch_add(&h->followers, 1); /* first counted, then looked: whoever adds output does it the other way */
-    wait = !h->stop && !(w->events && h->pumped != seen) && !(w->logs && logs_generation(web->log_store) != generation);
+        /* first counted, then looked: whoever adds output does it the other way */
+        (void)atomic_fetch_add(&h->followers, 1);
+    wait = !h->stop && !(w->events && h->pumped != seen) &&
+           !(w->logs && logs_generation(web->log_store) != generation);
     if (wait) {
         w->ping = false;
         MHD_suspend_connection(w->con);
@@ -159,14 +163,15 @@ web_presence web_worker_presence(web_server *web, uint64_t worker)
     web_hub *h = &web->hub;
     (void)pthread_mutex_lock(&h->lock);
     /* nobody tells: all that is known is whether any worker is there */
-    bool here = h->present ? pw_table_get(h->present, worker) != NULL : !web->gauges || atomic_load(&web->gauges->workers_connected) > 0;
+    bool here = h->present ? pw_table_get(h->present, worker) != NULL
+                           : !web->gauges || atomic_load(&web->gauges->workers_connected) > 0;
     (void)pthread_mutex_unlock(&h->lock);
     return here ? WEB_CONNECTED : WEB_MISSING;
 }
 
 /* ---- the thread */
-/* Resumes who is woken by what happened; the lock is let go meanwhile. All are taken out first: one that is resumed may wait again
- * at once, and must not be met a second time. */
+/* Resumes who is woken by what happened; the lock is let go meanwhile. All are taken out first: one
+ * that is resumed may wait again at once, and must not be met a second time. */
 static void wake(web_hub *h, bool by_event, bool by_log, bool ping)
 {
     web_wait *chain = NULL, *next;
@@ -207,7 +212,8 @@ static void sleep_until(web_hub *h, pw_usec now, pw_usec at)
         (void)pthread_cond_wait(&h->wake, &h->lock);
         return;
     }
-    /* deadlines are of the host's clock, the condition's clock is the system's: only the difference counts */
+    /* deadlines are of the host's clock, the condition's clock is the system's: only the difference
+     * counts */
     pw_usec left = at > now ? at - now : 0;
     (void)clock_gettime(CLOCK_MONOTONIC, &t);
     left += t.tv_nsec / 1000;

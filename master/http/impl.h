@@ -13,25 +13,30 @@
 enum {
     WEB_THREADS = 2,
     WEB_STACK = 256 * 1024,
-    WEB_BODY_MAX = 1024 * 1024,        /* of a request */
-    WEB_DISCARD_MAX = 16 * 1024 * 1024, /* read and dropped so that the client sees its 413; beyond: cut off */
-    WEB_OUT_MAX = 32 * 1024 * 1024,    /* of an answer that is not a stream */
+    WEB_BODY_MAX = 1024 * 1024, /* of a request */
+    /* read and dropped so that the client sees its 413; beyond: cut off */
+    WEB_DISCARD_MAX = 16 * 1024 * 1024,
+    WEB_OUT_MAX = 32 * 1024 * 1024, /* of an answer that is not a stream */
     WEB_CONNECTIONS = 2048,
-    WEB_STREAMS = 1500,                /* of these may be streams, so that there is room for questions */
-    WEB_CONNECTION_BYTES = 16 * 1024,  /* head of a request; also the chunk of a stream */
+    /* of these may be streams, so that there is room for questions */
+    WEB_STREAMS = 1500,
+    WEB_CONNECTION_BYTES = 16 * 1024, /* head of a request; also the chunk of a stream */
     WEB_IDLE_S = 30,
-    WEB_PING_US = 15000000,            /* a silent stream gets a comment, so that dead ones are noticed */
-    WEB_STOP_US = 500000,              /* answers under way may be sent to their end when the server stops */
+    /* a silent stream gets a comment, so that dead ones are noticed */
+    WEB_PING_US = 15000000,
+    /* answers under way may be sent to their end when the server stops */
+    WEB_STOP_US = 500000,
     WEB_HEALTH_US = 5000000,
-    WEB_ANSWER_US = 60000000,          /* a command without answer for so long is given up by its connection */
-    WEB_RING = 512,                    /* newest events kept as text for listeners */
+    /* a command without answer for so long is given up by its connection */
+    WEB_ANSWER_US = 60000000,
+    WEB_RING = 512, /* newest events kept as text for listeners */
     WEB_RING_BYTES = 1024 * 1024,
     WEB_HEADERS = 6,
     WEB_IDEM_MAX = 200,
-    WEB_TEXT = 4000,                   /* longest reason in a command */
-    WEB_TALLIES = 4096,                /* builders that /metrics counts for */
-    WEB_PEERS = 64,                    /* addresses whose failed tokens are counted */
-    WEB_FAILURES = 20                  /* a minute; then 429 instead of 401 */
+    WEB_TEXT = 4000,    /* longest reason in a command */
+    WEB_TALLIES = 4096, /* builders that /metrics counts for */
+    WEB_PEERS = 64,     /* addresses whose failed tokens are counted */
+    WEB_FAILURES = 20   /* a minute; then 429 instead of 401 */
 };
 
 /* ---- what waits: a suspended connection in one of the hub's lists. Under the hub's lock. */
@@ -83,7 +88,7 @@ typedef struct web_hub {
     uint64_t pumped; /* ... and were read by the waker */
     uint64_t resets; /* times that the event stream broke off (the database was set back) */
     pw_usec pump_at, logs_at, ping_at; /* not before */
-    size_t requests; /* under way */
+    size_t requests;                   /* under way */
     size_t streams, listeners;
     _Atomic size_t followers; /* waiting for logs: read without the lock by whoever adds output */
     web_wait *waiting;
@@ -91,9 +96,10 @@ typedef struct web_hub {
     web_event ring[WEB_RING];
     size_t ring_first, ring_n, ring_bytes;
     uint64_t ring_from; /* the ring holds all events in (ring_from, pumped] */
-    web_tally *tally; /* WEB_TALLIES at most */
+    web_tally *tally;   /* WEB_TALLIES at most */
     size_t n_tallies;
-    uint64_t counted[512]; /* builds counted last: an earlier event of a build may show it finished already */
+    /* builds counted last: an earlier event of a build may show it finished already */
+    uint64_t counted[512];
     size_t n_counted;
     web_peer peer[WEB_PEERS];
     pw_table *present; /* workers with a session; NULL: nobody tells */
@@ -148,10 +154,12 @@ web_req *web_req_new(web_server *web, struct MHD_Connection *con, const char *ur
 void web_req_free(web_req *q);
 void web_req_begin(web_req *q, const char *method);
 enum MHD_Result web_req_reply(web_req *q);
-void web_fail(web_req *q, int status, const char *code, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void web_fail(web_req *q, int status, const char *code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 /* By the code of the error: 404, 400, 409, 500. */
 void web_fail_err(web_req *q, const pw_err *err);
-void web_header(web_req *q, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void web_header(web_req *q, const char *name, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 /* Status 200 and the type "application/json"; the buffer to fill. */
 pw_buf *web_json(web_req *q);
 /* The request's reader; NULL: refused already. */
@@ -171,8 +179,9 @@ int web_hub_start(web_server *web, pw_err *err);
 /* Everybody is resumed and nobody waits any more. */
 void web_hub_stop(web_server *web);
 void web_hub_clear(web_server *web);
-/* Suspends the connection and lists it, unless something came meanwhile: `seen` = what web_seen said before it
- * looked (for w->events), `generation` = that of the logs, likewise (for w->logs). Returns false when it must look again. */
+/* Suspends the connection and lists it, unless something came meanwhile: `seen` = what web_seen
+ * said before it looked (for w->events), `generation` = that of the logs, likewise (for w->logs).
+ * Returns false when it must look again. */
 bool web_wait_begin(web_server *web, web_wait *w, uint64_t seen, uint64_t generation);
 /* Changes whenever new events can be read. */
 uint64_t web_seen(web_server *web, bool *ret_stop);
@@ -191,12 +200,14 @@ void web_ask_done(core_cmd *cmd, void *ask);
 /* Called again after the answer: fills status and out. */
 void web_ask_answer(web_req *q);
 void web_ask_drop(web_req *q);
-/* Under the lock: gives up one ask that is past its deadline (all: whatever its deadline) and returns its connection, which is
- * then to be resumed without the lock; NULL: none, and *ret_next is the next deadline (INT64_MAX none). */
+/* Under the lock: gives up one ask that is past its deadline (all: whatever its deadline) and
+ * returns its connection, which is then to be resumed without the lock; NULL: none, and *ret_next
+ * is the next deadline (INT64_MAX none). */
 struct MHD_Connection *web_ask_expire(web_hub *hub, pw_usec now, bool all, pw_usec *ret_next);
 
 /* ---- events.c */
-int web_event_text(web_server *web, reader *rd, uint64_t epoch, uint64_t seq, event_kind kind, uint64_t id, pw_buf *b);
+int web_event_text(web_server *web, reader *rd, uint64_t epoch, uint64_t seq, event_kind kind,
+                   uint64_t id, pw_buf *b);
 const char *web_event_name(event_kind kind);
 
 /* ---- builds.c: shared with pages and events */
@@ -214,9 +225,10 @@ int web_find_builder(web_req *q, const char *name, const char *project, web_buil
 void web_builder_clear(web_builder *f);
 
 /* ---- handlers */
-web_handler web_get_status, web_get_projects, web_get_builders, web_get_builder, web_get_builds, web_get_build, web_get_steps,
-    web_get_log, web_get_requests, web_get_request, web_get_why, web_get_changes, web_get_workers, web_get_promotions, web_get_events,
-    web_get_openapi, web_get_health, web_get_metrics, web_get_badge, web_page_home, web_page_build, web_page_style, web_post_force,
-    web_post_change, web_post_retry, web_post_cancel, web_post_cancel_request, web_post_worker, web_post_worker_action,
-    web_delete_worker, web_post_promote;
+web_handler web_get_status, web_get_projects, web_get_builders, web_get_builder, web_get_builds,
+    web_get_build, web_get_steps, web_get_log, web_get_requests, web_get_request, web_get_why,
+    web_get_changes, web_get_workers, web_get_promotions, web_get_events, web_get_openapi,
+    web_get_health, web_get_metrics, web_get_badge, web_page_home, web_page_build, web_page_style,
+    web_post_force, web_post_change, web_post_retry, web_post_cancel, web_post_cancel_request,
+    web_post_worker, web_post_worker_action, web_delete_worker, web_post_promote;
 #endif

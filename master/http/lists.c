@@ -90,7 +90,8 @@ void web_get_request(web_req *q)
 {
     pw_err err = {0};
     uint64_t id;
-    if (web_id_param(q, 0, &id) && web_reader(q) && reader_request_one(q->rd, id, on_one, q, &err) < 0)
+    if (web_id_param(q, 0, &id) && web_reader(q) &&
+        reader_request_one(q->rd, id, on_one, q, &err) < 0)
         web_fail_err(q, &err);
 }
 
@@ -109,7 +110,10 @@ void web_get_changes(web_req *q)
     list l;
     uint64_t before;
     if (begin(q, &l, &before))
-        end(&l, reader_changes(q->rd, web_query_get(&q->query, "project"), web_query_get(&q->query, "branch"), before, l.limit + 1, on_change, &l, &err),
+        end(&l,
+            reader_changes(q->rd, web_query_get(&q->query, "project"),
+                           web_query_get(&q->query, "branch"), before, l.limit + 1, on_change, &l,
+                           &err),
             &err);
 }
 
@@ -140,7 +144,8 @@ static int on_promotion(void *self, const store_promotion *p)
     return 0;
 }
 
-static int on_edge(void *self, const char *edge, edge_state state, const store_rev *rev, const char *reason, pw_msec at)
+static int on_edge(void *self, const char *edge, edge_state state, const store_rev *rev,
+                   const char *reason, pw_msec at)
 {
     list *l = self;
     if (!l->builder || strcmp(l->builder, edge) == 0)
@@ -162,14 +167,18 @@ void web_get_promotions(web_req *q)
     if (!begin(q, &l, &before))
         return;
     l.builder = edge;
-    end(&l, edges ? reader_edges(q->rd, on_edge, &l, &err) : reader_promotions(q->rd, edge, before, l.limit + 1, on_promotion, &l, &err), &err);
+    end(&l,
+        edges ? reader_edges(q->rd, on_edge, &l, &err)
+              : reader_promotions(q->rd, edge, before, l.limit + 1, on_promotion, &l, &err),
+        &err);
 }
 
 /* ---- builders */
 static int on_latest(void *self, const reader_latest *r)
 {
     list *l = self;
-    if ((l->project && strcmp(l->project, r->project) != 0) || (l->builder && strcmp(l->builder, r->builder) != 0) ||
+    if ((l->project && strcmp(l->project, r->project) != 0) ||
+        (l->builder && strcmp(l->builder, r->builder) != 0) ||
         (l->branch && strcmp(l->branch, r->branch) != 0))
         return 0;
     l->n++;
@@ -229,7 +238,9 @@ static int on_candidate(void *self, uint64_t id, const char *project, const char
 {
     web_builder *f = self;
     (void)id;
-    if (strcmp(name, f->name) != 0 || (f->project && (strlen(project) != f->project_len || memcmp(project, f->project, f->project_len) != 0)))
+    if (strcmp(name, f->name) != 0 ||
+        (f->project &&
+         (strlen(project) != f->project_len || memcmp(project, f->project, f->project_len) != 0)))
         return 0;
     f->n++;
     pw_buf_reset(&f->found);
@@ -242,7 +253,9 @@ int web_find_builder(web_req *q, const char *name, const char *project, web_buil
 {
     pw_err err = {0};
     const char *slash = strchr(name, '/');
-    *ret = (web_builder){.name = slash ? slash + 1 : name, .project = project, .project_len = project ? strlen(project) : 0};
+    *ret = (web_builder){.name = slash ? slash + 1 : name,
+                         .project = project,
+                         .project_len = project ? strlen(project) : 0};
     if (slash && !project) {
         ret->project = name;
         ret->project_len = (size_t)(slash - name);
@@ -258,7 +271,8 @@ int web_find_builder(web_req *q, const char *name, const char *project, web_buil
     if (ret->n == 0)
         web_fail(q, 404, "not_found", "there is no builder \"%.200s\"", name);
     else
-        web_fail(q, 400, "bad_request", "several projects have a builder \"%.100s\": say %.400s", name, pw_buf_str(&ret->candidates));
+        web_fail(q, 400, "bad_request", "several projects have a builder \"%.100s\": say %.400s",
+                 name, pw_buf_str(&ret->candidates));
     return -1;
 }
 
@@ -271,7 +285,8 @@ void web_builder_clear(web_builder *f)
 void web_get_builder(web_req *q)
 {
     PW_AUTO(web_builder_clear) web_builder f = {0};
-    if (!web_reader(q) || web_find_builder(q, q->at.param[0], web_query_get(&q->query, "project"), &f) < 0)
+    if (!web_reader(q) ||
+        web_find_builder(q, q->at.param[0], web_query_get(&q->query, "project"), &f) < 0)
         return;
     list l = {.q = q, .b = web_json(q)};
     if (builder_object(&l, pw_buf_str(&f.found), f.name, true) < 0)
@@ -332,7 +347,8 @@ void web_get_projects(web_req *q)
 static int count_red(void *self, const reader_latest *r)
 {
     list *l = self;
-    if ((!l->project || strcmp(l->project, r->project) == 0) && (!l->branch || strcmp(l->branch, r->branch) == 0))
+    if ((!l->project || strcmp(l->project, r->project) == 0) &&
+        (!l->branch || strcmp(l->branch, r->branch) == 0))
         l->n += pw_result_red(r->result) || r->result == PW_EXCEPTION;
     return 0;
 }
@@ -373,8 +389,12 @@ void web_get_status(web_req *q)
     pw_err err = {0};
     if (!web_reader(q))
         return;
-    list l = {.q = q, .b = web_json(q), .project = web_query_get(&q->query, "project"), .branch = web_query_get(&q->query, "branch")};
-    reader_build_filter open = {.project = l.project, .branch = l.branch, .result = -1, .limit = WEB_LIMIT_DEFAULT};
+    list l = {.q = q,
+              .b = web_json(q),
+              .project = web_query_get(&q->query, "project"),
+              .branch = web_query_get(&q->query, "branch")};
+    reader_build_filter open = {
+        .project = l.project, .branch = l.branch, .result = -1, .limit = WEB_LIMIT_DEFAULT};
     static const build_state states[] = {BUILD_DISPATCHED, BUILD_RUNNING, BUILD_FINISHING};
     web_open(l.b, NULL, '{');
     int r = reader_latest_all(q->rd, count_red, &l, &err);

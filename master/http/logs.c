@@ -1,4 +1,5 @@
-/* GET /builds/{id}/log/{step}: which log is meant, which part of it, and whether it is sent whole or as a stream. */
+/* GET /builds/{id}/log/{step}: which log is meant, which part of it, and whether it is sent whole
+ * or as a stream. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,7 +70,8 @@ static int in_job(reader *rd, find *f, uint64_t build, pw_err *err)
     return 0;
 }
 
-static int log_find(reader *rd, uint64_t build, uint64_t nth, const char *text, log_at *ret, pw_err *err)
+static int log_find(reader *rd, uint64_t build, uint64_t nth, const char *text, log_at *ret,
+                    pw_err *err)
 {
     static const char tail[] = ".stderr";
     char number[24];
@@ -107,7 +109,8 @@ static int log_find(reader *rd, uint64_t build, uint64_t nth, const char *text, 
     ret->idx = (uint32_t)f.idx;
     ret->stream = f.stream ? PW_STREAM_ERR : PW_STREAM_OUT;
     /* a queued build may have an attempt that came to nothing: its logs are what they are */
-    ret->over = f.over || state == BUILD_DONE || ret->attempt != last || (state == BUILD_QUEUED && last != 0);
+    ret->over = f.over || state == BUILD_DONE || ret->attempt != last ||
+                (state == BUILD_QUEUED && last != 0);
     return 0;
 }
 
@@ -125,19 +128,25 @@ static bool part_of(web_req *q, part *p)
     *p = (part){.from = 1, .grep = web_query_get(&q->query, "grep")};
     p->has_lines = web_query_get(&q->query, "lines") != NULL;
     p->has_tail = web_query_get(&q->query, "tail") != NULL;
-    if (web_query_u64(&q->query, "from", &p->from, &err) < 0 || web_query_u64(&q->query, "lines", &p->lines, &err) < 0 ||
-        web_query_u64(&q->query, "tail", &p->tail, &err) < 0 || web_query_u64(&q->query, "attempt", &p->nth, &err) < 0 ||
-        web_query_flag(&q->query, "raw", &p->raw, &err) < 0 || web_query_flag(&q->query, "follow", &p->follow, &err) < 0) {
+    if (web_query_u64(&q->query, "from", &p->from, &err) < 0 ||
+        web_query_u64(&q->query, "lines", &p->lines, &err) < 0 ||
+        web_query_u64(&q->query, "tail", &p->tail, &err) < 0 ||
+        web_query_u64(&q->query, "attempt", &p->nth, &err) < 0 ||
+        web_query_flag(&q->query, "raw", &p->raw, &err) < 0 ||
+        web_query_flag(&q->query, "follow", &p->follow, &err) < 0) {
         web_fail_err(q, &err);
         return false;
     }
     p->json = p->grep && accept && strstr(accept, "application/json");
-    const char *wrong = p->from == 0                                                 ? "lines count from 1"
-                        : p->has_tail && (p->has_lines || p->from > 1)               ? "\"tail\" goes with neither \"from\" nor \"lines\""
-                        : p->follow && p->has_lines                                  ? "\"follow\" does not go with \"lines\""
-                        : web_query_get(&q->query, "attempt") && p->nth == 0         ? "attempts count from 1"
-                        : p->grep && (!*p->grep || strlen(p->grep) > 1000)           ? "\"grep\" takes a text of 1 to 1000 bytes"
-                                                                                     : NULL;
+    const char *wrong = p->from == 0 ? "lines count from 1"
+                        : p->has_tail && (p->has_lines || p->from > 1)
+                            ? "\"tail\" goes with neither \"from\" nor \"lines\""
+                        : p->follow && p->has_lines ? "\"follow\" does not go with \"lines\""
+                        : web_query_get(&q->query, "attempt") && p->nth == 0
+                            ? "attempts count from 1"
+                        : p->grep && (!*p->grep || strlen(p->grep) > 1000)
+                            ? "\"grep\" takes a text of 1 to 1000 bytes"
+                            : NULL;
     if (wrong)
         web_fail(q, 400, "bad_request", "%s", wrong);
     return !wrong;
@@ -153,7 +162,8 @@ static int size_of(log_view *v, uint64_t *bytes, uint64_t *lines, bool *done, pw
     return r;
 }
 
-static int place(log_view *v, const part *p, log_text *t, uint64_t bytes, uint64_t lines, pw_err *err)
+static int place(log_view *v, const part *p, log_text *t, uint64_t bytes, uint64_t lines,
+                 pw_err *err)
 {
     uint64_t first = p->has_tail ? (lines > p->tail ? lines - p->tail + 1 : 1) : p->from;
     int r = first > lines ? 0 : log_view_line(v, first, &t->pos, err);
@@ -163,7 +173,8 @@ static int place(log_view *v, const part *p, log_text *t, uint64_t bytes, uint64
         return r;
     t->line = first;
     t->end = p->follow ? UINT64_MAX : bytes;
-    if (p->has_lines && p->lines < lines && first + p->lines <= lines && (r = log_view_line(v, first + p->lines, &t->end, err)) < 0)
+    if (p->has_lines && p->lines < lines && first + p->lines <= lines &&
+        (r = log_view_line(v, first + p->lines, &t->end, err)) < 0)
         return r;
     if (t->end < t->pos)
         t->end = t->pos;
@@ -198,7 +209,8 @@ static int open_view(log_stream *s, pw_err *err)
     bool done;
     if (!s->at.attempt)
         return PW_ENOTFOUND;
-    s->view = log_view_open(s->web->log_store, (log_key){s->at.attempt, s->at.idx, s->at.stream}, err);
+    s->view =
+        log_view_open(s->web->log_store, (log_key){s->at.attempt, s->at.idx, s->at.stream}, err);
     if (!s->view)
         return err->code;
     if (s->placed)
@@ -255,8 +267,10 @@ static ssize_t stream_more(void *self, uint64_t pos, char *to, size_t max)
     for (;;) {
         uint64_t seen = web_seen(s->web, &stop), generation = logs_generation(s->web->log_store);
         if (stop)
-            return MHD_CONTENT_READER_END_WITH_ERROR; /* not the end of the log: the client comes again */
-        int64_t n = s->finishing ? log_text_finish(&s->text, to, max) : stream_pull(s, to, max, &more, &err);
+            /* not the end of the log: the client comes again */
+            return MHD_CONTENT_READER_END_WITH_ERROR;
+        int64_t n = s->finishing ? log_text_finish(&s->text, to, max)
+                                 : stream_pull(s, to, max, &more, &err);
         if (n > 0)
             return (ssize_t)n;
         if (n < 0)
@@ -276,7 +290,7 @@ static ssize_t stream_more(void *self, uint64_t pos, char *to, size_t max)
             continue;
         }
         if (s->at.over)
-            continue; /* all of it can be read now: once more to the end */
+            continue;                      /* all of it can be read now: once more to the end */
         s->view = log_view_close(s->view); /* it holds a decoded frame: not while it sleeps */
         if (web_wait_begin(s->web, &s->wait, seen, generation))
             return 0;
@@ -347,7 +361,8 @@ static int range_of(const char *s, uint64_t size, uint64_t *ret_first, uint64_t 
     memcpy(a, s, k);
     a[k] = '\0';
     memcpy(b, s + k + 1, strlen(s + k + 1) + 1);
-    if ((*a && pw_parse_u64(a, &first, NULL) < 0) || (*b && pw_parse_u64(b, &last, NULL) < 0) || (!*a && !*b))
+    if ((*a && pw_parse_u64(a, &first, NULL) < 0) || (*b && pw_parse_u64(b, &last, NULL) < 0) ||
+        (!*a && !*b))
         return 0;
     if (!*a) {
         first = last < size ? size - last : 0;
@@ -374,7 +389,8 @@ static void cut_range(web_req *q, const char *range, uint64_t size, uint64_t *fi
         if (*n > RANGE_MAX)
             *n = RANGE_MAX;
         q->status = 206;
-        web_header(q, "Content-Range", "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, *first, *first + *n - 1, size);
+        web_header(q, "Content-Range", "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, *first,
+                   *first + *n - 1, size);
     }
 }
 
@@ -410,7 +426,8 @@ static void answer(web_req *q, log_view *v, const log_at *at, const part *p, con
     const char *range = MHD_lookup_connection_value(q->con, MHD_HEADER_KIND, "Range");
     log_text_init(&t);
     t.raw = p->raw;
-    if (v && (size_of(v, &bytes, &lines, &done, &err) < 0 || place(v, p, &t, bytes, lines, &err) < 0)) {
+    if (v &&
+        (size_of(v, &bytes, &lines, &done, &err) < 0 || place(v, p, &t, bytes, lines, &err) < 0)) {
         web_fail_err(q, &err);
         return;
     }
@@ -422,7 +439,8 @@ static void answer(web_req *q, log_view *v, const log_at *at, const part *p, con
     web_header(q, "Accept-Ranges", "bytes");
     if (q->head)
         return;
-    /* without raw a range is one of the text as it is sent, whose bytes are known only when it was made */
+    /* without raw a range is one of the text as it is sent, whose bytes are known only when it was
+     * made */
     bool piece = range && (p->raw || t.end - t.pos <= RANGE_MAX);
     if (p->follow || p->grep || (v && !piece && t.end - t.pos > WHOLE_MAX))
         send_stream(q, at, p, step);
@@ -444,7 +462,9 @@ void web_get_log(web_req *q)
         return;
     }
     PW_AUTO(log_view_closep) log_view *v = NULL;
-    if (at.attempt && !(v = log_view_open(q->web->log_store, (log_key){at.attempt, at.idx, at.stream}, &err)) && err.code != PW_ENOTFOUND)
+    if (at.attempt &&
+        !(v = log_view_open(q->web->log_store, (log_key){at.attempt, at.idx, at.stream}, &err)) &&
+        err.code != PW_ENOTFOUND)
         web_fail_err(q, &err);
     else
         answer(q, v, &at, &p, q->at.param[1]);

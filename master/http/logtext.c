@@ -183,7 +183,8 @@ int64_t log_text_finish(log_text *t, char *buf, size_t cap)
             end_line(t);
         t->open_line = false;
         if (t->json)
-            (void)pw_buf_adds(&t->out, t->begun ? "],\"next\":null}\n" : "{\"items\":[],\"next\":null}\n");
+            (void)pw_buf_adds(&t->out,
+                              t->begun ? "],\"next\":null}\n" : "{\"items\":[],\"next\":null}\n");
         t->ended = true;
     }
     if (t->grep)

@@ -14,7 +14,8 @@ static int digit(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-int web_unescape(const char *s, size_t n, int plus, char *out, size_t cap, size_t *ret_len, pw_err *err)
+int web_unescape(const char *s, size_t n, int plus, char *out, size_t cap, size_t *ret_len,
+                 pw_err *err)
 {
     size_t len = 0;
     for (size_t i = 0; i < n; i++) {
@@ -76,7 +77,8 @@ static int take_params(const char *pattern, const char *path, web_match *m, pw_e
             continue;
         if (m->n == WEB_PARAMS)
             return pw_fail(err, PW_ELIMIT, "too many parts");
-        int r = web_unescape(path + 1, strcspn(path + 1, "/"), 0, m->text + used, sizeof(m->text) - used, &len, err);
+        int r = web_unescape(path + 1, strcspn(path + 1, "/"), 0, m->text + used,
+                             sizeof(m->text) - used, &len, err);
         if (r < 0)
             return r == PW_ELIMIT ? pw_fail(err, PW_EINVAL, "the address is too long") : r;
         m->param[m->n++] = m->text + used;
@@ -85,7 +87,8 @@ static int take_params(const char *pattern, const char *path, web_match *m, pw_e
     return 0;
 }
 
-int web_route_find(const web_route *table, size_t n, const char *method, const char *path, web_match *ret, pw_err *err)
+int web_route_find(const web_route *table, size_t n, const char *method, const char *path,
+                   web_match *ret, pw_err *err)
 {
     size_t allowed = 0;
     ret->route = NULL;
@@ -100,11 +103,13 @@ int web_route_find(const web_route *table, size_t n, const char *method, const c
             ret->route = &table[i];
             return take_params(table[i].pattern, path, ret, err);
         }
-        int k = snprintf(ret->allow + allowed, sizeof(ret->allow) - allowed, "%s%s", allowed ? ", " : "", table[i].method);
+        int k = snprintf(ret->allow + allowed, sizeof(ret->allow) - allowed, "%s%s",
+                         allowed ? ", " : "", table[i].method);
         if (k > 0 && (size_t)k < sizeof(ret->allow) - allowed)
             allowed += (size_t)k;
     }
     if (allowed)
-        return pw_fail(err, PW_EDENIED, "%.20s is not possible here, but %s is", method, ret->allow);
+        return pw_fail(err, PW_EDENIED, "%.20s is not possible here, but %s is", method,
+                       ret->allow);
     return pw_fail(err, PW_ENOTFOUND, "there is nothing at this address");
 }

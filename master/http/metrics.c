@@ -8,15 +8,16 @@ typedef struct metric {
     const char *name, *type, *help;
     size_t offset; /* into web_gauges */
 } metric;
-#define M(n, t, f, h)                                                                                                                              \
-    {                                                                                                                                              \
-        "pawl_" n, t, h, offsetof(web_gauges, f)                                                                                                   \
+#define M(n, t, f, h)                                                                              \
+    {                                                                                              \
+        "pawl_" n, t, h, offsetof(web_gauges, f)                                                   \
     }
 static const metric metrics[] = {
     M("turns_total", "counter", turns, "turns of the core that were committed"),
     M("turn_last_microseconds", "gauge", turn_us_last, "time of the last turn"),
     M("turn_max_microseconds", "gauge", turn_us_max, "longest turn since the start"),
-    M("commits_failed_total", "counter", commits_failed, "commits that failed or whose outcome was unknown"),
+    M("commits_failed_total", "counter", commits_failed,
+      "commits that failed or whose outcome was unknown"),
     M("requests_waiting", "gauge", requests_waiting, "requests that no worker has taken"),
     M("builds_open", "gauge", builds_open, "builds that are not finished"),
     M("workers_connected", "gauge", workers_connected, "workers with a session"),
@@ -25,7 +26,8 @@ static const metric metrics[] = {
     M("slots_busy", "gauge", slots_busy, "slots that run a job"),
     M("journal_bytes_total", "counter", journal_bytes, "bytes of journals received"),
     M("log_bytes_total", "counter", log_bytes, "bytes of logs received"),
-    M("messages_dropped_total", "counter", dropped_messages, "messages of workers that were not understood or not allowed"),
+    M("messages_dropped_total", "counter", dropped_messages,
+      "messages of workers that were not understood or not allowed"),
     M("slow_callbacks_total", "counter", slow_callbacks, "callbacks of the core over 50 ms"),
 };
 
@@ -46,7 +48,8 @@ static void label(pw_buf *b, const char *name, const char *s)
 
 static void tallies(web_hub *h, pw_buf *b)
 {
-    (void)pw_buf_adds(b, "# HELP pawl_builds_total builds finished since the start of the master\n# TYPE pawl_builds_total counter\n");
+    (void)pw_buf_adds(b, "# HELP pawl_builds_total builds finished since the start of the "
+                         "master\n# TYPE pawl_builds_total counter\n");
     (void)pthread_mutex_lock(&h->lock);
     for (size_t i = 0; i < h->n_tallies; i++)
         for (int k = 0; k < 7; k++) {
@@ -62,22 +65,28 @@ static void tallies(web_hub *h, pw_buf *b)
     uint64_t event = h->pumped;
     size_t streams = h->streams, listeners = h->listeners;
     (void)pthread_mutex_unlock(&h->lock);
-    (void)pw_buf_addf(b,
-                      "# HELP pawl_events_total events written\n# TYPE pawl_events_total counter\npawl_events_total %" PRIu64
-                      "\n# HELP pawl_streams connections that follow events or logs\n# TYPE pawl_streams gauge\n"
-                      "pawl_streams{kind=\"events\"} %zu\npawl_streams{kind=\"log\"} %zu\n",
-                      event, listeners, streams - listeners);
+    (void)pw_buf_addf(
+        b,
+        "# HELP pawl_events_total events written\n# TYPE pawl_events_total "
+        "counter\npawl_events_total %" PRIu64
+        "\n# HELP pawl_streams connections that follow events or logs\n# TYPE pawl_streams gauge\n"
+        "pawl_streams{kind=\"events\"} %zu\npawl_streams{kind=\"log\"} %zu\n",
+        event, listeners, streams - listeners);
 }
 
 void web_get_metrics(web_req *q)
 {
     q->status = 200;
     q->type = "text/plain; version=0.0.4; charset=utf-8";
-    (void)pw_buf_addf(&q->out, "# HELP pawl_info version of the master\n# TYPE pawl_info gauge\npawl_info{version=\"%s\"} 1\n", PW_VERSION);
+    (void)pw_buf_addf(&q->out,
+                      "# HELP pawl_info version of the master\n# TYPE pawl_info "
+                      "gauge\npawl_info{version=\"%s\"} 1\n",
+                      PW_VERSION);
     for (size_t i = 0; q->web->gauges && i < sizeof(metrics) / sizeof(metrics[0]); i++) {
         const metric *m = &metrics[i];
         const _Atomic uint64_t *v = (const void *)((const char *)q->web->gauges + m->offset);
-        (void)pw_buf_addf(&q->out, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", m->name, m->help, m->name, m->type, m->name, atomic_load(v));
+        (void)pw_buf_addf(&q->out, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", m->name, m->help,
+                          m->name, m->type, m->name, atomic_load(v));
     }
     tallies(&q->web->hub, &q->out);
 }

@@ -8,21 +8,29 @@ typedef struct schema {
     const char *fields; /* NAME:TYPE, blank-separated; "?" behind the type: may be null */
 } schema;
 static const schema schemas[] = {
-    {"Build", "id:integer request:integer? buildset:integer? builder:string project:string branch:string revision:string? reason:string? who:string? "
-              "state:string result:string? result_reason:string? created:time started:time? finished:time? worker:string? attempt:integer? url:string "
+    {"Build", "id:integer request:integer? buildset:integer? builder:string project:string "
+              "branch:string revision:string? reason:string? who:string? "
+              "state:string result:string? result_reason:string? created:time started:time? "
+              "finished:time? worker:string? attempt:integer? url:string "
               "properties:object steps:array"},
-    {"Step", "name:string kind:string state:string result:string? reason:string? started:time? finished:time? exit_code:integer? signal:integer? "
+    {"Step", "name:string kind:string state:string result:string? reason:string? started:time? "
+             "finished:time? exit_code:integer? signal:integer? "
              "lines:integer? bytes:integer? cpu_ms:integer? max_rss:integer?"},
-    {"Request", "id:integer buildset:integer? builder:string project:string branch:string revision:string? reason:string? who:string? "
+    {"Request", "id:integer buildset:integer? builder:string project:string branch:string "
+                "revision:string? reason:string? who:string? "
                 "priority:integer state:string build:integer? created:time"},
-    {"Change", "id:integer project:string branch:string revision:string? author:string? subject:string? source:string? at:time tip:boolean "
+    {"Change", "id:integer project:string branch:string revision:string? author:string? "
+               "subject:string? source:string? at:time tip:boolean "
                "forced:boolean files:array?"},
-    {"Worker", "name:string state:string slots:integer busy:integer tags:array facts:object version:string? last_seen:time? paused:boolean "
+    {"Worker", "name:string state:string slots:integer busy:integer tags:array facts:object "
+               "version:string? last_seen:time? paused:boolean "
                "reason:string? who:string?"},
-    {"Promotion", "id:integer? edge:string from:string? to:string? revision:string? at:time? state:string reason:string?"},
+    {"Promotion", "id:integer? edge:string from:string? to:string? revision:string? at:time? "
+                  "state:string reason:string?"},
     {"Project", "name:string builders:array branches:array"},
     {"Builder", "name:string project:string latest:array"},
-    {"Status", "red:integer items:array running:array waiting:array promotions:array builds:object workers:object version:string"},
+    {"Status", "red:integer items:array running:array waiting:array promotions:array builds:object "
+               "workers:object version:string"},
     {"Requests", "buildset:integer? requests:array change:integer"},
     {"Id", "id:integer"},
     {"Name", "name:string"},
@@ -83,7 +91,10 @@ static void param(pw_buf *b, const char *name, size_t n, const char *in)
     if (path)
         web_bool(b, "required", true);
     web_open(b, "schema", '{');
-    web_str(b, "type", web_has_word(numbers, name, n) ? "integer" : web_has_word(flags, name, n) ? "boolean" : "string");
+    web_str(b, "type",
+            web_has_word(numbers, name, n) ? "integer"
+            : web_has_word(flags, name, n) ? "boolean"
+                                           : "string");
     web_shut(b, '}');
     web_shut(b, '}');
 }
@@ -104,12 +115,18 @@ static void params(pw_buf *b, const web_route *r)
 static void body(pw_buf *b, const char *keys)
 {
     PW_AUTO(pw_buf_clearp) pw_buf required = PW_BUF(1000);
-    (void)pw_buf_adds(b, ",\"requestBody\":{\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{");
+    (void)pw_buf_adds(
+        b,
+        ",\"requestBody\":{\"content\":{\"application/"
+        "json\":{\"schema\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{");
     for (const char *p = keys; *p; p += strspn(p, " ")) {
         size_t n = strcspn(p, " "), k = strcspn(p, " !");
         bool flag = web_has_word("failed dry_run", p, k);
         web_key(b, NULL);
-        (void)pw_buf_addf(b, "\"%.*s\":{\"type\":\"%s\"}", (int)k, p, flag ? "boolean" : web_has_word("properties", p, k) ? "object" : "string");
+        (void)pw_buf_addf(b, "\"%.*s\":{\"type\":\"%s\"}", (int)k, p,
+                          flag                               ? "boolean"
+                          : web_has_word("properties", p, k) ? "object"
+                                                             : "string");
         if (k < n)
             (void)pw_buf_addf(&required, "%s\"%.*s\"", required.len ? "," : "", (int)k, p);
         p += n;
@@ -126,12 +143,19 @@ static void answers(pw_buf *b, const web_route *r)
     web_str(b, "description", "done");
     if (list)
         (void)pw_buf_addf(b,
-                          ",\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\",\"properties\":{\"items\":{\"type\":\"array\",\"items\":{"
-                          "\"$ref\":\"#/components/schemas/%.*s\"}},\"next\":{\"type\":[\"string\",\"null\"]}}}}}",
+                          ",\"content\":{\"application/"
+                          "json\":{\"schema\":{\"type\":\"object\",\"properties\":{\"items\":{"
+                          "\"type\":\"array\",\"items\":{"
+                          "\"$ref\":\"#/components/schemas/"
+                          "%.*s\"}},\"next\":{\"type\":[\"string\",\"null\"]}}}}}",
                           (int)(n - 2), r->answer);
     else if (r->answer)
-        (void)pw_buf_addf(b, ",\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/%s\"}}}", r->answer);
-    (void)pw_buf_adds(b, "},\"default\":{\"description\":\"refused\",\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/Error\"}}}}}");
+        (void)pw_buf_addf(b,
+                          ",\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"#/components/"
+                          "schemas/%s\"}}}",
+                          r->answer);
+    (void)pw_buf_adds(b, "},\"default\":{\"description\":\"refused\",\"content\":{\"application/"
+                         "json\":{\"schema\":{\"$ref\":\"#/components/schemas/Error\"}}}}}");
 }
 
 static void operation(pw_buf *b, const web_route *r)
@@ -161,7 +185,10 @@ static bool first_of_path(size_t i)
 void web_get_openapi(web_req *q)
 {
     pw_buf *b = web_json(q);
-    (void)pw_buf_addf(b, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Pawl\",\"version\":\"%s\"},\"servers\":[{\"url\":", PW_VERSION);
+    (void)pw_buf_addf(b,
+                      "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Pawl\",\"version\":\"%s\"},"
+                      "\"servers\":[{\"url\":",
+                      PW_VERSION);
     (void)pw_buf_json(b, q->web->url);
     (void)pw_buf_adds(b, "}],\"paths\":{");
     for (size_t i = 0; i < web_n_routes; i++) {
@@ -173,7 +200,8 @@ void web_get_openapi(web_req *q)
                 operation(b, &web_routes[k]);
         web_shut(b, '}');
     }
-    (void)pw_buf_adds(b, "},\"components\":{\"securitySchemes\":{\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"}},\"schemas\":{");
+    (void)pw_buf_adds(b, "},\"components\":{\"securitySchemes\":{\"token\":{\"type\":\"http\","
+                         "\"scheme\":\"bearer\"}},\"schemas\":{");
     for (size_t i = 0; i < sizeof(schemas) / sizeof(schemas[0]); i++)
         put_schema(b, &schemas[i]);
     (void)pw_buf_adds(b, "}}}\n");

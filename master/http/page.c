@@ -1,4 +1,5 @@
-/* The status page and the page of a build: rendered here, without script, under a strict content policy. */
+/* The status page and the page of a build: rendered here, without script, under a strict content
+ * policy. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,16 +144,23 @@ static int row_request(void *self, const reader_request *r)
     revision(v->b, &r->rev);
     (void)pw_buf_adds(v->b, "<td class=\"w\">");
     html_text(v->b, why_waiting(v->q->web->gauges));
-    (void)pw_buf_addf(v->b, " <a href=\"/api/v1/requests/%" PRIu64 "/why\">why</a></td><td class=\"n\">", r->r.id);
+    (void)pw_buf_addf(v->b,
+                      " <a href=\"/api/v1/requests/%" PRIu64 "/why\">why</a></td><td class=\"n\">",
+                      r->r.id);
     html_ago(v->b, r->r.created, v->now);
     (void)pw_buf_adds(v->b, "</td></tr>");
     return 0;
 }
 
-static int row_edge(void *self, const char *edge, edge_state state, const store_rev *rev, const char *reason, pw_msec at)
+static int row_edge(void *self, const char *edge, edge_state state, const store_rev *rev,
+                    const char *reason, pw_msec at)
 {
     view *v = self;
-    (void)pw_buf_addf(v->b, "<tr><td><span class=\"s%s\">%s</span></td>", state == EDGE_DONE ? " s0" : state == EDGE_DIVERGED ? " s2" : "", web_edge_state(state));
+    (void)pw_buf_addf(v->b, "<tr><td><span class=\"s%s\">%s</span></td>",
+                      state == EDGE_DONE       ? " s0"
+                      : state == EDGE_DIVERGED ? " s2"
+                                               : "",
+                      web_edge_state(state));
     cell(v->b, edge);
     revision(v->b, rev);
     (void)pw_buf_adds(v->b, "<td class=\"w\">");
@@ -171,7 +179,10 @@ static int row_worker(void *self, const store_worker *w, uint64_t busy, bool enr
     (void)enrolled;
     if (w->removed)
         return 0;
-    (void)pw_buf_addf(v->b, "<tr><td><span class=\"s%s\">%s</span></td>", strcmp(state, "connected") == 0 ? " s0" : strcmp(state, "missing") == 0 ? " s2" : "",
+    (void)pw_buf_addf(v->b, "<tr><td><span class=\"s%s\">%s</span></td>",
+                      strcmp(state, "connected") == 0 ? " s0"
+                      : strcmp(state, "missing") == 0 ? " s2"
+                                                      : "",
                       state);
     cell(v->b, w->name);
     (void)pw_buf_addf(v->b, "<td class=\"n\">%" PRIu64 " of %" PRIu64 "</td>", busy, w->slots);
@@ -185,27 +196,33 @@ static int row_worker(void *self, const store_worker *w, uint64_t busy, bool enr
     return 0;
 }
 
-#define BUILD_HEADS                                                                                                                                \
-    "<th>State<th>Build<th>Builder<th>Project<th>Branch<th class=\"x\">Revision<th>Why<th class=\"x\">Worker<th class=\"n\">Took<th class=\"n\">When"
+#define BUILD_HEADS                                                                                \
+    "<th>State<th>Build<th>Builder<th>Project<th>Branch<th class=\"x\">Revision<th>Why<th "        \
+    "class=\"x\">Worker<th class=\"n\">Took<th class=\"n\">When"
 
 static void headline(view *v)
 {
     if (v->red)
-        (void)pw_buf_addf(v->b, "<h1><em>%zu builder%s red.</em></h1>", v->red, v->red == 1 ? " is" : "s are");
+        (void)pw_buf_addf(v->b, "<h1><em>%zu builder%s red.</em></h1>", v->red,
+                          v->red == 1 ? " is" : "s are");
     else
-        (void)pw_buf_adds(v->b, v->n ? "<h1>Everything is green.</h1>" : "<h1>Nothing was built yet.</h1>");
+        (void)pw_buf_adds(v->b, v->n ? "<h1>Everything is green.</h1>"
+                                     : "<h1>Nothing was built yet.</h1>");
     const web_gauges *g = v->q->web->gauges;
     if (g)
         (void)pw_buf_addf(v->b,
-                          "<p><b>%" PRIu64 "</b> waiting, <b>%" PRIu64 "</b> open, <b>%" PRIu64 "</b> of <b>%" PRIu64
-                          "</b> slots busy, <b>%" PRIu64 "</b> of <b>%" PRIu64 "</b> workers connected.</p>",
-                          atomic_load(&g->requests_waiting), atomic_load(&g->builds_open), atomic_load(&g->slots_busy), atomic_load(&g->slots),
+                          "<p><b>%" PRIu64 "</b> waiting, <b>%" PRIu64 "</b> open, <b>%" PRIu64
+                          "</b> of <b>%" PRIu64 "</b> slots busy, <b>%" PRIu64 "</b> of <b>%" PRIu64
+                          "</b> workers connected.</p>",
+                          atomic_load(&g->requests_waiting), atomic_load(&g->builds_open),
+                          atomic_load(&g->slots_busy), atomic_load(&g->slots),
                           atomic_load(&g->workers_connected), atomic_load(&g->workers_known));
 }
 
 static int home_queue(view *v, pw_err *err)
 {
-    static const build_state states[] = {BUILD_RUNNING, BUILD_FINISHING, BUILD_DISPATCHED, BUILD_QUEUED};
+    static const build_state states[] = {BUILD_RUNNING, BUILD_FINISHING, BUILD_DISPATCHED,
+                                         BUILD_QUEUED};
     int r = 0;
     table(v->b, "Running", BUILD_HEADS);
     v->n = 0;
@@ -216,7 +233,9 @@ static int home_queue(view *v, pw_err *err)
     if (v->n == 0)
         (void)pw_buf_adds(v->b, "<tr><td class=\"w\" colspan=\"10\">Nothing runs.</td></tr>");
     table_end(v->b);
-    table(v->b, "Waiting", "<th>State<th>Request<th>Builder<th>Project<th>Branch<th class=\"x\">Revision<th>Why<th class=\"n\">Since");
+    table(v->b, "Waiting",
+          "<th>State<th>Request<th>Builder<th>Project<th>Branch<th class=\"x\">Revision<th>Why<th "
+          "class=\"n\">Since");
     v->n = 0;
     if (r == 0)
         r = reader_requests(v->q->rd, REQ_WAITING, 0, HOME_WAITING, row_request, v, err);
@@ -230,11 +249,13 @@ static int home_lists(view *v, pw_err *err)
 {
     reader *rd = v->q->rd;
     int r;
-    table(v->b, "Promotions", "<th>State<th>Edge<th class=\"x\">Revision<th>Why<th class=\"n\">When");
+    table(v->b, "Promotions",
+          "<th>State<th>Edge<th class=\"x\">Revision<th>Why<th class=\"n\">When");
     if ((r = reader_edges(rd, row_edge, v, err)) < 0)
         return r;
     table_end(v->b);
-    table(v->b, "Workers", "<th>State<th>Name<th class=\"n\">Busy<th>Tags<th>Why<th class=\"n\">Seen");
+    table(v->b, "Workers",
+          "<th>State<th>Name<th class=\"n\">Busy<th>Tags<th>Why<th class=\"n\">Seen");
     if ((r = reader_workers(rd, row_worker, v, err)) < 0)
         return r;
     table_end(v->b);
@@ -248,7 +269,8 @@ static int home_lists(view *v, pw_err *err)
 
 void web_page_home(web_req *q)
 {
-    static const char heads[] = "<th>State<th>Project<th>Branch<th>Builder<th>Build<th class=\"x\">Revision<th class=\"n\">When";
+    static const char heads[] = "<th>State<th>Project<th>Branch<th>Builder<th>Build<th "
+                                "class=\"x\">Revision<th class=\"n\">When";
     pw_err err = {0};
     char title[64];
     if (!web_reader(q))
@@ -306,7 +328,8 @@ static int page_build(void *self, const reader_build *r)
 {
     view *v = self;
     char title[300], at[PW_TIME_MAX];
-    const char *word = r->b.result == PW_NO_RESULT ? web_build_states[r->b.state] : html_word(r->b.result);
+    const char *word =
+        r->b.result == PW_NO_RESULT ? web_build_states[r->b.state] : html_word(r->b.result);
     v->open = r->b.state != BUILD_DONE;
     (void)snprintf(title, sizeof(title), "%s: %s #%" PRIu64, word, r->builder, r->b.id);
     html_head(v->b, title, v->open ? HOME_REFRESH_S : 0);
@@ -321,7 +344,9 @@ static int page_build(void *self, const reader_build *r)
         (void)pw_buf_adds(v->b, "</b><br>");
     }
     html_text(v->b, r->why);
-    (void)pw_buf_adds(v->b, "</p><div class=\"frame\"><table><tr><th>Project<th>Revision<th>By<th>Worker<th>Attempt<th>Created<th class=\"n\">Took</tr><tr>");
+    (void)pw_buf_adds(v->b, "</p><div "
+                            "class=\"frame\"><table><tr><th>Project<th>Revision<th>By<th>Worker<th>"
+                            "Attempt<th>Created<th class=\"n\">Took</tr><tr>");
     cell(v->b, r->project);
     char rev[2 * STORE_REV_MAX + 1] = "";
     if (r->rev.n)
@@ -329,7 +354,8 @@ static int page_build(void *self, const reader_build *r)
     (void)pw_buf_addf(v->b, "<td><code>%s</code></td>", rev);
     cell(v->b, r->who);
     cell(v->b, r->worker);
-    (void)pw_buf_addf(v->b, "<td>%" PRIu64 "</td><td>%s</td><td class=\"n\">", r->b.tries, pw_time_text(r->b.created, at));
+    (void)pw_buf_addf(v->b, "<td>%" PRIu64 "</td><td>%s</td><td class=\"n\">", r->b.tries,
+                      pw_time_text(r->b.created, at));
     if (r->b.started)
         html_span(v->b, (v->open ? v->now : r->b.finished) - r->b.started);
     (void)pw_buf_adds(v->b, "</td></tr></table></div>");
@@ -350,7 +376,8 @@ void web_page_build(web_req *q)
         if (r == 0)
             r = reader_steps(q->rd, attempt, row_step, &v, &err);
         else if (r == PW_ENOTFOUND) {
-            (void)pw_buf_adds(v.b, "<tr><td class=\"w\" colspan=\"5\">No worker has it yet.</td></tr>");
+            (void)pw_buf_adds(v.b,
+                              "<tr><td class=\"w\" colspan=\"5\">No worker has it yet.</td></tr>");
             r = 0;
         }
         table_end(v.b);

@@ -1,5 +1,5 @@
-/* Readers of the database for the web threads. The library's threads have no number of their own, so the readers lie in a pool:
- * as many as there are threads, opened when first needed. */
+/* Readers of the database for the web threads. The library's threads have no number of their own,
+ * so the readers lie in a pool: as many as there are threads, opened when first needed. */
 #include "master/http/impl.h"
 
 reader *web_reader_take(web_server *web, pw_err *err)

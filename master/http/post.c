@@ -1,4 +1,5 @@
-/* Writes: the body is read strictly, a command goes to the core, whoever waits is answered after the commit. */
+/* Writes: the body is read strictly, a command goes to the core, whoever waits is answered after
+ * the commit. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +10,8 @@
 #include "shared/json/json.h"
 
 /* ---- the body */
-/* The keys of the route's table, as json_expect wants them, and whether the required ones are there. */
+/* The keys of the route's table, as json_expect wants them, and whether the required ones are
+ * there. */
 static int expect(const json_value *body, const char *keys, pw_err *err)
 {
     char words[12][24];
@@ -84,7 +86,9 @@ static int property_name(const char *s, pw_err *err)
     static const char own[] = "branch revision project builder build_id worker attempt";
     size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_");
     if (s[n] || n == 0 || n > PW_NAME_MAX || (s[0] >= '0' && s[0] <= '9'))
-        return pw_fail(err, PW_EINVAL, "property \"%.60s\": a name has a-z 0-9 _ and does not begin with a digit", s);
+        return pw_fail(err, PW_EINVAL,
+                       "property \"%.60s\": a name has a-z 0-9 _ and does not begin with a digit",
+                       s);
     if (web_has_word(own, s, n))
         return pw_fail(err, PW_EINVAL, "property \"%s\" is set by Pawl alone", s);
     return 0;
@@ -98,7 +102,8 @@ static int take_property(msg_pair *p, const char *name, const json_value *v, pw_
         return r;
     const char *s = json_str(v, NULL);
     if (s && strlen(s) > PW_VALUE_MAX)
-        return pw_fail(err, PW_EINVAL, "property \"%s\" has more than %d bytes", name, PW_VALUE_MAX);
+        return pw_fail(err, PW_EINVAL, "property \"%s\" has more than %d bytes", name,
+                       PW_VALUE_MAX);
     if (s)
         p->value = pw_strdup(s, &failed);
     else if (json_is_int(v))
@@ -106,7 +111,8 @@ static int take_property(msg_pair *p, const char *name, const json_value *v, pw_
     else if (json_is_bool(v))
         p->value = pw_strdup(json_bool(v, false) ? "true" : "false", &failed);
     else
-        return pw_fail(err, PW_EINVAL, "property \"%s\" must be a text, a whole number, true or false", name);
+        return pw_fail(err, PW_EINVAL,
+                       "property \"%s\" must be a text, a whole number, true or false", name);
     p->name = pw_strdup(name, &failed);
     return failed ? pw_fail(err, PW_ENOMEM, "out of memory") : 0;
 }
@@ -149,7 +155,8 @@ static int idem_of(web_req *q, core_cmd *c, pw_err *err)
     return failed ? pw_fail(err, PW_ENOMEM, "out of memory") : 0;
 }
 
-/* The command with what all have in common, filled from the keys that the route allows. NULL: refused already. */
+/* The command with what all have in common, filled from the keys that the route allows. NULL:
+ * refused already. */
 static core_cmd *command(web_req *q, core_cmd_kind kind)
 {
     pw_err err = {0};
@@ -164,10 +171,14 @@ static core_cmd *command(web_req *q, core_cmd_kind kind)
     }
     c->actor = pw_strdup(pw_buf_str(&q->actor), &failed);
     int r = failed ? pw_fail(&err, PW_ENOMEM, "out of memory") : idem_of(q, c, &err);
-    if (r == 0 && ((r = take_text(body, "project", PW_NAME_MAX, &c->project, &err)) < 0 || (r = take_text(body, "builder", 2 * PW_NAME_MAX + 1, &c->builder, &err)) < 0 ||
-                   (r = take_text(body, "branch", 1000, &c->branch, &err)) < 0 || (r = take_text(body, "revision", 100, &c->revision, &err)) < 0 ||
-                   (r = take_text(body, "reason", WEB_TEXT, &c->reason, &err)) < 0 || (r = take_text(body, "name", PW_NAME_MAX, &c->name, &err)) < 0 ||
-                   (r = take_flag(body, "dry_run", &c->dry_run, &err)) < 0 || (r = take_flag(body, "failed", &ignored, &err)) < 0 ||
+    if (r == 0 && ((r = take_text(body, "project", PW_NAME_MAX, &c->project, &err)) < 0 ||
+                   (r = take_text(body, "builder", 2 * PW_NAME_MAX + 1, &c->builder, &err)) < 0 ||
+                   (r = take_text(body, "branch", 1000, &c->branch, &err)) < 0 ||
+                   (r = take_text(body, "revision", 100, &c->revision, &err)) < 0 ||
+                   (r = take_text(body, "reason", WEB_TEXT, &c->reason, &err)) < 0 ||
+                   (r = take_text(body, "name", PW_NAME_MAX, &c->name, &err)) < 0 ||
+                   (r = take_flag(body, "dry_run", &c->dry_run, &err)) < 0 ||
+                   (r = take_flag(body, "failed", &ignored, &err)) < 0 ||
                    (r = take_properties(body, &c->props, &err)) < 0))
         pw_err_context(&err, "the body");
     if (r < 0) {
@@ -255,7 +266,8 @@ void web_post_worker_action(web_req *q)
     else if (strcmp(what, "drain") == 0)
         send_name(q, CMD_WORKER_DRAIN);
     else
-        web_fail(q, 404, "not_found", "a worker can be told to pause, resume or drain, not \"%.60s\"", what);
+        web_fail(q, 404, "not_found",
+                 "a worker can be told to pause, resume or drain, not \"%.60s\"", what);
 }
 
 void web_delete_worker(web_req *q)

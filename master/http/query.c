@@ -27,10 +27,12 @@ static int unknown(const char *key, const char *allowed, pw_err *err)
     const char *near = strlen(key) < 32 ? pw_nearest(key, list) : NULL;
     if (near)
         return pw_fail(err, PW_EINVAL, "unknown query key \"%s\", did you mean \"%s\"", key, near);
-    return pw_fail(err, PW_EINVAL, "unknown query key \"%.100s\"%s%s", key, *allowed ? "; known here: " : "", allowed);
+    return pw_fail(err, PW_EINVAL, "unknown query key \"%.100s\"%s%s", key,
+                   *allowed ? "; known here: " : "", allowed);
 }
 
-static int add(web_query *q, const char *p, size_t n, const char *allowed, char *out, size_t cap, size_t *ret_used, pw_err *err)
+static int add(web_query *q, const char *p, size_t n, const char *allowed, char *out, size_t cap,
+               size_t *ret_used, pw_err *err)
 {
     const char *eq = memchr(p, '=', n);
     size_t key_len, len = 0, raw_key = eq ? (size_t)(eq - p) : n;
@@ -38,7 +40,8 @@ static int add(web_query *q, const char *p, size_t n, const char *allowed, char 
     if (r < 0)
         return r;
     char *value = out + key_len + 1;
-    if ((r = web_unescape(eq ? eq + 1 : "", eq ? n - raw_key - 1 : 0, 1, value, cap - key_len - 1, &len, err)) < 0)
+    if ((r = web_unescape(eq ? eq + 1 : "", eq ? n - raw_key - 1 : 0, 1, value, cap - key_len - 1,
+                          &len, err)) < 0)
         return r;
     if (!web_has_word(allowed, out, key_len) || key_len == 0)
         return unknown(out, allowed, err);
@@ -119,10 +122,12 @@ int web_query_time(const web_query *q, const char *key, pw_msec *ret, pw_err *er
     const char *s = web_query_get(q, key);
     if (!s || pw_time_parse(s, ret, NULL) == 0)
         return 0;
-    return pw_fail(err, PW_EINVAL, "\"%s\" must be a time like 2026-11-20T12:43:01Z, not \"%.60s\"", key, s);
+    return pw_fail(err, PW_EINVAL, "\"%s\" must be a time like 2026-11-20T12:43:01Z, not \"%.60s\"",
+                   key, s);
 }
 
-int web_query_word(const web_query *q, const char *key, const char *const *list, int *ret, pw_err *err)
+int web_query_word(const web_query *q, const char *key, const char *const *list, int *ret,
+                   pw_err *err)
 {
     const char *s = web_query_get(q, key);
     for (int i = 0; s && list[i]; i++)

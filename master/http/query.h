@@ -1,5 +1,5 @@
-/* query.h - the query of an address, read strictly: an unknown key, a key given twice or bad encoding is refused, with the
- * nearest known key named. Pure. */
+/* query.h - the query of an address, read strictly: an unknown key, a key given twice or bad
+ * encoding is refused, with the nearest known key named. Pure. */
 #ifndef PW_MASTER_HTTP_QUERY_H
 #define PW_MASTER_HTTP_QUERY_H
 #include <stdbool.h>
@@ -31,10 +31,12 @@ void web_query_clear(web_query *q);
 const char *web_query_get(const web_query *q, const char *key);
 /* Each leaves *ret alone when the key is not given. */
 int web_query_u64(const web_query *q, const char *key, uint64_t *ret, pw_err *err);
-int web_query_flag(const web_query *q, const char *key, bool *ret, pw_err *err); /* 1 true yes, 0 false no; nothing: true */
+/* 1 true yes, 0 false no; nothing: true */
+int web_query_flag(const web_query *q, const char *key, bool *ret, pw_err *err);
 int web_query_time(const web_query *q, const char *key, pw_msec *ret, pw_err *err);
 /* Index of the value in a NULL-terminated list. */
-int web_query_word(const web_query *q, const char *key, const char *const *list, int *ret, pw_err *err);
+int web_query_word(const web_query *q, const char *key, const char *const *list, int *ret,
+                   pw_err *err);
 /* `limit` (1..1000, default 50) and `cursor`. */
 int web_query_page(const web_query *q, size_t *ret_limit, uint64_t *ret_before, pw_err *err);
 void web_cursor_text(uint64_t before, char out[WEB_CURSOR]);

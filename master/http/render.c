@@ -2,14 +2,17 @@
 
 #include <string.h>
 
-const char *const web_build_states[] = {"queued", "dispatched", "running", "finishing", "done", NULL};
+const char *const web_build_states[] = {"queued",    "dispatched", "running",
+                                        "finishing", "done",       NULL};
 const char *const web_request_states[] = {"waiting", "claimed", "done", NULL};
-const char *const web_results[] = {"success", "warnings", "failure", "skipped", "exception", "retry", "cancelled", NULL};
+const char *const web_results[] = {"success",   "warnings", "failure",   "skipped",
+                                   "exception", "retry",    "cancelled", NULL};
 
 /* ---- parts */
 void web_key(pw_buf *b, const char *key)
 {
-    /* what stands before tells whether a comma is due: a bracket that opens is never the end of a value */
+    /* what stands before tells whether a comma is due: a bracket that opens is never the end of a
+     * value */
     if (b->len && !strchr("{[", b->p[b->len - 1]))
         (void)pw_buf_add(b, ",", 1);
     if (key) {
@@ -338,7 +341,8 @@ void web_promotion(pw_buf *b, const store_promotion *p)
     web_shut(b, '}');
 }
 
-void web_edge(pw_buf *b, const char *edge, edge_state state, const store_rev *rev, const char *reason, pw_msec at)
+void web_edge(pw_buf *b, const char *edge, edge_state state, const store_rev *rev,
+              const char *reason, pw_msec at)
 {
     web_open(b, NULL, '{');
     web_null(b, "id");

@@ -1,4 +1,5 @@
-/* render.h - rows as the JSON of the interface, written straight into a buffer. Field names and their order are public. */
+/* render.h - rows as the JSON of the interface, written straight into a buffer. Field names and
+ * their order are public. */
 #ifndef PW_MASTER_HTTP_RENDER_H
 #define PW_MASTER_HTTP_RENDER_H
 #include "master/store/reader.h"
@@ -36,5 +37,6 @@ typedef enum web_presence { WEB_MISSING, WEB_CONNECTED } web_presence;
 const char *web_worker_state(const store_worker *w, web_presence p, pw_msec now);
 void web_worker_row(pw_buf *b, const store_worker *w, uint64_t busy, web_presence p, pw_msec now);
 void web_promotion(pw_buf *b, const store_promotion *p);
-void web_edge(pw_buf *b, const char *edge, edge_state state, const store_rev *rev, const char *reason, pw_msec at);
+void web_edge(pw_buf *b, const char *edge, edge_state state, const store_rev *rev,
+              const char *reason, pw_msec at);
 #endif

@@ -120,9 +120,11 @@ reader *web_reader(web_req *q)
 
 bool web_id_param(web_req *q, size_t i, uint64_t *ret)
 {
-    if (i < q->at.n && pw_parse_u64(q->at.param[i], ret, NULL) == 0 && *ret > 0 && *ret <= INT64_MAX)
+    if (i < q->at.n && pw_parse_u64(q->at.param[i], ret, NULL) == 0 && *ret > 0 &&
+        *ret <= INT64_MAX)
         return true;
-    web_fail(q, 404, "not_found", "\"%.60s\" is not the number of anything", i < q->at.n ? q->at.param[i] : "");
+    web_fail(q, 404, "not_found", "\"%.60s\" is not the number of anything",
+             i < q->at.n ? q->at.param[i] : "");
     return false;
 }
 
@@ -142,7 +144,8 @@ void web_req_begin(web_req *q, const char *method)
     if (raw)
         *raw++ = '\0';
     q->head = strcmp(method, "HEAD") == 0;
-    int r = web_route_find(web_routes, web_n_routes, q->head ? "GET" : method, q->uri, &q->at, &err);
+    int r =
+        web_route_find(web_routes, web_n_routes, q->head ? "GET" : method, q->uri, &q->at, &err);
     if (r == PW_EDENIED) {
         web_fail(q, 405, "bad_request", "%s", err.text);
         web_header(q, "Allow", "%s", q->at.allow);
@@ -164,7 +167,8 @@ static bool not_modified(web_req *q)
     char tag[48];
     const char *known = MHD_lookup_connection_value(q->con, MHD_HEADER_KIND, "If-None-Match");
     uint32_t crc = pw_crc32c(0, q->out.p, q->out.len);
-    (void)snprintf(tag, sizeof(tag), "W/\"%zx-%08" PRIx32 "%08" PRIx32 "\"", q->out.len, crc, pw_crc32c(~crc, q->out.p, q->out.len));
+    (void)snprintf(tag, sizeof(tag), "W/\"%zx-%08" PRIx32 "%08" PRIx32 "\"", q->out.len, crc,
+                   pw_crc32c(~crc, q->out.p, q->out.len));
     web_header(q, "ETag", "%s", tag);
     return known && (strcmp(known, "*") == 0 || strstr(known, tag + 2));
 }
@@ -176,9 +180,10 @@ static void head_lines(const web_req *q, struct MHD_Response *r)
     if (q->type && q->status != 304)
         (void)MHD_add_response_header(r, "Content-Type", q->type);
     if (q->type && strncmp(q->type, "text/html", 9) == 0) {
-        (void)MHD_add_response_header(r, "Content-Security-Policy",
-                                      "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
-                                      "form-action 'none'; frame-ancestors 'none'");
+        (void)MHD_add_response_header(
+            r, "Content-Security-Policy",
+            "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
+            "form-action 'none'; frame-ancestors 'none'");
         (void)MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
     }
     if (q->status == 401)
@@ -193,19 +198,22 @@ enum MHD_Result web_req_reply(web_req *q)
     struct MHD_Response *r;
     web_reader_give(q->web, pw_take(q->rd));
     if (q->stream && q->status < 300) {
-        r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, q->stream, q->stream_self, q->stream_free);
+        r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, q->stream, q->stream_self,
+                                              q->stream_free);
         if (r)
             q->stream_self = NULL;
     } else {
         if (q->out.failed || q->status == 0)
-            web_fail(q, 500, "internal", "the answer could not be made: %s", q->out.failed ? "it is too large, or memory ran out" : "nothing answers");
+            web_fail(q, 500, "internal", "the answer could not be made: %s",
+                     q->out.failed ? "it is too large, or memory ran out" : "nothing answers");
         if (q->tag && q->status == 200 && not_modified(q)) {
             q->status = 304;
             pw_buf_clear(&q->out);
         }
         size_t n = q->out.len;
         char *p = pw_buf_take(&q->out);
-        r = p ? MHD_create_response_from_buffer(n, p, MHD_RESPMEM_MUST_FREE) : MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT);
+        r = p ? MHD_create_response_from_buffer(n, p, MHD_RESPMEM_MUST_FREE)
+              : MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT);
         if (!r)
             free(p);
     }

@@ -23,10 +23,12 @@ static void test_table(void)
         for (size_t k = 0; k < sizeof(scopes) / sizeof(scopes[0]); k++)
             known += strcmp(scopes[k], r->scope) == 0;
         bad_scope += known != 1;
-        bad_write += strcmp(r->method, "GET") != 0 && (strcmp(r->scope, "") == 0 || strcmp(r->scope, "read") == 0);
+        bad_write += strcmp(r->method, "GET") != 0 &&
+                     (strcmp(r->scope, "") == 0 || strcmp(r->scope, "read") == 0);
         nobody += (strcmp(r->method, "GET") == 0) != (r->body == NULL);
         for (size_t k = 0; k < i; k++)
-            twice += strcmp(web_routes[k].method, r->method) == 0 && strcmp(web_routes[k].pattern, r->pattern) == 0;
+            twice += strcmp(web_routes[k].method, r->method) == 0 &&
+                     strcmp(web_routes[k].pattern, r->pattern) == 0;
         for (const char *p = r->pattern; *p && n < sizeof(path) - 1; p++)
             if (*p == '{') {
                 path[n++] = '7';
@@ -49,25 +51,37 @@ static void test_walk(void)
     web_match m;
     pw_err err = {0};
     char longest[WEB_PARAM_BYTES + 40] = "/api/v1/builders/";
-    ok(find("GET", "/api/v1/builds/17/log/test%2Funit%20a", &m) == 0 && m.n == 2 && strcmp(m.param[0], "17") == 0 && strcmp(m.param[1], "test/unit a") == 0,
+    ok(find("GET", "/api/v1/builds/17/log/test%2Funit%20a", &m) == 0 && m.n == 2 &&
+           strcmp(m.param[0], "17") == 0 && strcmp(m.param[1], "test/unit a") == 0,
        "parts are decoded one at a time");
-    ok(find("GET", "/api/v1/builds/1+1", &m) == 0 && strcmp(m.param[0], "1+1") == 0, "a plus in a path is a plus");
+    ok(find("GET", "/api/v1/builds/1+1", &m) == 0 && strcmp(m.param[0], "1+1") == 0,
+       "a plus in a path is a plus");
     ok(find("GET", "/", &m) == 0 && m.n == 0, "the root");
     ok(find("GET", "", &m) == PW_EINVAL && find("GET", "*", &m) == PW_EINVAL, "no path");
-    ok(find("GET", "//", &m) == PW_ENOTFOUND && find("GET", "/api/v1/builds//steps", &m) == PW_ENOTFOUND, "an empty part is nothing");
-    ok(find("GET", "/api/v1/builds/", &m) == PW_ENOTFOUND && find("GET", "/api/v1", &m) == PW_ENOTFOUND && find("GET", "/api/v1/build", &m) == PW_ENOTFOUND &&
+    ok(find("GET", "//", &m) == PW_ENOTFOUND &&
+           find("GET", "/api/v1/builds//steps", &m) == PW_ENOTFOUND,
+       "an empty part is nothing");
+    ok(find("GET", "/api/v1/builds/", &m) == PW_ENOTFOUND &&
+           find("GET", "/api/v1", &m) == PW_ENOTFOUND &&
+           find("GET", "/api/v1/build", &m) == PW_ENOTFOUND &&
            find("GET", "/api/v1/builds/1/steps/2", &m) == PW_ENOTFOUND,
        "almost is nothing");
     ok(find("GET", "/api/v1%2Fbuilds", &m) == PW_ENOTFOUND, "an encoded slash divides nothing");
-    ok(find("GET", "/api/v1/builds/%4", &m) == PW_EINVAL && find("GET", "/api/v1/builds/%", &m) == PW_EINVAL && find("GET", "/api/v1/builds/%g0", &m) == PW_EINVAL &&
-           find("GET", "/api/v1/builds/%00", &m) == PW_EINVAL && find("GET", "/api/v1/builds/%41%4a%4A", &m) == 0 && strcmp(m.param[0], "AJJ") == 0,
+    ok(find("GET", "/api/v1/builds/%4", &m) == PW_EINVAL &&
+           find("GET", "/api/v1/builds/%", &m) == PW_EINVAL &&
+           find("GET", "/api/v1/builds/%g0", &m) == PW_EINVAL &&
+           find("GET", "/api/v1/builds/%00", &m) == PW_EINVAL &&
+           find("GET", "/api/v1/builds/%41%4a%4A", &m) == 0 && strcmp(m.param[0], "AJJ") == 0,
        "percent-encoding");
-    ok(web_route_find(web_routes, web_n_routes, "PUT", "/api/v1/workers", &m, &err) == PW_EDENIED && strcmp(m.allow, "GET, POST") == 0, "a method too many: %s", m.allow);
+    ok(web_route_find(web_routes, web_n_routes, "PUT", "/api/v1/workers", &m, &err) == PW_EDENIED &&
+           strcmp(m.allow, "GET, POST") == 0,
+       "a method too many: %s", m.allow);
     ok(find("get", "/api/v1/workers", &m) == PW_EDENIED, "methods are upper case");
     size_t n = strlen(longest);
     memset(longest + n, 'x', WEB_PARAM_BYTES - 1);
     longest[n + WEB_PARAM_BYTES - 1] = '\0';
-    ok(find("GET", longest, &m) == 0 && strlen(m.param[0]) == WEB_PARAM_BYTES - 1, "the longest part");
+    ok(find("GET", longest, &m) == 0 && strlen(m.param[0]) == WEB_PARAM_BYTES - 1,
+       "the longest part");
     longest[n + WEB_PARAM_BYTES - 1] = 'x';
     longest[n + WEB_PARAM_BYTES] = '\0';
     ok(find("GET", longest, &m) == PW_EINVAL, "and a byte more");
@@ -75,8 +89,12 @@ static void test_walk(void)
 
 static void test_words(void)
 {
-    ok(web_has_word("a bb! c", "bb", 2) && web_has_word("a bb! c", "c", 1) && web_has_word("a", "a", 1), "a word of a list");
-    ok(!web_has_word("a bb! c", "b", 1) && !web_has_word("", "a", 1) && !web_has_word("a bb", "", 0) && !web_has_word("ab", "abc", 3), "no word of it");
+    ok(web_has_word("a bb! c", "bb", 2) && web_has_word("a bb! c", "c", 1) &&
+           web_has_word("a", "a", 1),
+       "a word of a list");
+    ok(!web_has_word("a bb! c", "b", 1) && !web_has_word("", "a", 1) &&
+           !web_has_word("a bb", "", 0) && !web_has_word("ab", "abc", 3),
+       "no word of it");
 }
 
 int main(void)

@@ -22,14 +22,17 @@ typedef union address {
     struct sockaddr_storage space;
 } address;
 
-static int resolve(const char *host, const char *port, address *ret, socklen_t *ret_len, pw_err *err)
+static int resolve(const char *host, const char *port, address *ret, socklen_t *ret_len,
+                   pw_err *err)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *list = NULL;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
+                    *list = NULL;
     uint64_t number = 0;
     memset(ret, 0, sizeof(*ret));
     if (pw_parse_u64(port, &number, err) < 0 || number > 65535)
         return pw_fail(err, PW_EINVAL, "\"%s\" is not a port", port);
-    if (strcmp(host, "*") == 0 || strcmp(host, "localhost") == 0 || inet_pton(AF_INET, host, &ret->in.sin_addr) == 1) {
+    if (strcmp(host, "*") == 0 || strcmp(host, "localhost") == 0 ||
+        inet_pton(AF_INET, host, &ret->in.sin_addr) == 1) {
         ret->in.sin_family = AF_INET;
         ret->in.sin_port = htons((uint16_t)number);
         if (strcmp(host, "localhost") == 0)
@@ -47,7 +50,8 @@ static int resolve(const char *host, const char *port, address *ret, socklen_t *
     if (r != 0 || list->ai_addrlen > sizeof(*ret)) {
         if (r == 0)
             freeaddrinfo(list);
-        return pw_fail(err, PW_ENOTFOUND, "the host of the web address \"%s\" is not known: %s", host, r ? gai_strerror(r) : "?");
+        return pw_fail(err, PW_ENOTFOUND, "the host of the web address \"%s\" is not known: %s",
+                       host, r ? gai_strerror(r) : "?");
     }
     memcpy(ret, list->ai_addr, list->ai_addrlen);
     *ret_len = list->ai_addrlen;
@@ -71,7 +75,8 @@ static int split(const char *text, char *host, size_t cap, const char **ret_port
     return 0;
 }
 
-/* "http://127.0.0.1:40123" of what is bound; an address that means all is told as one that can be called. */
+/* "http://127.0.0.1:40123" of what is bound; an address that means all is told as one that can be
+ * called. */
 static void tell(const address *a, char *out, size_t cap)
 {
     char host[INET6_ADDRSTRLEN] = "127.0.0.1";
@@ -82,7 +87,8 @@ static void tell(const address *a, char *out, size_t cap)
         (void)snprintf(host, sizeof(host), "::1");
     else if (a->in.sin_addr.s_addr != htonl(INADDR_ANY))
         (void)inet_ntop(AF_INET, &a->in.sin_addr, host, sizeof(host));
-    (void)snprintf(out, cap, six ? "http://[%s]:%u" : "http://%s:%u", host, ntohs(six ? a->in6.sin6_port : a->in.sin_port));
+    (void)snprintf(out, cap, six ? "http://[%s]:%u" : "http://%s:%u", host,
+                   ntohs(six ? a->in6.sin6_port : a->in.sin_port));
 }
 
 static int listen_on(const char *text, char *ret_address, size_t cap, pw_err *err)
@@ -94,12 +100,16 @@ static int listen_on(const char *text, char *ret_address, size_t cap, pw_err *er
     int one = 1, r = split(text, host, sizeof(host), &port, err);
     if (r < 0 || (r = resolve(host, port, &a, &len, err)) < 0)
         return r;
-    PW_AUTO(pw_closep) int fd = socket(a.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 || bind(fd, &a.sa, len) < 0 || listen(fd, 512) < 0) {
+    PW_AUTO(pw_closep)
+    int fd = socket(a.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+        bind(fd, &a.sa, len) < 0 || listen(fd, 512) < 0) {
         int e = errno;
         if (e == EADDRINUSE)
-            return pw_fail(err, PW_ECONFLICT, "the web address \"%s\" is taken by another program", text);
-        return pw_fail(err, PW_ESYS, "listening on the web address \"%s\": %s", text, strerror_r(e, why, sizeof(why)));
+            return pw_fail(err, PW_ECONFLICT, "the web address \"%s\" is taken by another program",
+                           text);
+        return pw_fail(err, PW_ESYS, "listening on the web address \"%s\": %s", text,
+                       strerror_r(e, why, sizeof(why)));
     }
     len = sizeof(a);
     if (getsockname(fd, &a.sa, &len) < 0)
@@ -116,7 +126,8 @@ static void *on_uri(void *self, const char *uri, struct MHD_Connection *con)
     return web_req_new(self, con, uri);
 }
 
-static void on_completed(void *self, struct MHD_Connection *con, void **con_cls, enum MHD_RequestTerminationCode toe)
+static void on_completed(void *self, struct MHD_Connection *con, void **con_cls,
+                         enum MHD_RequestTerminationCode toe)
 {
     (void)self, (void)con, (void)toe;
     web_req_free(*con_cls);
@@ -147,16 +158,19 @@ static enum MHD_Result body_part(web_req *q, const char *data, size_t *size)
     return q->discarded > WEB_DISCARD_MAX ? MHD_NO : MHD_YES;
 }
 
-/* A refusal can be sent before the body only when the client waits for it, or sends so much that it is cut off. */
+/* A refusal can be sent before the body only when the client waits for it, or sends so much that it
+ * is cut off. */
 static bool refuse_at_once(const web_req *q)
 {
     uint64_t n = 0;
     const char *length = MHD_lookup_connection_value(q->con, MHD_HEADER_KIND, "Content-Length");
-    return q->status != 0 && (MHD_lookup_connection_value(q->con, MHD_HEADER_KIND, "Expect") ||
-                              (length && pw_parse_u64(length, &n, NULL) == 0 && n > WEB_DISCARD_MAX));
+    return q->status != 0 &&
+           (MHD_lookup_connection_value(q->con, MHD_HEADER_KIND, "Expect") ||
+            (length && pw_parse_u64(length, &n, NULL) == 0 && n > WEB_DISCARD_MAX));
 }
 
-static enum MHD_Result on_request(void *self, struct MHD_Connection *con, const char *url, const char *method, const char *version, const char *data,
+static enum MHD_Result on_request(void *self, struct MHD_Connection *con, const char *url,
+                                  const char *method, const char *version, const char *data,
                                   size_t *size, void **con_cls)
 {
     web_req *q = *con_cls;
@@ -185,16 +199,19 @@ static int start_daemon(web_server *self, int *fd, pw_err *err)
 {
     sigset_t all, old;
     (void)sigfillset(&all);
-    if (pthread_sigmask(SIG_SETMASK, &all, &old) != 0) /* the threads inherit it: signals are the core's */
+    /* the threads inherit it: signals are the core's */
+    if (pthread_sigmask(SIG_SETMASK, &all, &old) != 0)
         return pw_fail(err, PW_ESYS, "blocking signals");
     int r = web_hub_start(self, err);
     if (r == 0) {
-        self->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, self,
-                                        MHD_OPTION_LISTEN_SOCKET, *fd, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)WEB_THREADS,
-                                        MHD_OPTION_THREAD_STACK_SIZE, (size_t)WEB_STACK, MHD_OPTION_CONNECTION_LIMIT, (unsigned)WEB_CONNECTIONS,
-                                        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)WEB_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                                        (size_t)WEB_CONNECTION_BYTES, MHD_OPTION_URI_LOG_CALLBACK, on_uri, self, MHD_OPTION_UNESCAPE_CALLBACK,
-                                        as_it_is, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+        self->daemon = MHD_start_daemon(
+            MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request,
+            self, MHD_OPTION_LISTEN_SOCKET, *fd, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)WEB_THREADS,
+            MHD_OPTION_THREAD_STACK_SIZE, (size_t)WEB_STACK, MHD_OPTION_CONNECTION_LIMIT,
+            (unsigned)WEB_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)WEB_IDLE_S,
+            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)WEB_CONNECTION_BYTES,
+            MHD_OPTION_URI_LOG_CALLBACK, on_uri, self, MHD_OPTION_UNESCAPE_CALLBACK, as_it_is, NULL,
+            MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
         if (self->daemon)
             *fd = -1; /* the daemon's now */
         else

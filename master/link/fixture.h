@@ -1,6 +1,7 @@
-/* fixture.h - what the tests of this folder share: the core's world (master/core/fixture.h) with sessions and a real log store
- * on top, a network that only remembers what was sent, and an agent that speaks the worker's side: it has journals in memory
- * and ships whichever piece it is told to. Tests only. */
+/* fixture.h - what the tests of this folder share: the core's world (master/core/fixture.h) with
+ * sessions and a real log store on top, a network that only remembers what was sent, and an agent
+ * that speaks the worker's side: it has journals in memory and ships whichever piece it is told to.
+ * Tests only. */
 #ifndef PW_MASTER_LINK_FIXTURE_H
 #define PW_MASTER_LINK_FIXTURE_H
 #include <poll.h>
@@ -35,7 +36,8 @@ typedef struct net {
 } net;
 
 /* ---- the master's side */
-static inline int net_send(void *self, uint64_t peer, const void *head, size_t head_len, const void *bulk, size_t bulk_len, pw_err *err)
+static inline int net_send(void *self, uint64_t peer, const void *head, size_t head_len,
+                           const void *bulk, size_t bulk_len, pw_err *err)
 {
     net *n = self;
     sent *o = &n->out[n->n];
@@ -81,7 +83,8 @@ static inline bool net_load(void *self)
     pw_err err = {0};
     if (n->logs)
         logs_reset(n->logs);
-    else if (!(n->answers = pw_chan_new(10000, free, &err)) || !(n->logs = logs_open(n->dir, &n->w->host, n->answers, &err)))
+    else if (!(n->answers = pw_chan_new(10000, free, &err)) ||
+             !(n->logs = logs_open(n->dir, &n->w->host, n->answers, &err)))
         return false;
     if (store_frames_open(n->w->st, net_frame, n, &err) < 0 || logs_loaded(n->logs, &err) < 0 ||
         !(n->s = sessions_new(n->w->core, n->logs, &n->w->host, mark, net_send, n, &err)) ||
@@ -142,7 +145,8 @@ static inline net *net_new(const char *yaml)
     return pw_take(n);
 }
 
-/* One answer of the log store, without a commit. False when none is there (after 5 s when `wait`). */
+/* One answer of the log store, without a commit. False when none is there (after 5 s when `wait`).
+ */
 static inline bool net_take_answer(net *n, bool wait)
 {
     if (!n->s)
@@ -237,11 +241,11 @@ typedef struct journal {
     _Alignas(16) uint64_t epoch;
     uint64_t attempt;
     uint8_t p[JOURNAL_MAX];
-    size_t n;                       /* bytes */
-    size_t records;                 /* at[records] == n */
-    size_t at[RECORDS_MAX + 1];     /* borders */
+    size_t n;                        /* bytes */
+    size_t records;                  /* at[records] == n */
+    size_t at[RECORDS_MAX + 1];      /* borders */
     uint32_t chain[RECORDS_MAX + 1]; /* at the borders */
-    uint64_t pos[4], lines[4];      /* of the output of each step */
+    uint64_t pos[4], lines[4];       /* of the output of each step */
 } journal;
 
 static inline void put(journal *j, uint8_t kind, uint8_t flags, const void *payload, size_t n)
@@ -311,8 +315,14 @@ static inline void put_log(journal *j, unsigned step, const void *text, size_t n
     for (size_t i = 0; i < n; i++)
         lines += ((const char *)text)[i] == '\n';
     j->pos[step] += skip;
-    rec_log r = {.step = (uint16_t)step, .codec = PW_CODEC_RAW, .raw_len = (uint32_t)n, .lines = lines, .raw_pos = j->pos[step],
-                 .first_line = j->lines[step], .t_first_ms = 1, .t_last_ms = 2};
+    rec_log r = {.step = (uint16_t)step,
+                 .codec = PW_CODEC_RAW,
+                 .raw_len = (uint32_t)n,
+                 .lines = lines,
+                 .raw_pos = j->pos[step],
+                 .first_line = j->lines[step],
+                 .t_first_ms = 1,
+                 .t_last_ms = 2};
     rec_log_put_head(&r, payload);
     memcpy(payload + RECORD_LOG_HEAD, text, n);
     put(j, PW_REC_LOG, 0, payload, RECORD_LOG_HEAD + n);
@@ -376,13 +386,15 @@ static inline void agent_drop_job(agent *a, size_t i)
     memmove(a->grown + i, a->grown + i + 1, (a->jobs - i) * sizeof(*a->grown));
 }
 /* Gives the message to the master, without a commit. */
-static inline void agent_give(const agent *a, pw_msg_type type, const void *body, const void *bulk, size_t bulk_len)
+static inline void agent_give(const agent *a, pw_msg_type type, const void *body, const void *bulk,
+                              size_t bulk_len)
 {
     PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(PW_MSG_MAX);
     if (a->n->s && pw_msg_encode(type, body, &b, NULL) == 0)
         sessions_message(a->n->s, a->peer, a->key, b.p, b.len, bulk, bulk_len);
 }
-static inline void agent_say(const agent *a, pw_msg_type type, const void *body, const void *bulk, size_t bulk_len)
+static inline void agent_say(const agent *a, pw_msg_type type, const void *body, const void *bulk,
+                             size_t bulk_len)
 {
     agent_give(a, type, body, bulk, bulk_len);
     (void)world_go(a->n->w);
@@ -398,16 +410,26 @@ static inline void agent_take_welcome(agent *a)
     if (a->mark_n)
         memcpy(a->mark, o->m.u.welcome.mark.p, a->mark_n);
 }
-/* A new connection and a hello on it, that lists what the spool has. Returns whether there was a welcome. */
+/* A new connection and a hello on it, that lists what the spool has. Returns whether there was a
+ * welcome. */
 static inline bool agent_hello(agent *a)
 {
     msg_hello_job v[8];
     static char version[] = "1", tag[] = "linux";
     char *tags[] = {tag};
-    msg_hello h = {.proto_min = PW_PROTO_MIN, .proto_max = PW_PROTO_MAX, .nonce = ++a->nonce, .spool = a->spool, .boot = a->boot,
-                   .mark = {a->mark, a->mark_n}, .version = version, .slots = a->slots, .tags = {tags, 1}, .jobs = {v, a->jobs}};
+    msg_hello h = {.proto_min = PW_PROTO_MIN,
+                   .proto_max = PW_PROTO_MAX,
+                   .nonce = ++a->nonce,
+                   .spool = a->spool,
+                   .boot = a->boot,
+                   .mark = {a->mark, a->mark_n},
+                   .version = version,
+                   .slots = a->slots,
+                   .tags = {tags, 1},
+                   .jobs = {v, a->jobs}};
     for (size_t i = 0; i < a->jobs; i++)
-        v[i] = (msg_hello_job){a->job[i]->epoch, a->job[i]->attempt, 0, a->job[i]->at[a->grown[i]], PW_JOB_RUNNING};
+        v[i] = (msg_hello_job){a->job[i]->epoch, a->job[i]->attempt, 0, a->job[i]->at[a->grown[i]],
+                               PW_JOB_RUNNING};
     a->peer++;
     agent_say(a, PW_MSG_HELLO, &h, NULL, 0);
     agent_take_welcome(a);
@@ -424,7 +446,8 @@ static inline const msg_welcome_job *agent_verdict(const agent *a, uint64_t atte
     return &none;
 }
 /* Records [from, to) of the journal; chain: what is said to stand before them. */
-static inline void agent_ship_as(const agent *a, const journal *j, size_t from, size_t to, uint32_t chain, bool commit)
+static inline void agent_ship_as(const agent *a, const journal *j, size_t from, size_t to,
+                                 uint32_t chain, bool commit)
 {
     if (to > j->records) /* memory was short when it was made */
         to = j->records;
@@ -448,7 +471,9 @@ static inline void agent_beat(const agent *a, uint64_t free_slots)
 /* ---- what the master has: the whole log of a step as text ("" when there is none) */
 static inline size_t log_read(net *n, uint64_t attempt, uint32_t step, char *out, size_t cap)
 {
-    PW_AUTO(log_view_closep) log_view *v = n->logs ? log_view_open(n->logs, (log_key){attempt, step, PW_STREAM_OUT}, NULL) : NULL;
+    PW_AUTO(log_view_closep)
+    log_view *v =
+        n->logs ? log_view_open(n->logs, (log_key){attempt, step, PW_STREAM_OUT}, NULL) : NULL;
     size_t len = 0;
     uint64_t at = 0;
     for (int64_t k = 1; v && k > 0 && len + 1 < cap; len += k > 0 ? (size_t)k : 0)

@@ -1,4 +1,5 @@
-/* The beginning of a session: who may have it, and what happens to each job on either side (PROTOCOL 2). */
+/* The beginning of a session: who may have it, and what happens to each job on either side
+ * (PROTOCOL 2). */
 #include "master/link/resync.h"
 #include "master/link/state.h"
 
@@ -11,7 +12,8 @@
 #include "shared/base/num.h"
 #include "shared/crypt/crypt.h"
 
-static void refuse(sessions *self, uint64_t peer, uint64_t nonce, const char *reason, uint64_t retry_ms)
+static void refuse(sessions *self, uint64_t peer, uint64_t nonce, const char *reason,
+                   uint64_t retry_ms)
 {
     msg_refused m = {nonce, (char *)(uintptr_t)reason, retry_ms};
     sessions_queue(self, peer, PW_MSG_REFUSED, &m, NULL, 0);
@@ -27,8 +29,9 @@ static void end_all(sessions *self, const char *why)
     }
 }
 
-/* A valid mark newer than the database: somebody set the state directory back without `restore`. A mark leaves after the commit of
- * its turn, so none that is right is ahead. Returns whether the worker has been in this epoch (or nowhere at all). */
+/* A valid mark newer than the database: somebody set the state directory back without `restore`. A
+ * mark leaves after the commit of its turn, so none that is right is ahead. Returns whether the
+ * worker has been in this epoch (or nowhere at all). */
 static bool check_mark(sessions *self, const msg_hello *m)
 {
     uint8_t mac[32];
@@ -40,13 +43,17 @@ static bool check_mark(sessions *self, const msg_hello *m)
         return true;
     if (pw_le64(m->mark.p) == store_epoch(st) && pw_le64(m->mark.p + 8) > store_turn(st)) {
         end_all(self, "the master has a new epoch");
-        core_new_epoch(self->core, "a worker knows a later state of this database: it was set back without restore");
+        core_new_epoch(
+            self->core,
+            "a worker knows a later state of this database: it was set back without restore");
     }
     return pw_le64(m->mark.p) == store_epoch(st);
 }
 
-/* Two agents, one key: the same spool replaces at once; another one waits until the old session fails a ping. */
-static bool may_have(sessions *self, uint64_t peer, uint64_t worker, const uint8_t spool[16], const msg_hello *m)
+/* Two agents, one key: the same spool replaces at once; another one waits until the old session
+ * fails a ping. */
+static bool may_have(sessions *self, uint64_t peer, uint64_t worker, const uint8_t spool[16],
+                     const msg_hello *m)
 {
     session *old = sessions_of_worker(self, worker);
     if (!old)
@@ -56,7 +63,8 @@ static bool may_have(sessions *self, uint64_t peer, uint64_t worker, const uint8
         return true;
     }
     self->fig.alarms++;
-    pw_log(PW_LOG_ERROR, "two_agents_one_key", "worker=\"%s\"", core_worker_name(self->core, worker));
+    pw_log(PW_LOG_ERROR, "two_agents_one_key", "worker=\"%s\"",
+           core_worker_name(self->core, worker));
     if (!old->asked) {
         msg_ping p = {old->id, old->echo, true};
         old->asked = pw_now(self->host);
@@ -77,12 +85,16 @@ static bool parse_ids(const msg_hello *m, uint8_t spool[16], uint8_t boot[16])
     return pw_unhex(m->spool, spool, 16) && pw_unhex(hex, boot, 16);
 }
 
-static void verdict_for(sessions *self, const session *s, const msg_hello_job *j, msg_welcome_job *v)
+static void verdict_for(sessions *self, const session *s, const msg_hello_job *j,
+                        msg_welcome_job *v)
 {
     core_attempt *a = core_attempt_find(self->core, j->attempt);
     if (a && a->epoch != j->epoch)
         a = NULL; /* the same number in another history */
-    resync_fact f = {.this_epoch = a || j->epoch == store_epoch(core_store(self->core)), .open = a != NULL, .start = j->start, .length = j->length};
+    resync_fact f = {.this_epoch = a || j->epoch == store_epoch(core_store(self->core)),
+                     .open = a != NULL,
+                     .start = j->start,
+                     .length = j->length};
     if (a) {
         f.ours = a->worker == s->worker && memcmp(a->spool, s->spool, 16) == 0;
         f.closed = a->state > ATT_RUNNING;
@@ -114,7 +126,8 @@ static void verdict_for(sessions *self, const session *s, const msg_hello_job *j
         break;
     case RESYNC_HOLD_ALARM:
         self->fig.alarms++;
-        pw_log(PW_LOG_ERROR, "foreign_job", "worker=\"%s\" attempt=%" PRIu64, core_worker_name(self->core, s->worker), j->attempt);
+        pw_log(PW_LOG_ERROR, "foreign_job", "worker=\"%s\" attempt=%" PRIu64,
+               core_worker_name(self->core, s->worker), j->attempt);
         break;
     case RESYNC_LOST:
         core_att_lost(self->core, a, "the worker lost a part of its journal", false);
@@ -133,18 +146,22 @@ static bool lists(const msg_hello *m, uint64_t epoch, uint64_t attempt)
     return false;
 }
 
-/* settled false: the worker learns only now that there is a new epoch. It lists what it has forgotten, but keeps, in its next hello
- * (PROTOCOL 6.7), so nothing of an earlier epoch is given up before. Returns whether there is such a thing. */
-static bool absent(sessions *self, const session *s, const msg_hello *m, bool rebooted, bool settled)
+/* settled false: the worker learns only now that there is a new epoch. It lists what it has
+ * forgotten, but keeps, in its next hello (PROTOCOL 6.7), so nothing of an earlier epoch is given
+ * up before. Returns whether there is such a thing. */
+static bool absent(sessions *self, const session *s, const msg_hello *m, bool rebooted,
+                   bool settled)
 {
     bool wait = false;
     core_attempt *a;
     for (size_t pos = 0; (a = core_attempt_next(self->core, s->worker, &pos));) {
         if (lists(m, a->epoch, a->id))
             continue;
-        resync_absent f = {.same_spool = memcmp(a->spool, s->spool, 16) == 0, .any = a->any,
+        resync_absent f = {.same_spool = memcmp(a->spool, s->spool, 16) == 0,
+                           .any = a->any,
                            .this_epoch = a->epoch == store_epoch(core_store(self->core)),
-                           .rebooted = rebooted, .closed = a->state > ATT_RUNNING};
+                           .rebooted = rebooted,
+                           .closed = a->state > ATT_RUNNING};
         if (!settled && f.same_spool && !f.this_epoch) {
             wait = true;
             continue;
@@ -153,7 +170,10 @@ static bool absent(sessions *self, const session *s, const msg_hello *m, bool re
         if (fate == FATE_REOFFER)
             core_att_reoffer(self->core, a);
         else if (fate == FATE_LOST)
-            core_att_lost(self->core, a, rebooted ? "the worker's machine was started anew" : "the worker does not have it any more", true);
+            core_att_lost(self->core, a,
+                          rebooted ? "the worker's machine was started anew"
+                                   : "the worker does not have it any more",
+                          true);
     }
     return wait;
 }
@@ -179,7 +199,11 @@ void sessions_hello(sessions *self, uint64_t peer, uint64_t worker, const msg_he
     uint8_t spool[16], boot[16], mark[32];
     bool rebooted;
     if (m->proto_min > PW_PROTO_MAX || m->proto_max < PW_PROTO_MIN) {
-        refuse(self, peer, m->nonce, m->proto_min > PW_PROTO_MAX ? "this master is too old for that agent: upgrade the master" : "that agent is too old for this master: upgrade the worker", 60000);
+        refuse(self, peer, m->nonce,
+               m->proto_min > PW_PROTO_MAX
+                   ? "this master is too old for that agent: upgrade the master"
+                   : "that agent is too old for this master: upgrade the worker",
+               60000);
         return;
     }
     if (!parse_ids(m, spool, boot) || facts_text(m, &tags, &facts) < 0) {
@@ -191,16 +215,24 @@ void sessions_hello(sessions *self, uint64_t peer, uint64_t worker, const msg_he
     bool settled = check_mark(self, m);
     session *s = calloc(1, sizeof(*s));
     verdict = calloc(m->jobs.n + 1, sizeof(*verdict));
-    if (!s || !verdict || pw_table_put(self->by_worker, worker, s, &err) < 0 || pw_table_put(self->by_peer, peer, s, &err) < 0) {
+    if (!s || !verdict || pw_table_put(self->by_worker, worker, s, &err) < 0 ||
+        pw_table_put(self->by_peer, peer, s, &err) < 0) {
         (void)pw_table_del(self->by_worker, worker);
         free(s);
         refuse(self, peer, m->nonce, "the master is out of memory", 5000);
         return;
     }
-    *s = (session){.id = pw_random_u64(self->host), .peer = peer, .worker = worker, .nonce = m->nonce,
-                   .seen = pw_now(self->host), .sent = pw_now(self->host)};
+    *s = (session){.id = pw_random_u64(self->host),
+                   .peer = peer,
+                   .worker = worker,
+                   .nonce = m->nonce,
+                   .seen = pw_now(self->host),
+                   .sent = pw_now(self->host)};
     memcpy(s->spool, spool, 16);
-    core_hello h = {.slots = m->slots, .tags = pw_buf_str(&tags), .facts = pw_buf_str(&facts), .version = m->version};
+    core_hello h = {.slots = m->slots,
+                    .tags = pw_buf_str(&tags),
+                    .facts = pw_buf_str(&facts),
+                    .version = m->version};
     memcpy(h.spool, spool, 16);
     memcpy(h.boot, boot, 16);
     core_worker_up(self->core, worker, &h, &rebooted);
@@ -209,9 +241,14 @@ void sessions_hello(sessions *self, uint64_t peer, uint64_t worker, const msg_he
         verdict_for(self, s, &j[i], &verdict[i]);
     bool again = absent(self, s, m, rebooted, settled);
     sessions_mark(self, mark);
-    msg_welcome w = {.session = s->id, .nonce = m->nonce, .epoch = store_epoch(core_store(self->core)), .mark = {mark, 32},
-                     .proto = m->proto_max < PW_PROTO_MAX ? m->proto_max : PW_PROTO_MAX, .heartbeat_ms = SESSION_HEARTBEAT_MS,
-                     .window = SESSION_WORKER_WINDOW, .jobs = {verdict, m->jobs.n}};
+    msg_welcome w = {.session = s->id,
+                     .nonce = m->nonce,
+                     .epoch = store_epoch(core_store(self->core)),
+                     .mark = {mark, 32},
+                     .proto = m->proto_max < PW_PROTO_MAX ? m->proto_max : PW_PROTO_MAX,
+                     .heartbeat_ms = SESSION_HEARTBEAT_MS,
+                     .window = SESSION_WORKER_WINDOW,
+                     .jobs = {verdict, m->jobs.n}};
     size_t sessions_now = pw_table_count(self->by_peer);
     if (w.window * sessions_now > SESSION_TOTAL_WINDOW)
         w.window = SESSION_TOTAL_WINDOW / sessions_now;

@@ -1,5 +1,6 @@
-/* Journal ingest: records in order, two offsets (PROTOCOL 5). State records act on the core in this turn; log frames go to the log
- * store, and `stored` moves over them when they are on disk. The end record acts when everything before it is stored. */
+/* Journal ingest: records in order, two offsets (PROTOCOL 5). State records act on the core in this
+ * turn; log frames go to the log store, and `stored` moves over them when they are on disk. The end
+ * record acts when everything before it is stored. */
 #include "master/link/state.h"
 
 #include <inttypes.h>
@@ -18,7 +19,8 @@ static bool has_pending(const sessions *self, uint64_t attempt, size_t from)
     return false;
 }
 
-static int hold_frame(sessions *self, const core_attempt *a, uint64_t end, uint32_t chain, const store_frame *f, pw_err *err)
+static int hold_frame(sessions *self, const core_attempt *a, uint64_t end, uint32_t chain,
+                      const store_frame *f, pw_err *err)
 {
     if (self->n_pend == self->cap_pend) {
         size_t cap = self->cap_pend ? 2 * self->cap_pend : 64;
@@ -35,7 +37,8 @@ static int hold_frame(sessions *self, const core_attempt *a, uint64_t end, uint3
     return 0;
 }
 
-static int apply_log(sessions *self, core_attempt *a, const journal_rec *rec, uint64_t end, pw_err *err)
+static int apply_log(sessions *self, core_attempt *a, const journal_rec *rec, uint64_t end,
+                     pw_err *err)
 {
     rec_log r;
     store_frame f;
@@ -49,12 +52,13 @@ static int apply_log(sessions *self, core_attempt *a, const journal_rec *rec, ui
     self->n_pend--;
     code = logs_append(self->logs, a->id, &r, &f, err);
     if (code == PW_ECONFLICT)
-        return 0; /* stored already */
+        return 0;            /* stored already */
     if (code == PW_EPROTO) { /* output was left out before it (its cut record is below `stored`) */
         uint64_t bytes = 0, lines = 0, packed = 0;
         log_key key = {a->id, r.step, r.stream};
         (void)logs_position(self->logs, key, &bytes, &lines, &packed);
-        if ((code = logs_cut(self->logs, key, bytes, r.raw_pos - bytes, r.first_line - lines, err)) == 0)
+        if ((code = logs_cut(self->logs, key, bytes, r.raw_pos - bytes, r.first_line - lines,
+                             err)) == 0)
             code = logs_append(self->logs, a->id, &r, &f, err);
     }
     if (code < 0)
@@ -64,7 +68,8 @@ static int apply_log(sessions *self, core_attempt *a, const journal_rec *rec, ui
 }
 
 /* One state record. Malformed content is an error of the worker's, never ours. */
-static int apply_state(sessions *self, core_attempt *a, const journal_rec *rec, uint64_t end, pw_err *err)
+static int apply_state(sessions *self, core_attempt *a, const journal_rec *rec, uint64_t end,
+                       pw_err *err)
 {
     int r = 0;
     union {
@@ -80,17 +85,20 @@ static int apply_state(sessions *self, core_attempt *a, const journal_rec *rec, 
         core_att_started(self->core, a);
         return 0;
     case PW_REC_STEP_START:
-        if ((r = pw_schema_decode(&rec_step_start_schema, rec->payload, rec->len, &u.step_start, err)) == 0)
+        if ((r = pw_schema_decode(&rec_step_start_schema, rec->payload, rec->len, &u.step_start,
+                                  err)) == 0)
             core_att_step_started(self->core, a, &u.step_start);
         return r;
     case PW_REC_STEP_END:
-        if ((r = pw_schema_decode(&rec_step_end_schema, rec->payload, rec->len, &u.step_end, err)) < 0)
+        if ((r = pw_schema_decode(&rec_step_end_schema, rec->payload, rec->len, &u.step_end, err)) <
+            0)
             return r;
         core_att_step_ended(self->core, a, &u.step_end);
         pw_schema_clear(&rec_step_end_schema, &u.step_end);
         return 0;
     case PW_REC_PROPERTY:
-        if ((r = pw_schema_decode(&rec_property_schema, rec->payload, rec->len, &u.property, err)) < 0)
+        if ((r = pw_schema_decode(&rec_property_schema, rec->payload, rec->len, &u.property, err)) <
+            0)
             return r;
         core_att_property(self->core, a, &u.property);
         pw_schema_clear(&rec_property_schema, &u.property);
@@ -98,7 +106,9 @@ static int apply_state(sessions *self, core_attempt *a, const journal_rec *rec, 
     case PW_REC_CUT: {
         if ((r = pw_schema_decode(&rec_cut_schema, rec->payload, rec->len, &u.cut, err)) < 0)
             return r;
-        return 0; /* the next frame's position says the same; a log that ends in a cut has nothing behind it to place */
+        /* the next frame's position says the same; a log that ends in a cut has nothing behind it
+         * to place */
+        return 0;
     }
     case PW_REC_END:
         pw_schema_clear(&rec_end_schema, &a->end);
@@ -119,10 +129,13 @@ static void advance(sessions *self, core_attempt *a, uint64_t stored, uint32_t c
     if (a->end_at && stored >= a->end_at)
         core_att_ended(self->core, a, &a->end);
     if (stored < a->applied || stored < a->received)
-        core_att_offsets(self->core, a, a->received > a->applied ? a->received : a->applied, a->received > a->applied ? a->received_chain : a->applied_chain, stored, chain);
+        core_att_offsets(self->core, a, a->received > a->applied ? a->received : a->applied,
+                         a->received > a->applied ? a->received_chain : a->applied_chain, stored,
+                         chain);
     else
         core_att_offsets(self->core, a, stored, chain, stored, chain);
-    if ((a = core_attempt_find(self->core, id)) && a->received < a->stored) { /* known from an older session, synced only now */
+    /* known from an older session, synced only now */
+    if ((a = core_attempt_find(self->core, id)) && a->received < a->stored) {
         a->received = a->stored;
         a->received_chain = a->stored_chain;
     }
@@ -130,7 +143,8 @@ static void advance(sessions *self, core_attempt *a, uint64_t stored, uint32_t c
         sessions_ack(self, a);
 }
 
-static int apply_all(sessions *self, core_attempt *a, uint64_t at, uint32_t chain, const uint8_t *p, size_t n, bool *ret_state, pw_err *err)
+static int apply_all(sessions *self, core_attempt *a, uint64_t at, uint32_t chain, const uint8_t *p,
+                     size_t n, bool *ret_state, pw_err *err)
 {
     journal_rec rec;
     while (n > 0) {
@@ -140,7 +154,8 @@ static int apply_all(sessions *self, core_attempt *a, uint64_t at, uint32_t chai
         if (size < 0)
             return size;
         uint64_t end = at + rec.size;
-        if (end <= a->received) { /* known; the chain is held against ours where the known part ends */
+        /* known; the chain is held against ours where the known part ends */
+        if (end <= a->received) {
             if (end == a->received && rec.chain != a->received_chain)
                 return pw_fail(err, PW_ECORRUPT, "the journal is not the one that we know");
         } else if (at < a->received) { /* no record of ours ends there */
@@ -172,7 +187,8 @@ void ingest_journal(sessions *self, session *s, const msg_journal *m, const uint
     bool state = false;
     core_attempt *a = core_attempt_find(self->core, m->attempt);
     self->fig.journal_bytes += n;
-    if (!a || a->epoch != m->epoch || a->worker != s->worker || memcmp(a->spool, s->spool, 16) != 0) {
+    if (!a || a->epoch != m->epoch || a->worker != s->worker ||
+        memcmp(a->spool, s->spool, 16) != 0) {
         self->fig.dropped++;
         return; /* resync said what becomes of it */
     }
@@ -185,7 +201,8 @@ void ingest_journal(sessions *self, session *s, const msg_journal *m, const uint
                 ? pw_fail(&err, PW_ECORRUPT, "the journal is not the one that we know")
                 : apply_all(self, a, m->offset, (uint32_t)m->chain, bulk, n, &state, &err);
     bool ours = r == PW_EFULL || r == PW_ESYS || r == PW_ENOMEM;
-    if (r < 0 && !ours && r != PW_EAGAIN && a->received == before) { /* no repetition will make it better */
+    /* no repetition will make it better */
+    if (r < 0 && !ours && r != PW_EAGAIN && a->received == before) {
         msg_cancel c = {s->id, a->epoch, a->id, err.text};
         core_att_lost(self->core, a, err.text, false);
         sessions_queue(self, s->peer, PW_MSG_CANCEL, &c, NULL, 0);
@@ -196,7 +213,8 @@ void ingest_journal(sessions *self, session *s, const msg_journal *m, const uint
         pw_log_err(PW_LOG_ERROR, "log_store", &err);
     } else if (r < 0) {
         self->fig.alarms++;
-        pw_log(PW_LOG_ERROR, "bad_journal", "worker=\"%s\" attempt=%" PRIu64 " offset=%" PRIu64 " reason=\"%s\"",
+        pw_log(PW_LOG_ERROR, "bad_journal",
+               "worker=\"%s\" attempt=%" PRIu64 " offset=%" PRIu64 " reason=\"%s\"",
                core_worker_name(self->core, s->worker), a->id, a->received, err.text);
     }
     if (a->received == before) {
@@ -208,8 +226,9 @@ void ingest_journal(sessions *self, session *s, const msg_journal *m, const uint
     if (!has_pending(self, a->id, 0))
         advance(self, a, a->received, a->received_chain);
     else if (state)
-        core_att_offsets(self->core, a, a->received > a->applied ? a->received : a->applied, a->received > a->applied ? a->received_chain : a->applied_chain,
-                         a->stored, a->stored_chain);
+        core_att_offsets(self->core, a, a->received > a->applied ? a->received : a->applied,
+                         a->received > a->applied ? a->received_chain : a->applied_chain, a->stored,
+                         a->stored_chain);
 }
 
 void sessions_end_turn(sessions *self)
@@ -224,7 +243,8 @@ void sessions_end_turn(sessions *self)
         self->pend[i].ticket = ticket;
 }
 
-/* The bytes are not on disk: the frames are dropped, their sessions end, resync asks for the journals again from `stored`. */
+/* The bytes are not on disk: the frames are dropped, their sessions end, resync asks for the
+ * journals again from `stored`. */
 static void sync_failed(sessions *self, const char *text)
 {
     core_condition(self->core, "log store", text);
@@ -240,7 +260,8 @@ static void sync_failed(sessions *self, const char *text)
                 a->end_at = 0;
         }
         if (s) {
-            msg_refused m = {s->nonce, (char *)(uintptr_t)"the master could not write its logs", 1000};
+            msg_refused m = {s->nonce, (char *)(uintptr_t) "the master could not write its logs",
+                             1000};
             sessions_queue(self, s->peer, PW_MSG_REFUSED, &m, NULL, 0);
             sessions_end(self, s, "the log store failed");
         }
@@ -266,9 +287,15 @@ void sessions_synced(sessions *self, uint64_t ticket, int code, const char *text
         core_att_frame(self->core, f);
         bool last = true; /* one row of the log for all its frames in this batch */
         for (size_t k = i + 1; k < n && last; k++)
-            last = self->pend[k].frame.attempt != f->attempt || self->pend[k].frame.idx != f->idx || self->pend[k].frame.stream != f->stream;
+            last = self->pend[k].frame.attempt != f->attempt || self->pend[k].frame.idx != f->idx ||
+                   self->pend[k].frame.stream != f->stream;
         if (last) {
-            store_log row = {.attempt = f->attempt, .idx = f->idx, .stream = f->stream, .bytes = p->log_bytes, .lines = p->log_lines, .packed = p->log_packed};
+            store_log row = {.attempt = f->attempt,
+                             .idx = f->idx,
+                             .stream = f->stream,
+                             .bytes = p->log_bytes,
+                             .lines = p->log_lines,
+                             .packed = p->log_packed};
             core_att_log(self->core, &row);
         }
     }

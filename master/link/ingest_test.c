@@ -1,11 +1,13 @@
-/* Journals into the master: pieces, repetitions, gaps, wrong chains; two offsets; what is acknowledged when (PROTOCOL 5). */
+/* Journals into the master: pieces, repetitions, gaps, wrong chains; two offsets; what is
+ * acknowledged when (PROTOCOL 5). */
 #include "master/link/fixture.h"
 #include "master/store/reader.h"
 
 #include "tests/tap.h"
 
 static const char conf[] = "projects: [{name: p, repository: /r.git}]\n"
-                           "builders: [{name: unit, project: p, retries: 1, steps: [{name: make, run: x}, {name: test, run: y}]}]\n";
+                           "builders: [{name: unit, project: p, retries: 1, steps: [{name: make, "
+                           "run: x}, {name: test, run: y}]}]\n";
 
 typedef struct rows {
     unsigned steps, done, properties;
@@ -82,19 +84,25 @@ static void whole(void)
         return;
     const journal *j = a.job[0];
     agent_ship(&a, j, 0, 3);
-    ok(acked(n, 1) == (int64_t)j->at[3] && build(n->w, 2).state == BUILD_RUNNING, "state records are acknowledged with their commit");
+    ok(acked(n, 1) == (int64_t)j->at[3] && build(n->w, 2).state == BUILD_RUNNING,
+       "state records are acknowledged with their commit");
     agent_ship(&a, j, 3, 8);
-    ok(acked(n, 1) == (int64_t)j->at[3] && att(n->w, 1) && att(n->w, 1)->applied == j->n && att(n->w, 1)->stored == j->at[3],
+    ok(acked(n, 1) == (int64_t)j->at[3] && att(n->w, 1) && att(n->w, 1)->applied == j->n &&
+           att(n->w, 1)->stored == j->at[3],
        "log frames are not, nor what stands behind them; but state is applied");
-    ok(build(n->w, 2).state == BUILD_RUNNING && rows_of(n, 1).frames == 0 && rows_of(n, 1).done == 1, "the end is not: its log is not on disk");
+    ok(build(n->w, 2).state == BUILD_RUNNING && rows_of(n, 1).frames == 0 &&
+           rows_of(n, 1).done == 1,
+       "the end is not: its log is not on disk");
     net_settle(n);
-    ok(done(n->w, 2, PW_SUCCESS) && got(n, a.peer, PW_MSG_FORGET)->m.u.forget.attempt == 1 && !att(n->w, 1),
+    ok(done(n->w, 2, PW_SUCCESS) && got(n, a.peer, PW_MSG_FORGET)->m.u.forget.attempt == 1 &&
+           !att(n->w, 1),
        "on disk: the end is applied, and the worker may forget");
     ok(log_is(n, 1, 0, "one\ntwo\n"), "the log is whole");
     while (!rows_of(n, 1).sealed && net_answer(n, true))
         ;
     rows r = rows_of(n, 1);
-    ok(r.sealed && r.frames == 0 && r.log_bytes == 8 && r.log_lines == 2 && r.steps == 1 && r.properties == 1 && log_is(n, 1, 0, "one\ntwo\n"),
+    ok(r.sealed && r.frames == 0 && r.log_bytes == 8 && r.log_lines == 2 && r.steps == 1 &&
+           r.properties == 1 && log_is(n, 1, 0, "one\ntwo\n"),
        "and sealed");
     agent_ship(&a, j, 0, 8);
     ok(figures(n->w).finished[PW_SUCCESS] == 1, "what comes after it is dropped");
@@ -111,16 +119,21 @@ static void pieces(void)
     agent_ship(&a, j, 0, 2);
     size_t acks = got_count(n, a.peer, PW_MSG_ACK);
     agent_ship(&a, j, 0, 2);
-    ok(got_count(n, a.peer, PW_MSG_ACK) == acks + 1 && acked(n, 1) == (int64_t)j->at[2], "what is known is acknowledged again: that answer may be lost");
+    ok(got_count(n, a.peer, PW_MSG_ACK) == acks + 1 && acked(n, 1) == (int64_t)j->at[2],
+       "what is known is acknowledged again: that answer may be lost");
     agent_ship(&a, j, 1, 4);
-    ok(att(n->w, 1) && att(n->w, 1)->received == j->at[4] && acked(n, 1) == (int64_t)j->at[2], "overlapping: the new part counts");
+    ok(att(n->w, 1) && att(n->w, 1)->received == j->at[4] && acked(n, 1) == (int64_t)j->at[2],
+       "overlapping: the new part counts");
     agent_ship(&a, j, 6, 8);
-    ok(att(n->w, 1) && att(n->w, 1)->received == j->at[4] && acked(n, 1) == (int64_t)j->at[2], "a gap: the master's offset is sent");
+    ok(att(n->w, 1) && att(n->w, 1)->received == j->at[4] && acked(n, 1) == (int64_t)j->at[2],
+       "a gap: the master's offset is sent");
     agent_ship(&a, j, 3, 6);
     agent_ship(&a, j, 3, 6);
     agent_ship(&a, j, 0, 7);
     net_settle(n);
-    ok(acked(n, 1) == (int64_t)j->at[7] && rows_of(n, 1).frames == 2 && rows_of(n, 1).frame_bytes == 8, "each frame once");
+    ok(acked(n, 1) == (int64_t)j->at[7] && rows_of(n, 1).frames == 2 &&
+           rows_of(n, 1).frame_bytes == 8,
+       "each frame once");
     agent_ship(&a, j, 7, 7);
     ok(acked(n, 1) == (int64_t)j->at[7], "an empty one");
     agent_ship(&a, j, 7, 8);
@@ -149,7 +162,8 @@ static void wrong_chain(void)
             agent_ship(&a, other, 0, 3);
         }
         net_settle(n);
-        ok(att(n->w, 1) && att(n->w, 1)->superseded && build(n->w, 2).tries == 2 && figures(n->w).finished[PW_SUCCESS] == 0,
+        ok(att(n->w, 1) && att(n->w, 1)->superseded && build(n->w, 2).tries == 2 &&
+               figures(n->w).finished[PW_SUCCESS] == 0,
            "not the journal that we know: closed as lost, tried again (%d)", i);
         ok(got(n, a.peer, PW_MSG_CANCEL)->m.u.cancel.attempt == 1, "and it need not run on");
         agent_clear(&a);
@@ -158,7 +172,8 @@ static void wrong_chain(void)
 
 static void malformed(void)
 {
-    static const uint8_t kinds[] = {PW_REC_STEP_START, PW_REC_STEP_END, PW_REC_PROPERTY, PW_REC_LOG, PW_REC_CUT, PW_REC_END};
+    static const uint8_t kinds[] = {PW_REC_STEP_START, PW_REC_STEP_END, PW_REC_PROPERTY,
+                                    PW_REC_LOG,        PW_REC_CUT,      PW_REC_END};
     for (size_t i = 0; i < sizeof(kinds); i++) {
         agent a;
         PW_AUTO(net_freep) net *n = begin(&a);
@@ -170,7 +185,8 @@ static void malformed(void)
         put_end(j, PW_SUCCESS);
         agent_ship(&a, j, 0, 2);
         agent_ship(&a, j, 2, 4);
-        ok(n->w->core && att(n->w, 1) && att(n->w, 1)->superseded && build(n->w, 2).tries == 2, "a record %u that makes no sense ends the attempt", kinds[i]);
+        ok(n->w->core && att(n->w, 1) && att(n->w, 1)->superseded && build(n->w, 2).tries == 2,
+           "a record %u that makes no sense ends the attempt", kinds[i]);
         agent_clear(&a);
     }
 }
@@ -189,9 +205,11 @@ static void unknown_kinds(void)
     agent_ship(&a, j, 0, 5);
     sessions_figures f;
     sessions_get_figures(n->s, &f);
-    ok(acked(n, 1) == (int64_t)j->at[3] && f.alarms == 1, "an unknown record is passed over, a critical one is not");
+    ok(acked(n, 1) == (int64_t)j->at[3] && f.alarms == 1,
+       "an unknown record is passed over, a critical one is not");
     agent_ship(&a, j, 3, 5);
-    ok(att(n->w, 1) && !att(n->w, 1)->superseded && build(n->w, 2).state == BUILD_RUNNING && acked(n, 1) == (int64_t)j->at[3],
+    ok(att(n->w, 1) && !att(n->w, 1)->superseded && build(n->w, 2).state == BUILD_RUNNING &&
+           acked(n, 1) == (int64_t)j->at[3],
        "it waits there for a newer master and loses nothing");
     /* a message that ends inside a record */
     msg_journal m = {a.session, j->epoch, 1, j->at[3], j->chain[3]};
@@ -246,10 +264,12 @@ static void cuts(void)
     (void)agent_hello(&a);
     agent_ship(&a, j, 0, 8);
     net_settle(n);
-    ok(done(n->w, 2, PW_SUCCESS) && log_is(n, 1, 0, "begin\nend\n"), "a gap that the runner made is no gap of ours");
+    ok(done(n->w, 2, PW_SUCCESS) && log_is(n, 1, 0, "begin\nend\n"),
+       "a gap that the runner made is no gap of ours");
     while (!rows_of(n, 1).sealed && net_answer(n, true))
         ;
-    ok(rows_of(n, 1).log_bytes == 1010 && rows_of(n, 1).log_lines == 12, "and the positions stay those of the runner");
+    ok(rows_of(n, 1).log_bytes == 1010 && rows_of(n, 1).log_lines == 12,
+       "and the positions stay those of the runner");
     agent_clear(&a);
 }
 
@@ -267,14 +287,18 @@ static void killed(void)
             net_settle(n);
         agent_ship_as(&a, j, 4, 8, j->chain[4], how > 0); /* how 0: killed before the commit */
         world_restart(n->w, NULL);
-        ok(agent_hello(&a) && agent_verdict(&a, 1)->verdict == PW_RESUME && agent_verdict(&a, 1)->offset == j->at[how == 2 ? 4 : 0] &&
-               agent_verdict(&a, 1)->chain == j->chain[how == 2 ? 4 : 0] && build(n->w, 2).state == BUILD_RUNNING,
+        ok(agent_hello(&a) && agent_verdict(&a, 1)->verdict == PW_RESUME &&
+               agent_verdict(&a, 1)->offset == j->at[how == 2 ? 4 : 0] &&
+               agent_verdict(&a, 1)->chain == j->chain[how == 2 ? 4 : 0] &&
+               build(n->w, 2).state == BUILD_RUNNING,
            "a new master resumes at what is stored (%d)", how);
         ok(log_is(n, 1, 0, how == 2 ? "one\n" : ""), "and believes no file beyond it");
         agent_ship(&a, j, how == 2 ? 4 : 0, 8);
         net_settle(n);
         rows r = rows_of(n, 1);
-        ok(done(n->w, 2, PW_SUCCESS) && log_is(n, 1, 0, "one\ntwo\n") && r.steps == 1 && r.properties == 1, "nothing is lost or doubled");
+        ok(done(n->w, 2, PW_SUCCESS) && log_is(n, 1, 0, "one\ntwo\n") && r.steps == 1 &&
+               r.properties == 1,
+           "nothing is lost or doubled");
         agent_clear(&a);
     }
 }
@@ -291,10 +315,12 @@ static void failed_commit(void)
     if (!net_take_answer(n, true))
         return;
     net_commit_failed(n);
-    ok(agent_hello(&a) && agent_verdict(&a, 1)->offset == 0 && log_is(n, 1, 0, ""), "after a failed commit the log is what the rows say");
+    ok(agent_hello(&a) && agent_verdict(&a, 1)->offset == 0 && log_is(n, 1, 0, ""),
+       "after a failed commit the log is what the rows say");
     agent_ship(&a, j, 0, 7);
     net_settle(n);
-    ok(acked(n, 1) == (int64_t)j->at[7] && rows_of(n, 1).frames == 2, "its frame is taken again, and gets its row");
+    ok(acked(n, 1) == (int64_t)j->at[7] && rows_of(n, 1).frames == 2,
+       "its frame is taken again, and gets its row");
     world_restart(n->w, NULL);
     ok(log_is(n, 1, 0, "one\ntwo\n"), "what was acknowledged is there after a restart");
     agent_clear(&a);
@@ -310,7 +336,8 @@ static void dropped_in_between(void)
     const journal *j = a.job[0];
     agent_ship(&a, j, 0, 4);
     agent_ship(&a, j, 4, 6);
-    ok(agent_hello(&a) && agent_verdict(&a, 1)->offset == 0, "a new session resumes at what is stored");
+    ok(agent_hello(&a) && agent_verdict(&a, 1)->offset == 0,
+       "a new session resumes at what is stored");
     if (!n->s || n->s->n_pend != 2)
         return;
     sessions_synced(n->s, n->s->pend[0].ticket, 0, "");
@@ -333,10 +360,12 @@ static void shipped_again_while_pending(void)
     agent_ship(&a, j, 0, 6);
     (void)agent_hello(&a);
     agent_ship(&a, j, 0, 8);
-    ok(build(n->w, 2).state == BUILD_RUNNING && acked(n, 1) == -1, "still not on disk: nothing is acknowledged");
+    ok(build(n->w, 2).state == BUILD_RUNNING && acked(n, 1) == -1,
+       "still not on disk: nothing is acknowledged");
     net_settle(n);
     rows r = rows_of(n, 1);
-    ok(done(n->w, 2, PW_SUCCESS) && log_is(n, 1, 0, "one\ntwo\n") && r.steps == 1, "each frame once");
+    ok(done(n->w, 2, PW_SUCCESS) && log_is(n, 1, 0, "one\ntwo\n") && r.steps == 1,
+       "each frame once");
     agent_clear(&a);
 }
 

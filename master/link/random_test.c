@@ -1,7 +1,8 @@
-/* Random interleavings of everything that may happen between a worker and the master: growing journals, pieces, repetitions, gaps,
- * late syncs, dropped sessions, failed commits, masters killed between any two messages. Whatever the order, in the end each result
- * is counted once, each step is there once, and each log has the bytes that were printed. The seed of a failure is printed; one
- * seed can be given as the argument. */
+/* Random interleavings of everything that may happen between a worker and the master: growing
+ * journals, pieces, repetitions, gaps, late syncs, dropped sessions, failed commits, masters killed
+ * between any two messages. Whatever the order, in the end each result is counted once, each step
+ * is there once, and each log has the bytes that were printed. The seed of a failure is printed;
+ * one seed can be given as the argument. */
 #include "master/link/fixture.h"
 #include "master/store/reader.h"
 
@@ -9,8 +10,9 @@
 
 enum { SEEDS = 25, ACTIONS = 150, JOBS = 3, STEPS = 2, OUTPUT_MAX = 15000 };
 
-static const char conf[] = "projects: [{name: p, repository: /r.git}]\n"
-                           "builders: [{name: unit, project: p, steps: [{name: make, run: x}, {name: test, run: y}]}]\n";
+static const char conf[] =
+    "projects: [{name: p, repository: /r.git}]\n"
+    "builders: [{name: unit, project: p, steps: [{name: make, run: x}, {name: test, run: y}]}]\n";
 
 typedef struct model { /* what a job printed, and how it ended */
     char text[STEPS][OUTPUT_MAX];
@@ -24,7 +26,8 @@ typedef struct game {
     net *n;
     agent a;
     model m[JOBS];
-    size_t sent[JOBS]; /* records of jobs[i] that the master may have; where the next piece begins */
+    /* records of jobs[i] that the master may have; where the next piece begins */
+    size_t sent[JOBS];
     uint64_t attempt[JOBS];
     size_t taken;
     const char *broken; /* what must never be true, not even for a moment */
@@ -112,7 +115,8 @@ static void obey(game *g)
                 size_t r = border(g->a.job[k], item->stored);
                 if (r > g->sent[k])
                     g->sent[k] = r;
-            } else if (o->m.type == PW_MSG_FORGET && o->m.u.forget.attempt == g->a.job[k]->attempt) {
+            } else if (o->m.type == PW_MSG_FORGET &&
+                       o->m.u.forget.attempt == g->a.job[k]->attempt) {
                 agent_drop_job(&g->a, k);
                 memmove(g->sent + k, g->sent + k + 1, (JOBS - k - 1) * sizeof(*g->sent));
                 break;
@@ -194,7 +198,8 @@ static void act(game *g)
     if (what < 25 && g->a.jobs) {
         size_t k = pick(g, g->a.jobs);
         size_t more = 1 + pick(g, 3);
-        g->a.grown[k] = g->a.grown[k] + more > g->a.job[k]->records ? g->a.job[k]->records : g->a.grown[k] + more;
+        g->a.grown[k] = g->a.grown[k] + more > g->a.job[k]->records ? g->a.job[k]->records
+                                                                    : g->a.grown[k] + more;
     } else if (what < 65) {
         ship_some(g, pick(g, 4) != 0);
     } else if (what < 80) {
@@ -204,7 +209,8 @@ static void act(game *g)
     } else if (what < 88) {
         kill_master(g);
     } else if (what < 90) {
-        if (net_take_answer(g->n, pick(g, 2) == 0 && net_waits(g->n))) /* killed between the sync and the commit */
+        /* killed between the sync and the commit */
+        if (net_take_answer(g->n, pick(g, 2) == 0 && net_waits(g->n)))
             kill_master(g);
     } else if (what < 93) {
         net_pass(g->n, (int)pick(g, 4));
@@ -274,7 +280,8 @@ static bool check(game *g, const char **why)
         store_attempt a;
         seen_steps v = {0};
         *why = "the attempt's row";
-        if (store_attempt_get(g->n->w->st, m->attempt, &a, NULL) < 0 || a.state != ATT_FORGOTTEN || a.result != m->result)
+        if (store_attempt_get(g->n->w->st, m->attempt, &a, NULL) < 0 || a.state != ATT_FORGOTTEN ||
+            a.result != m->result)
             return false;
         *why = "the build's row";
         if (!done(g->n->w, a.build, m->result) || build(g->n->w, a.build).tries != 1)
@@ -285,7 +292,8 @@ static bool check(game *g, const char **why)
             return false;
         *why = "the log";
         for (uint32_t s = 0; s < STEPS; s++)
-            if (log_read(g->n, m->attempt, s, out, sizeof(out)) != m->len[s] || memcmp(out, m->text[s], m->len[s]) != 0)
+            if (log_read(g->n, m->attempt, s, out, sizeof(out)) != m->len[s] ||
+                memcmp(out, m->text[s], m->len[s]) != 0)
                 return false;
     }
     *why = "something is open";
@@ -315,7 +323,7 @@ static bool play(uint64_t seed)
         while (fine && unsealed(g->n) > 0 && net_answer(g->n, true))
             ;
         fine = fine && unsealed(g->n) == 0 && check(g, &why); /* from the sealed files */
-        if (fine) { /* and from what a new master finds */
+        if (fine) {                                           /* and from what a new master finds */
             world_restart(g->n->w, NULL);
             fine = check(g, &why);
         }

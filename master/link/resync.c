@@ -8,7 +8,8 @@ resync_verdict resync_decide(const resync_fact *f)
         return f->forgotten ? RESYNC_FORGET : RESYNC_HOLD;
     if (!f->ours)
         return RESYNC_HOLD_ALARM;
-    /* the machine lost its tail, or dropped what we still need: the journal is not the one we know */
+    /* the machine lost its tail, or dropped what we still need: the journal is not the one we know
+     */
     if (f->length < f->applied || f->start > f->stored)
         return RESYNC_LOST;
     return f->closed ? RESYNC_RESUME_CANCEL : RESYNC_RESUME;

@@ -5,11 +5,11 @@
 #include <stdint.h>
 
 typedef struct resync_fact {
-    bool this_epoch;   /* the job's epoch is ours */
-    bool open;         /* the attempt is known and not forgotten */
-    bool forgotten;    /* known, of this worker, and done with */
-    bool ours;         /* open, and offered to this worker and this spool */
-    bool closed;       /* open, but fenced, lost, cancelled or rejected */
+    bool this_epoch; /* the job's epoch is ours */
+    bool open;       /* the attempt is known and not forgotten */
+    bool forgotten;  /* known, of this worker, and done with */
+    bool ours;       /* open, and offered to this worker and this spool */
+    bool closed;     /* open, but fenced, lost, cancelled or rejected */
     uint64_t applied, stored;
     uint64_t start, length; /* what the spool has */
 } resync_fact;
@@ -25,10 +25,11 @@ resync_verdict resync_decide(const resync_fact *f);
 
 /* An open attempt of this worker that the hello does not list (PROTOCOL 2.3). */
 typedef struct resync_absent {
-    bool same_spool;  /* the hello's spool is the one it was offered to */
-    bool any;         /* a record was received */
-    bool this_epoch;  /* offered in this epoch */
-    bool rebooted;    /* the machine was started anew since: a spool entry may be gone with its power */
+    bool same_spool; /* the hello's spool is the one it was offered to */
+    bool any;        /* a record was received */
+    bool this_epoch; /* offered in this epoch */
+    /* the machine was started anew since: a spool entry may be gone with its power */
+    bool rebooted;
     bool closed;
 } resync_absent;
 typedef enum resync_fate { FATE_WAIT = 1, FATE_REOFFER, FATE_LOST } resync_fate;

@@ -9,7 +9,8 @@
 #include "shared/base/num.h"
 #include "shared/crypt/crypt.h"
 
-sessions *sessions_new(core *c, logs *l, const pw_host *host, const uint8_t mark_key[32], sessions_send *send, void *send_self, pw_err *err)
+sessions *sessions_new(core *c, logs *l, const pw_host *host, const uint8_t mark_key[32],
+                       sessions_send *send, void *send_self, pw_err *err)
 {
     PW_AUTO(sessions_freep) sessions *self = calloc(1, sizeof(*self));
     if (!self) {
@@ -67,7 +68,8 @@ void sessions_end(sessions *self, session *s, const char *why)
 }
 
 /* ---- sending */
-void sessions_queue(sessions *self, uint64_t peer, pw_msg_type type, const void *body, const void *bulk, size_t bulk_len)
+void sessions_queue(sessions *self, uint64_t peer, pw_msg_type type, const void *body,
+                    const void *bulk, size_t bulk_len)
 {
     pw_err err = {0};
     PW_AUTO(pw_buf_clearp) pw_buf head = PW_BUF(PW_MSG_MAX);
@@ -79,7 +81,8 @@ void sessions_queue(sessions *self, uint64_t peer, pw_msg_type type, const void 
         size_t cap = self->cap_out ? 2 * self->cap_out : 32;
         outgoing *v = realloc(self->out, cap * sizeof(*v));
         if (!v)
-            return; /* a message that is not sent is no event: it is derived again at the next resync */
+            /* a message that is not sent is no event: it is derived again at the next resync */
+            return;
         self->out = v;
         self->cap_out = cap;
     }
@@ -102,9 +105,11 @@ void sessions_flush(sessions *self)
     for (size_t i = 0; i < self->n_out; i++) {
         const outgoing *o = &self->out[i];
         session *s = pw_table_get(self->by_peer, o->peer);
-        int r = self->send(self->send_self, o->peer, o->head, o->head_len, o->bulk, o->bulk_len, &err);
+        int r =
+            self->send(self->send_self, o->peer, o->head, o->head_len, o->bulk, o->bulk_len, &err);
         if (s && r < 0)
-            sessions_end(self, s, r == PW_ENOTFOUND ? "the connection is gone" : "its queue is full");
+            sessions_end(self, s,
+                         r == PW_ENOTFOUND ? "the connection is gone" : "its queue is full");
         else if (s)
             s->sent = now;
     }
@@ -116,7 +121,8 @@ void sessions_mark(const sessions *self, uint8_t out[32])
     uint8_t mac[32];
     pw_put_le64(out, store_epoch(core_store(self->core)));
     /* the turn that is being made: what carries the mark leaves after its commit */
-    pw_put_le64(out + 8, store_turn(core_store(self->core)) + (store_in_turn(core_store(self->core)) ? 1 : 0));
+    pw_put_le64(out + 8, store_turn(core_store(self->core)) +
+                             (store_in_turn(core_store(self->core)) ? 1 : 0));
     crypt_mac(self->mark_key, out, 16, mac);
     memcpy(out + 16, mac, 16);
 }
@@ -137,8 +143,12 @@ static void send_job(sessions *self, session *s, const core_effect *e)
 {
     static char run[] = "run", checkout[] = "checkout";
     static char *must[] = {run, checkout};
-    msg_job m = {.session = s->id, .epoch = e->epoch, .attempt = e->attempt, .digest = {(uint8_t *)(uintptr_t)e->digest, 32},
-                 .must = {must, 2}, .window = SESSION_JOB_WINDOW};
+    msg_job m = {.session = s->id,
+                 .epoch = e->epoch,
+                 .attempt = e->attempt,
+                 .digest = {(uint8_t *)(uintptr_t)e->digest, 32},
+                 .must = {must, 2},
+                 .window = SESSION_JOB_WINDOW};
     sessions_queue(self, s->peer, PW_MSG_JOB, &m, e->job, e->job_len);
 }
 
@@ -179,16 +189,19 @@ bool sessions_admit(sessions *self, const uint8_t key[32])
     return core_key_owner(self->core, key, &enrol) != 0;
 }
 
-static void refuse(sessions *self, uint64_t peer, uint64_t nonce, const char *reason, uint64_t retry_ms)
+static void refuse(sessions *self, uint64_t peer, uint64_t nonce, const char *reason,
+                   uint64_t retry_ms)
 {
     msg_refused m = {nonce, (char *)(uintptr_t)reason, retry_ms};
     sessions_queue(self, peer, PW_MSG_REFUSED, &m, NULL, 0);
 }
 
-static void join(sessions *self, uint64_t peer, uint64_t worker, const uint8_t once[32], const msg_join *m)
+static void join(sessions *self, uint64_t peer, uint64_t worker, const uint8_t once[32],
+                 const msg_join *m)
 {
     pw_err err = {0};
-    if (m->key.n != PW_KEY_BYTES || core_worker_join(self->core, worker, once, m->name, m->key.p, &err) < 0) {
+    if (m->key.n != PW_KEY_BYTES ||
+        core_worker_join(self->core, worker, once, m->name, m->key.p, &err) < 0) {
         refuse(self, peer, 0, err.code ? err.text : "the key has not 32 bytes", 5000);
         return;
     }
@@ -196,8 +209,9 @@ static void join(sessions *self, uint64_t peer, uint64_t worker, const uint8_t o
     sessions_queue(self, peer, PW_MSG_JOINED, &answer, NULL, 0);
 }
 
-/* A message of another session is late or repeated: dropped. On a connection that has none (the master forgot it) the agent is
- * told, so that it begins anew at once instead of after 25 s of silence. */
+/* A message of another session is late or repeated: dropped. On a connection that has none (the
+ * master forgot it) the agent is told, so that it begins anew at once instead of after 25 s of
+ * silence. */
 static bool session_ok(sessions *self, uint64_t peer, const session *s, uint64_t id)
 {
     if (s && s->id == id)
@@ -213,9 +227,10 @@ static void rejected(sessions *self, const session *s, const msg_reject *m)
     core_attempt *a = core_attempt_find(self->core, m->attempt);
     if (!a || a->worker != s->worker || m->epoch != a->epoch || a->any)
         return;
-    pw_log(PW_LOG_WARN, "job_rejected", "worker=\"%s\" attempt=%" PRIu64 " reason=\"%s\"", core_worker_name(self->core, s->worker),
-           m->attempt, m->reason ? m->reason : "");
-    core_att_rejected(self->core, a, m->reason ? m->reason : "rejected", (pw_usec)m->retry_ms * 1000);
+    pw_log(PW_LOG_WARN, "job_rejected", "worker=\"%s\" attempt=%" PRIu64 " reason=\"%s\"",
+           core_worker_name(self->core, s->worker), m->attempt, m->reason ? m->reason : "");
+    core_att_rejected(self->core, a, m->reason ? m->reason : "rejected",
+                      (pw_usec)m->retry_ms * 1000);
 }
 
 static void beat(sessions *self, session *s, const msg_heartbeat *m)
@@ -226,13 +241,15 @@ static void beat(sessions *self, session *s, const msg_heartbeat *m)
     sessions_queue(self, s->peer, PW_MSG_PING, &p, NULL, 0);
 }
 
-void sessions_message(sessions *self, uint64_t peer, const uint8_t key[32], const void *head, size_t head_len, const void *bulk, size_t bulk_len)
+void sessions_message(sessions *self, uint64_t peer, const uint8_t key[32], const void *head,
+                      size_t head_len, const void *bulk, size_t bulk_len)
 {
     pw_msg m;
     pw_err err = {0};
     bool enrol = false;
     session *s = pw_table_get(self->by_peer, peer);
-    uint64_t worker = core_key_owner(self->core, key, &enrol); /* per message: a revoked key is nobody's from now on */
+    /* per message: a revoked key is nobody's from now on */
+    uint64_t worker = core_key_owner(self->core, key, &enrol);
     if (!worker || (s && s->worker != worker)) {
         self->fig.dropped++;
         if (s)
@@ -241,7 +258,8 @@ void sessions_message(sessions *self, uint64_t peer, const uint8_t key[32], cons
     }
     if (pw_msg_decode(head, head_len, &m, &err) < 0) {
         self->fig.dropped++;
-        pw_log(PW_LOG_WARN, "bad_message", "worker=\"%s\" reason=\"%s\"", core_worker_name(self->core, worker), err.text);
+        pw_log(PW_LOG_WARN, "bad_message", "worker=\"%s\" reason=\"%s\"",
+               core_worker_name(self->core, worker), err.text);
         return;
     }
     if (s) {

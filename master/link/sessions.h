@@ -1,6 +1,7 @@
-/* sessions.h - the master's side of the protocol (docs/protocol.md): sessions, resync, journal ingest with two offsets, credit.
- * It knows messages, not sockets: bytes come in by sessions_message, go out by `send`, so that it also runs against a simulated
- * network. What it sends is queued until the turn is committed. The core's thread. */
+/* sessions.h - the master's side of the protocol (docs/protocol.md): sessions, resync, journal
+ * ingest with two offsets, credit. It knows messages, not sockets: bytes come in by
+ * sessions_message, go out by `send`, so that it also runs against a simulated network. What it
+ * sends is queued until the turn is committed. The core's thread. */
 #ifndef PW_MASTER_LINK_SESSIONS_H
 #define PW_MASTER_LINK_SESSIONS_H
 #include "master/core/core.h"
@@ -9,7 +10,8 @@
 enum {
     SESSION_HEARTBEAT_MS = 10000,
     SESSION_SILENCE_US = 25 * 1000000,
-    SESSION_PING_US = 10 * 1000000, /* an older session that does not answer in that time gives way */
+    /* an older session that does not answer in that time gives way */
+    SESSION_PING_US = 10 * 1000000,
     SESSION_LOGIN_US = 10 * 1000000,
     SESSION_JOB_WINDOW = 256 * 1024,
     SESSION_WORKER_WINDOW = 1024 * 1024,
@@ -18,14 +20,17 @@ enum {
 
 typedef struct sessions sessions;
 /* PW_ENOTFOUND: the connection is gone; PW_EAGAIN: its queue is full: both end the session. */
-typedef int sessions_send(void *self, uint64_t peer, const void *head, size_t head_len, const void *bulk, size_t bulk_len, pw_err *err);
+typedef int sessions_send(void *self, uint64_t peer, const void *head, size_t head_len,
+                          const void *bulk, size_t bulk_len, pw_err *err);
 
 /* mark_key: secret of this master for the marks. All borrowed but the key. */
-sessions *sessions_new(core *c, logs *l, const pw_host *host, const uint8_t mark_key[32], sessions_send *send, void *send_self, pw_err *err);
+sessions *sessions_new(core *c, logs *l, const pw_host *host, const uint8_t mark_key[32],
+                       sessions_send *send, void *send_self, pw_err *err);
 sessions *sessions_free(sessions *self);
 PW_DEFINE_FREEP(sessions, sessions_free)
 /* One received message; key: the peer's proven public key. */
-void sessions_message(sessions *self, uint64_t peer, const uint8_t key[32], const void *head, size_t head_len, const void *bulk, size_t bulk_len);
+void sessions_message(sessions *self, uint64_t peer, const uint8_t key[32], const void *head,
+                      size_t head_len, const void *bulk, size_t bulk_len);
 /* Is this key admitted at the handshake? */
 bool sessions_admit(sessions *self, const uint8_t key[32]);
 /* CORE_OFFER, CORE_CANCEL, CORE_FORGET, CORE_DROP; others are ignored. After the commit. */

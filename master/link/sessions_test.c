@@ -1,10 +1,12 @@
-/* Sessions: who may speak, hello and resync, silence, marks, rejections. Journals: ingest_test.c. */
+/* Sessions: who may speak, hello and resync, silence, marks, rejections. Journals: ingest_test.c.
+ */
 #include "master/link/fixture.h"
 
 #include "tests/tap.h"
 
 static const char conf[] = "projects: [{name: p, repository: /r.git}]\n"
-                           "builders: [{name: unit, project: p, retries: 1, steps: [{name: make, run: x}, {name: test, run: y}]}]\n";
+                           "builders: [{name: unit, project: p, retries: 1, steps: [{name: make, "
+                           "run: x}, {name: test, run: y}]}]\n";
 
 /* A world with one worker that has a session and, when asked for, one job: attempt 1. */
 static net *begin(agent *a, bool job)
@@ -37,22 +39,25 @@ static void hello(void)
     look(n->w, 0, "master", 1);
     agent a = agent_init(n, "w1", 1, 7);
     uint8_t stranger[32] = {9};
-    ok(n->s && sessions_admit(n->s, a.key) && !sessions_admit(n->s, stranger), "its key is admitted, a stranger's is not");
+    ok(n->s && sessions_admit(n->s, a.key) && !sessions_admit(n->s, stranger),
+       "its key is admitted, a stranger's is not");
     (void)force(n->w, "unit");
     ok(agent_hello(&a), "welcome");
     const msg_welcome *w = &got(n, a.peer, PW_MSG_WELCOME)->m.u.welcome;
     if (!a.session)
         return;
-    ok(w->nonce == a.nonce && w->epoch == store_epoch(n->w->st) && w->mark.n == 32 && w->proto == PW_PROTO_MAX &&
-           w->heartbeat_ms == SESSION_HEARTBEAT_MS && w->window == SESSION_WORKER_WINDOW && w->jobs.n == 0,
+    ok(w->nonce == a.nonce && w->epoch == store_epoch(n->w->st) && w->mark.n == 32 &&
+           w->proto == PW_PROTO_MAX && w->heartbeat_ms == SESSION_HEARTBEAT_MS &&
+           w->window == SESSION_WORKER_WINDOW && w->jobs.n == 0,
        "says all that the agent needs");
     const sent *o = got(n, a.peer, PW_MSG_JOB);
-    ok(o->peer && o->m.u.job.session == a.session && o->m.u.job.attempt == 1 && o->m.u.job.epoch == w->epoch && o->m.u.job.must.n > 0 &&
-           o->bulk_len > 0,
+    ok(o->peer && o->m.u.job.session == a.session && o->m.u.job.attempt == 1 &&
+           o->m.u.job.epoch == w->epoch && o->m.u.job.must.n > 0 && o->bulk_len > 0,
        "the waiting build is offered right behind it");
     if (o->bulk)
         crypt_hash(o->bulk, o->bulk_len, digest);
-    ok(o->bulk && o->m.u.job.digest.n == 32 && memcmp(digest, o->m.u.job.digest.p, 32) == 0, "with the digest of its bytes");
+    ok(o->bulk && o->m.u.job.digest.n == 32 && memcmp(digest, o->m.u.job.digest.p, 32) == 0,
+       "with the digest of its bytes");
     sessions_figures f;
     sessions_get_figures(n->s, &f);
     ok(f.sessions == 1 && f.alarms == 0, "one session");
@@ -75,15 +80,22 @@ static void bad_hellos(void)
     if (!n || !n->s)
         return;
     a.peer = 900;
-    msg_hello h = {.proto_min = PW_PROTO_MAX + 1, .proto_max = PW_PROTO_MAX + 3, .nonce = 5, .spool = a.spool, .boot = a.boot,
-                   .version = version, .slots = 1};
+    msg_hello h = {.proto_min = PW_PROTO_MAX + 1,
+                   .proto_max = PW_PROTO_MAX + 3,
+                   .nonce = 5,
+                   .spool = a.spool,
+                   .boot = a.boot,
+                   .version = version,
+                   .slots = 1};
     agent_say(&a, PW_MSG_HELLO, &h, NULL, 0);
-    ok(got(n, 900, PW_MSG_REFUSED)->peer && strstr(got(n, 900, PW_MSG_REFUSED)->m.u.refused.reason, "upgrade the master") &&
+    ok(got(n, 900, PW_MSG_REFUSED)->peer &&
+           strstr(got(n, 900, PW_MSG_REFUSED)->m.u.refused.reason, "upgrade the master") &&
            got(n, 900, PW_MSG_REFUSED)->m.u.refused.nonce == 5,
        "an agent that is too new is told which side to upgrade");
     h.proto_min = h.proto_max = 0;
     agent_say(&a, PW_MSG_HELLO, &h, NULL, 0);
-    ok(strstr(got(n, 900, PW_MSG_REFUSED)->m.u.refused.reason, "upgrade the worker"), "and one that is too old");
+    ok(strstr(got(n, 900, PW_MSG_REFUSED)->m.u.refused.reason, "upgrade the worker"),
+       "and one that is too old");
     h.proto_min = h.proto_max = PW_PROTO_MIN;
     h.spool = bad;
     agent_say(&a, PW_MSG_HELLO, &h, NULL, 0);
@@ -117,14 +129,17 @@ static void verdicts(void)
     put_start(j);
     a.grown[0] = 2;
     agent_ship(&a, j, 1, 2);
-    ok(agent_hello(&a) && agent_verdict(&a, 1)->verdict == PW_RESUME && agent_verdict(&a, 1)->offset == j->n &&
-           agent_verdict(&a, 1)->chain == j->chain[2] && !agent_verdict(&a, 1)->cancel && agent_verdict(&a, 1)->window > 0,
+    ok(agent_hello(&a) && agent_verdict(&a, 1)->verdict == PW_RESUME &&
+           agent_verdict(&a, 1)->offset == j->n && agent_verdict(&a, 1)->chain == j->chain[2] &&
+           !agent_verdict(&a, 1)->cancel && agent_verdict(&a, 1)->window > 0,
        "known and open: resume where the master stands");
     j->epoch++;
     ok(agent_hello(&a) && agent_verdict(&a, 1)->verdict == PW_HOLD, "of another epoch: hold");
     j->epoch--;
-    ok(!att(n->w, 1) && build(n->w, 2).tries == 2, "and what was not listed is lost, and tried again");
-    ok(agent_hello(&a) && agent_verdict(&a, 1)->verdict == PW_FORGET, "known and done with: forget");
+    ok(!att(n->w, 1) && build(n->w, 2).tries == 2,
+       "and what was not listed is lost, and tried again");
+    ok(agent_hello(&a) && agent_verdict(&a, 1)->verdict == PW_FORGET,
+       "known and done with: forget");
     j->attempt = 55;
     ok(agent_hello(&a) && agent_verdict(&a, 55)->verdict == PW_HOLD, "unknown: hold");
     agent_clear(&a);
@@ -141,15 +156,19 @@ static void verdict_cancel(void)
     put_end(j, PW_CANCELLED);
     a.grown[0] = 2;
     (void)ask(n->w, CMD_CANCEL_BUILD, (say){.id = 2, .reason = "wrong"});
-    ok(got(n, a.peer, PW_MSG_CANCEL)->m.u.cancel.attempt == 1 && strcmp(got(n, a.peer, PW_MSG_CANCEL)->m.u.cancel.reason, "wrong") == 0,
+    ok(got(n, a.peer, PW_MSG_CANCEL)->m.u.cancel.attempt == 1 &&
+           strcmp(got(n, a.peer, PW_MSG_CANCEL)->m.u.cancel.reason, "wrong") == 0,
        "the worker is told to cancel");
     for (int i = 0; i < 3; i++) {
         if (i == 1)
             world_restart(n->w, NULL);
-        ok(agent_hello(&a) && agent_verdict(&a, 1)->verdict == PW_RESUME && agent_verdict(&a, 1)->cancel, "and again at each resync");
+        ok(agent_hello(&a) && agent_verdict(&a, 1)->verdict == PW_RESUME &&
+               agent_verdict(&a, 1)->cancel,
+           "and again at each resync");
     }
     agent_ship(&a, j, 1, 3);
-    ok(got(n, a.peer, PW_MSG_FORGET)->m.u.forget.attempt == 1 && done(n->w, 2, PW_CANCELLED), "until its journal is at its end");
+    ok(got(n, a.peer, PW_MSG_FORGET)->m.u.forget.attempt == 1 && done(n->w, 2, PW_CANCELLED),
+       "until its journal is at its end");
     ok(agent_hello(&a) && agent_verdict(&a, 1)->verdict == PW_FORGET, "then: forget");
     agent_clear(&a);
 }
@@ -167,10 +186,13 @@ static void verdict_lost(void)
     agent_ship(&a, j, 1, 3);
     net_settle(n);
     a.grown[0] = 1; /* the machine lost its tail */
-    ok(agent_hello(&a) && agent_verdict(&a, 1)->verdict == PW_HOLD && att(n->w, 1) && att(n->w, 1)->superseded && build(n->w, 2).tries == 2,
+    ok(agent_hello(&a) && agent_verdict(&a, 1)->verdict == PW_HOLD && att(n->w, 1) &&
+           att(n->w, 1)->superseded && build(n->w, 2).tries == 2,
        "shorter than what was applied: closed as lost, held");
     a.grown[0] = 3;
-    ok(agent_hello(&a) && agent_verdict(&a, 1)->verdict == PW_RESUME && agent_verdict(&a, 1)->cancel, "found again: shipped, not counted");
+    ok(agent_hello(&a) && agent_verdict(&a, 1)->verdict == PW_RESUME &&
+           agent_verdict(&a, 1)->cancel,
+       "found again: shipped, not counted");
     agent_clear(&a);
     ok(agent_hello(&a) && !att(n->w, 1), "given up by the worker: forgotten");
 }
@@ -187,15 +209,18 @@ static void reoffer(void)
     uint64_t before = a.peer;
     ok(o->peer && len > 0, "offered");
     net_pass(n, 17);
-    ok(got(n, before, PW_MSG_REFUSED)->peer && strstr(got(n, before, PW_MSG_REFUSED)->m.u.refused.reason, "attempt 1"),
+    ok(got(n, before, PW_MSG_REFUSED)->peer &&
+           strstr(got(n, before, PW_MSG_REFUSED)->m.u.refused.reason, "attempt 1"),
        "15 s without a record end the session");
-    ok(agent_hello(&a) && got(n, a.peer, PW_MSG_JOB)->m.u.job.attempt == 1 && got(n, a.peer, PW_MSG_JOB)->bulk_len == len,
+    ok(agent_hello(&a) && got(n, a.peer, PW_MSG_JOB)->m.u.job.attempt == 1 &&
+           got(n, a.peer, PW_MSG_JOB)->bulk_len == len,
        "resync repeats the offer, same id");
     n->dead = a.peer + 1; /* the answer does not reach it */
     ok(!agent_hello(&a), "a connection that is gone");
     n->dead = 0;
     world_restart(n->w, NULL);
-    ok(agent_hello(&a) && !got(n, a.peer, PW_MSG_JOB)->peer && build(n->w, 2).state == BUILD_QUEUED && build(n->w, 2).tries == 1,
+    ok(agent_hello(&a) && !got(n, a.peer, PW_MSG_JOB)->peer &&
+           build(n->w, 2).state == BUILD_QUEUED && build(n->w, 2).tries == 1,
        "three offers were made: no fourth");
 }
 
@@ -206,7 +231,8 @@ static void lost_because_absent(void)
     if (!n)
         return;
     agent_clear(&a);
-    ok(agent_hello(&a) && !att(n->w, 1) && got(n, a.peer, PW_MSG_JOB)->m.u.job.attempt == 2 && build(n->w, 2).tries == 2,
+    ok(agent_hello(&a) && !att(n->w, 1) && got(n, a.peer, PW_MSG_JOB)->m.u.job.attempt == 2 &&
+           build(n->w, 2).tries == 2,
        "a journal that is not there any more: lost, tried again");
     fill((uint8_t *)a.spool, 32, '8');
     net_pass(n, 26); /* its other self is silent */
@@ -234,12 +260,14 @@ static void rejected(void)
     agent_say(&a, PW_MSG_REJECT, &r, NULL, 0);
     agent_beat(&a, 1);
     const sent *o = got(n, a.peer, PW_MSG_JOB);
-    ok(o->m.u.job.attempt == 2 && build(n->w, 2).tries == 1, "offered again after its next heartbeat, no retry used");
+    ok(o->m.u.job.attempt == 2 && build(n->w, 2).tries == 1,
+       "offered again after its next heartbeat, no retry used");
     (void)agent_job(&a, o->m.u.job.epoch, 2);
     agent_ship(&a, a.job[0], 0, 1);
     r.attempt = 2;
     agent_say(&a, PW_MSG_REJECT, &r, NULL, 0);
-    ok(att(n->w, 2) && att(n->w, 2)->state <= ATT_RUNNING, "who has sent a record cannot reject any more");
+    ok(att(n->w, 2) && att(n->w, 2)->state <= ATT_RUNNING,
+       "who has sent a record cannot reject any more");
     agent_clear(&a);
 }
 
@@ -253,7 +281,8 @@ static void two_agents(void)
     agent b = a;
     b.peer = 5000;
     fill((uint8_t *)b.spool, 32, '9');
-    ok(!agent_hello(&b) && strstr(got(n, b.peer, PW_MSG_REFUSED)->m.u.refused.reason, "busy") && got(n, a.peer, PW_MSG_PING)->m.u.ping.ask,
+    ok(!agent_hello(&b) && strstr(got(n, b.peer, PW_MSG_REFUSED)->m.u.refused.reason, "busy") &&
+           got(n, a.peer, PW_MSG_PING)->m.u.ping.ask,
        "another spool with the same key: busy, the older one is asked");
     sessions_get_figures(n->s, &f);
     ok(f.alarms == 1, "an alarm");
@@ -265,10 +294,12 @@ static void two_agents(void)
     ok(agent_hello(&b), "it does not answer within 10 s: the newer has it");
     net_forget(n);
     agent_beat(&a, 1);
-    ok(got(n, a.peer, PW_MSG_REFUSED)->peer && !got(n, a.peer, PW_MSG_PING)->peer, "the older one's messages are dropped");
+    ok(got(n, a.peer, PW_MSG_REFUSED)->peer && !got(n, a.peer, PW_MSG_PING)->peer,
+       "the older one's messages are dropped");
     agent c = b;
     c.peer = 6000;
-    ok(agent_hello(&c) && figures(n->w).connected == 1, "the same spool replaces its session at once");
+    ok(agent_hello(&c) && figures(n->w).connected == 1,
+       "the same spool replaces its session at once");
     net_forget(n);
     agent_beat(&b, 1);
     ok(!got(n, b.peer, PW_MSG_PING)->peer, "the replaced one is not heard");
@@ -304,11 +335,14 @@ static void revoked(void)
     PW_AUTO(net_freep) net *n = begin(&a, true);
     if (!n || !n->s)
         return;
-    ok(ask(n->w, CMD_WORKER_REMOVE, (say){.name = "w1", .reason = "stolen"}) == 202 && got(n, a.peer, PW_MSG_REFUSED)->peer, "revoked");
+    ok(ask(n->w, CMD_WORKER_REMOVE, (say){.name = "w1", .reason = "stolen"}) == 202 &&
+           got(n, a.peer, PW_MSG_REFUSED)->peer,
+       "revoked");
     put_start(a.job[0]);
     size_t before = n->n;
     agent_ship(&a, a.job[0], 1, 2);
-    ok(n->n == before && build(n->w, 2).state == BUILD_DISPATCHED && !sessions_admit(n->s, a.key), "from the next message on it is nobody");
+    ok(n->n == before && build(n->w, 2).state == BUILD_DISPATCHED && !sessions_admit(n->s, a.key),
+       "from the next message on it is nobody");
     ok(!agent_hello(&a), "and gets no session");
     agent_clear(&a);
 }
@@ -328,14 +362,17 @@ static void joins(void)
     ok(!agent_hello(&a), "but for joining only");
     msg_join j = {other, {key, 32}};
     agent_say(&a, PW_MSG_JOIN, &j, NULL, 0);
-    ok(got(n, a.peer, PW_MSG_REFUSED)->peer && !got(n, a.peer, PW_MSG_JOINED)->peer, "not under another name");
+    ok(got(n, a.peer, PW_MSG_REFUSED)->peer && !got(n, a.peer, PW_MSG_JOINED)->peer,
+       "not under another name");
     j.name = name;
     j.key.n = 31;
     agent_say(&a, PW_MSG_JOIN, &j, NULL, 0);
     ok(!got(n, a.peer, PW_MSG_JOINED)->peer, "not with half a key");
     j.key.n = 32;
     agent_say(&a, PW_MSG_JOIN, &j, NULL, 0);
-    ok(got(n, a.peer, PW_MSG_JOINED)->peer && strcmp(got(n, a.peer, PW_MSG_JOINED)->m.u.joined.name, "w2") == 0, "joined");
+    ok(got(n, a.peer, PW_MSG_JOINED)->peer &&
+           strcmp(got(n, a.peer, PW_MSG_JOINED)->m.u.joined.name, "w2") == 0,
+       "joined");
     agent_say(&a, PW_MSG_JOIN, &j, NULL, 0);
     ok(got_count(n, a.peer, PW_MSG_JOINED) == 2, "said again: the same answer");
     key[0] ^= 1;
@@ -355,27 +392,34 @@ static void marks(void)
     journal *j = a.job[0];
     uint64_t epoch = store_epoch(n->w->st);
     agent other = agent_init(n, "w2", 2, 9);
-    ok(agent_hello(&other) && agent_hello(&a) && store_epoch(n->w->st) == epoch, "the newest mark is fine");
-    ok(pw_le64(a.mark) == epoch && pw_le64(a.mark + 8) == store_turn(n->w->st), "a mark names the turn that it left with");
+    ok(agent_hello(&other) && agent_hello(&a) && store_epoch(n->w->st) == epoch,
+       "the newest mark is fine");
+    ok(pw_le64(a.mark) == epoch && pw_le64(a.mark + 8) == store_turn(n->w->st),
+       "a mark names the turn that it left with");
     pw_put_le64(a.mark + 8, store_turn(n->w->st) + 1);
     ok(agent_hello(&a) && store_epoch(n->w->st) == epoch, "a forged one is nothing");
     pw_put_le64(a.mark + 8, store_turn(n->w->st) + 1);
     crypt_mac(mark_key, a.mark, 16, mac);
     memcpy(a.mark + 16, mac, 16);
     size_t before = got_count(n, other.peer, PW_MSG_REFUSED);
-    ok(agent_hello(&a) && store_epoch(n->w->st) != epoch, "one from the future: the database was set back, a new epoch begins");
-    ok(got_count(n, other.peer, PW_MSG_REFUSED) == before + 1 && figures(n->w).connected == 1, "all others must say hello again");
-    ok(agent_verdict(&a, 1)->verdict == PW_RESUME && att(n->w, 1) && build(n->w, 2).tries == 1, "what is known goes on");
+    ok(agent_hello(&a) && store_epoch(n->w->st) != epoch,
+       "one from the future: the database was set back, a new epoch begins");
+    ok(got_count(n, other.peer, PW_MSG_REFUSED) == before + 1 && figures(n->w).connected == 1,
+       "all others must say hello again");
+    ok(agent_verdict(&a, 1)->verdict == PW_RESUME && att(n->w, 1) && build(n->w, 2).tries == 1,
+       "what is known goes on");
     put_start(j);
     put_end(j, PW_SUCCESS);
     agent_ship(&a, j, 1, 3);
-    ok(done(n->w, 2, PW_SUCCESS) && got(n, a.peer, PW_MSG_FORGET)->m.u.forget.epoch == epoch, "under its own epoch");
+    ok(done(n->w, 2, PW_SUCCESS) && got(n, a.peer, PW_MSG_FORGET)->m.u.forget.epoch == epoch,
+       "under its own epoch");
     uint64_t r = force(n->w, "unit");
     ok(r > 1000000, "new ids are far above the old ones");
     agent_clear(&a);
 }
 
-/* In the lost future the job was done with: the agent keeps it, and lists it once it knows of the new epoch. */
+/* In the lost future the job was done with: the agent keeps it, and lists it once it knows of the
+ * new epoch. */
 static void kept(void)
 {
     for (int lists = 0; lists < 2; lists++) {
@@ -390,15 +434,18 @@ static void kept(void)
         memcpy(a.mark + 16, mac, 16);
         size_t jobs = a.jobs;
         a.jobs = 0;
-        ok(agent_hello(&a) && got(n, a.peer, PW_MSG_REFUSED)->peer && att(n->w, 1) && att(n->w, 1)->state <= ATT_RUNNING &&
-               figures(n->w).connected == 0,
+        ok(agent_hello(&a) && got(n, a.peer, PW_MSG_REFUSED)->peer && att(n->w, 1) &&
+               att(n->w, 1)->state <= ATT_RUNNING && figures(n->w).connected == 0,
            "a new epoch: it must say hello again before anything is given up");
         if (lists)
             a.jobs = jobs;
         size_t refused = got_count(n, a.peer + 1, PW_MSG_REFUSED);
-        ok(agent_hello(&a) && got_count(n, a.peer, PW_MSG_REFUSED) == refused, "then it has a session");
+        ok(agent_hello(&a) && got_count(n, a.peer, PW_MSG_REFUSED) == refused,
+           "then it has a session");
         if (lists)
-            ok(agent_verdict(&a, 1)->verdict == PW_RESUME && att(n->w, 1) && build(n->w, 2).tries == 1, "and the kept job goes on");
+            ok(agent_verdict(&a, 1)->verdict == PW_RESUME && att(n->w, 1) &&
+                   build(n->w, 2).tries == 1,
+               "and the kept job goes on");
         else
             ok(!att(n->w, 1) && build(n->w, 2).tries == 2, "what it does not have then is lost");
         a.jobs = jobs;

@@ -6,14 +6,14 @@
 #include "shared/wire/msg.h"
 
 typedef struct session {
-    uint64_t id;     /* random; in every message */
-    uint64_t peer;   /* the connection */
+    uint64_t id;   /* random; in every message */
+    uint64_t peer; /* the connection */
     uint64_t worker;
     uint64_t nonce;
     uint8_t spool[16];
     pw_usec seen, sent;
-    pw_usec asked;   /* ping sent because another spool wants in; 0 none */
-    uint64_t echo;   /* sent_us of its newest heartbeat */
+    pw_usec asked; /* ping sent because another spool wants in; 0 none */
+    uint64_t echo; /* sent_us of its newest heartbeat */
 } session;
 
 typedef struct outgoing {
@@ -22,10 +22,10 @@ typedef struct outgoing {
     size_t head_len, bulk_len;
 } outgoing;
 
-typedef struct pending { /* a frame in the log store, not yet known to be on disk */
+typedef struct pending {   /* a frame in the log store, not yet known to be on disk */
     uint64_t attempt, end; /* journal offset behind its record */
     uint32_t chain;
-    uint64_t ticket;       /* 0: not asked for yet */
+    uint64_t ticket; /* 0: not asked for yet */
     store_frame frame;
     uint64_t log_bytes, log_lines, log_packed; /* where its log stood after it */
 } pending;
@@ -41,7 +41,7 @@ struct sessions {
     pw_table *by_worker; /* the same; a worker has one at a time */
     outgoing *out;
     size_t n_out, cap_out;
-    pending *pend;       /* in order of journal and time */
+    pending *pend; /* in order of journal and time */
     size_t n_pend, cap_pend;
     sessions_figures fig;
 };
@@ -50,7 +50,8 @@ struct sessions {
 session *sessions_of_worker(const sessions *self, uint64_t worker);
 void sessions_end(sessions *self, session *s, const char *why);
 /* Queues a message for after the commit. bulk is copied. */
-void sessions_queue(sessions *self, uint64_t peer, pw_msg_type type, const void *body, const void *bulk, size_t bulk_len);
+void sessions_queue(sessions *self, uint64_t peer, pw_msg_type type, const void *body,
+                    const void *bulk, size_t bulk_len);
 void sessions_ack(sessions *self, const core_attempt *a);
 void sessions_mark(const sessions *self, uint8_t out[32]);
 
@@ -58,5 +59,6 @@ void sessions_mark(const sessions *self, uint8_t out[32]);
 void sessions_hello(sessions *self, uint64_t peer, uint64_t worker, const msg_hello *m);
 
 /* ---- ingest.c */
-void ingest_journal(sessions *self, session *s, const msg_journal *m, const uint8_t *bulk, size_t n);
+void ingest_journal(sessions *self, session *s, const msg_journal *m, const uint8_t *bulk,
+                    size_t n);
 #endif

@@ -42,8 +42,11 @@ void repos_effect(server *s, const core_effect *e)
 {
     pw_err err = {0};
     bool bad = false;
-    PW_AUTO(git_job_freep) git_job *j =
-        git_job_new(e->kind == CORE_POLL ? GIT_POLL : e->kind == CORE_HISTORY ? GIT_HISTORY : GIT_PUSH, &err);
+    PW_AUTO(git_job_freep)
+    git_job *j = git_job_new(e->kind == CORE_POLL      ? GIT_POLL
+                             : e->kind == CORE_HISTORY ? GIT_HISTORY
+                                                       : GIT_PUSH,
+                             &err);
     const config *conf = core_config(s->core);
     size_t project;
     core_push_facts push;
@@ -105,7 +108,10 @@ static void polled(server *s, const git_job *j)
         rev_of(g->old, &m[i].old);
         rev_of(g->rev, &m[i].rev);
         for (size_t k = 0; k < n; k++) {
-            c[k] = (core_commit_info){.author = g->commit[k].author, .subject = g->commit[k].subject, .files = g->commit[k].files, .at = g->commit[k].at};
+            c[k] = (core_commit_info){.author = g->commit[k].author,
+                                      .subject = g->commit[k].subject,
+                                      .files = g->commit[k].files,
+                                      .at = g->commit[k].at};
             rev_of(g->commit[k].rev, &c[k].rev);
         }
     }
@@ -120,7 +126,8 @@ static void polled(server *s, const git_job *j)
 
 static void history(server *s, const git_job *j)
 {
-    core_history h = {.to_in_from = j->to_in_from, .from_in_to = j->from_in_to, .n_candidates = j->n_candidates};
+    core_history h = {
+        .to_in_from = j->to_in_from, .from_in_to = j->from_in_to, .n_candidates = j->n_candidates};
     core_candidate *c = calloc(j->n_candidates + 1, sizeof(*c));
     if (!c) {
         core_history_failed(s->core, (size_t)j->tag, "out of memory");
@@ -139,7 +146,8 @@ static void history(server *s, const git_job *j)
 
 void repos_answer(server *s, const git_job *j)
 {
-    static const core_pushed how[] = {CORE_PUSH_UNKNOWN, CORE_PUSHED, CORE_LOST_RACE, CORE_REFUSED, CORE_PUSH_UNKNOWN};
+    static const core_pushed how[] = {CORE_PUSH_UNKNOWN, CORE_PUSHED, CORE_LOST_RACE, CORE_REFUSED,
+                                      CORE_PUSH_UNKNOWN};
     const config *conf = core_config(s->core);
     if (j->kind == GIT_POLL && j->tag < conf->n_projects) {
         if (j->code < 0)
@@ -152,6 +160,8 @@ void repos_answer(server *s, const git_job *j)
         else
             history(s, j);
     } else if (j->kind == GIT_PUSH) {
-        core_push_done(s->core, j->tag, (unsigned)j->outcome > GIT_UNKNOWN ? CORE_PUSH_UNKNOWN : how[j->outcome], j->text);
+        core_push_done(s->core, j->tag,
+                       (unsigned)j->outcome > GIT_UNKNOWN ? CORE_PUSH_UNKNOWN : how[j->outcome],
+                       j->text);
     }
 }

@@ -13,7 +13,11 @@
 #include "shared/base/trim.h"
 #include "shared/notify/notify.h"
 
-enum { QUEUE_COMMANDS = 4096, QUEUE_ANSWERS = 65536, TRIM_AFTER_US = 2000000 /* after the first look at the repositories */ };
+enum {
+    QUEUE_COMMANDS = 4096,
+    QUEUE_ANSWERS = 65536,
+    TRIM_AFTER_US = 2000000 /* after the first look at the repositories */
+};
 
 static void complain(const char *what, const pw_err *err)
 {
@@ -31,7 +35,8 @@ char *server_config_path(const server_options *o, pw_err *err)
     if (access("/etc/pawl/master.yaml", F_OK) == 0)
         return pw_strf("/etc/pawl/master.yaml");
     (void)pw_fail(err, PW_ENOTFOUND,
-                  "there is no configuration: write %s/master.yaml or /etc/pawl/master.yaml (a whole example is master.yaml.example "
+                  "there is no configuration: write %s/master.yaml or /etc/pawl/master.yaml (a "
+                  "whole example is master.yaml.example "
                   "in the documentation), or name one with --config",
                   o->state);
     return NULL;
@@ -55,7 +60,8 @@ int server_check(const char *file)
     config *c = load_config(file);
     if (!c)
         return 2;
-    (void)printf("%s: %zu projects, %zu builders, %zu schedulers, %zu promotions\n", file, c->n_projects, c->n_builders, c->n_schedulers, c->n_promotions);
+    (void)printf("%s: %zu projects, %zu builders, %zu schedulers, %zu promotions\n", file,
+                 c->n_projects, c->n_builders, c->n_schedulers, c->n_promotions);
     config_unref(c);
     return 0;
 }
@@ -71,14 +77,17 @@ static void message(void *p, const link_in *in)
 {
     const server *s = p;
     if (s->links)
-        sessions_message(s->links, in->peer, in->key, in->head, in->head_len, in->bulk, in->bulk_len);
+        sessions_message(s->links, in->peer, in->key, in->head, in->head_len, in->bulk,
+                         in->bulk_len);
 }
 
 static void on_signal(pw_loop *loop, int signo, void *p)
 {
     (void)p;
     if (signo == SIGHUP) {
-        pw_log(PW_LOG_WARN, "reload", "reason=\"a reload is not supported by this version: start the master anew, jobs go on\"");
+        pw_log(PW_LOG_WARN, "reload",
+               "reason=\"a reload is not supported by this version: start the master anew, jobs go "
+               "on\"");
         return;
     }
     pw_log(PW_LOG_INFO, "stopping", "signal=%d", signo);
@@ -95,11 +104,13 @@ static void logs_grew(void *p)
 /* ---- opening, in order; closing undoes what stands */
 static int open_queues(server *s, pw_err *err)
 {
-    if (!(s->commands = pw_chan_new(QUEUE_COMMANDS, NULL, err)) || !(s->git_answers = pw_chan_new(QUEUE_ANSWERS, NULL, err)) ||
+    if (!(s->commands = pw_chan_new(QUEUE_COMMANDS, NULL, err)) ||
+        !(s->git_answers = pw_chan_new(QUEUE_ANSWERS, NULL, err)) ||
         !(s->log_answers = pw_chan_new(QUEUE_ANSWERS, free, err)))
         return err->code;
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP, 0};
-    if (!(s->loop = pw_loop_new(&pw_host_real, err)) || !pw_loop_signals(s->loop, signals, on_signal, s, err) ||
+    if (!(s->loop = pw_loop_new(&pw_host_real, err)) ||
+        !pw_loop_signals(s->loop, signals, on_signal, s, err) ||
         !pw_loop_fd(s->loop, "commands", pw_chan_fd(s->commands), EPOLLIN, turn_commands, s, err) ||
         !pw_loop_fd(s->loop, "git", pw_chan_fd(s->git_answers), EPOLLIN, turn_git, s, err) ||
         !pw_loop_fd(s->loop, "logs", pw_chan_fd(s->log_answers), EPOLLIN, turn_logs, s, err) ||
@@ -127,8 +138,14 @@ static int open_web(server *s, pw_err *err)
     int kept = state_listen_address(s, s->conf->web_listen, "web_port", address, err);
     if (kept < 0)
         return kept;
-    web_options o = {.listen = address, .url = s->conf->web_url, .read_token = s->conf->web_read_token, .db = s->db,
-                     .log_store = s->log_store, .commands = s->commands, .gauges = &s->gauges, .host = &pw_host_real};
+    web_options o = {.listen = address,
+                     .url = s->conf->web_url,
+                     .read_token = s->conf->web_read_token,
+                     .db = s->db,
+                     .log_store = s->log_store,
+                     .commands = s->commands,
+                     .gauges = &s->gauges,
+                     .host = &pw_host_real};
     if (!(s->web = web_start(&o, err)))
         return err->code;
     logs_on_growth(s->log_store, logs_grew, s);
@@ -144,12 +161,14 @@ static void trim(pw_loop *loop, void *p)
 static int open_all(server *s, const char *dir, pw_err *err)
 {
     int r;
-    if ((r = crypt_init(err)) < 0 || (r = state_open(s, dir, err)) < 0 || (r = open_queues(s, err)) < 0)
+    if ((r = crypt_init(err)) < 0 || (r = state_open(s, dir, err)) < 0 ||
+        (r = open_queues(s, err)) < 0)
         return r;
     if (!(s->git = git_start(s->mirror_dir, s->git_answers, err)))
         return err->code;
-    if ((r = turn_load(s, err)) < 0 || (r = state_admin_token(s, err)) < 0 || (r = janitor_start(&s->janitor, s->db, err)) < 0 ||
-        (r = open_links(s, err)) < 0 || (r = open_web(s, err)) < 0)
+    if ((r = turn_load(s, err)) < 0 || (r = state_admin_token(s, err)) < 0 ||
+        (r = janitor_start(&s->janitor, s->db, err)) < 0 || (r = open_links(s, err)) < 0 ||
+        (r = open_web(s, err)) < 0)
         return r;
     return state_write_addresses(s, err);
 }
@@ -197,10 +216,12 @@ int server_run(const server_options *o)
     if (open_all(s, o->state, &err) < 0) {
         complain("starting", &err);
     } else {
-        pw_log(PW_LOG_INFO, "ready", "web=%s workers=%s", web_address(s->web), link_listener_address(s->listener));
+        pw_log(PW_LOG_INFO, "ready", "web=%s workers=%s", web_address(s->web),
+               link_listener_address(s->listener));
         pw_notify_ready(web_address(s->web));
         pw_err ignored;
-        (void)pw_loop_timer(s->loop, "trim", pw_now(&pw_host_real) + TRIM_AFTER_US, trim, NULL, &ignored);
+        (void)pw_loop_timer(s->loop, "trim", pw_now(&pw_host_real) + TRIM_AFTER_US, trim, NULL,
+                            &ignored);
         pw_loop_again(s->loop);
         if (pw_loop_run(s->loop, &err) < 0)
             complain("running", &err);

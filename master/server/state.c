@@ -10,7 +10,8 @@
 #include "shared/base/fs.h"
 #include "shared/base/num.h"
 
-static int load_key(const char *dir, const char *name, uint8_t key[CRYPT_KEY], bool curve, pw_err *err)
+static int load_key(const char *dir, const char *name, uint8_t key[CRYPT_KEY], bool curve,
+                    pw_err *err)
 {
     PW_AUTO(pw_freep) char *path = pw_path_join(dir, name);
     PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(200);
@@ -54,8 +55,11 @@ int state_open(server *s, const char *dir, pw_err *err)
     if (!lock || !keys || !s->db || !s->log_dir || !s->mirror_dir)
         return pw_fail(err, PW_ENOMEM, "out of memory");
     if ((s->lock = pw_fs_lock(lock, err)) < 0)
-        return s->lock == PW_EAGAIN ? pw_fail(err, PW_ECONFLICT, "another master runs on \"%s\"", dir) : s->lock;
-    if ((r = load_key(keys, "master.secret", s->secret, true, err)) < 0 || (r = load_key(keys, "mark.secret", s->mark_key, false, err)) < 0)
+        return s->lock == PW_EAGAIN
+                   ? pw_fail(err, PW_ECONFLICT, "another master runs on \"%s\"", dir)
+                   : s->lock;
+    if ((r = load_key(keys, "master.secret", s->secret, true, err)) < 0 ||
+        (r = load_key(keys, "mark.secret", s->mark_key, false, err)) < 0)
         return r;
     crypt_public(s->secret, s->public);
     return 0;
@@ -75,7 +79,9 @@ int state_admin_token(server *s, pw_err *err)
     crypt_hash(text, n, hash);
     /* the row first: a file without its row would be a token that nobody knows */
     int r = store_begin(s->st, err);
-    if (r < 0 || (r = store_token_put(s->st, hash, "admin", "read build land operate admin", pw_wall(&pw_host_real), err)) < 0 ||
+    if (r < 0 ||
+        (r = store_token_put(s->st, hash, "admin", "read build land operate admin",
+                             pw_wall(&pw_host_real), err)) < 0 ||
         (r = store_commit(s->st, err)) < 0) {
         store_rollback(s->st);
         return r;
@@ -116,14 +122,16 @@ int state_listen_address(server *s, const char *configured, const char *key, cha
         return 0;
     if (r < 0)
         return r;
-    (void)snprintf(out, 300, "%.*s:%s", (int)(strrchr(configured, ':') - configured), configured, pw_buf_str(&port));
+    (void)snprintf(out, 300, "%.*s:%s", (int)(strrchr(configured, ':') - configured), configured,
+                   pw_buf_str(&port));
     return 1;
 }
 
 int state_keep_port(server *s, const char *key, const char *address, pw_err *err)
 {
     int r = store_begin(s->st, err);
-    if (r < 0 || (r = store_meta_put(s->st, key, strrchr(address, ':') + 1, err)) < 0 || (r = store_commit(s->st, err)) < 0)
+    if (r < 0 || (r = store_meta_put(s->st, key, strrchr(address, ':') + 1, err)) < 0 ||
+        (r = store_commit(s->st, err)) < 0)
         store_rollback(s->st);
     return r;
 }
@@ -141,7 +149,8 @@ static void workers_address(const server *s, char out[256])
         (void)snprintf(out, 256, "tcp://%s:%s", s->conf->name, port);
 }
 
-int state_join_line(void *self, const char *worker, const uint8_t secret[32], pw_msec expires, pw_buf *line, pw_err *err)
+int state_join_line(void *self, const char *worker, const uint8_t secret[32], pw_msec expires,
+                    pw_buf *line, pw_err *err)
 {
     const server *s = self;
     crypt_join j = {.expires = expires};

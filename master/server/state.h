@@ -37,7 +37,7 @@ typedef struct server {
     pw_chan *commands, *git_answers, *log_answers;
     store *st;
     logs *log_store;
-    core *core;       /* NULL after a failed commit, until it is loaded anew */
+    core *core; /* NULL after a failed commit, until it is loaded anew */
     sessions *links;
     git_service *git;
     link_ctx *ctx;
@@ -48,7 +48,7 @@ typedef struct server {
     pw_source *tick;
     log_key sealed[TURN_SEALED]; /* of this turn */
     size_t n_sealed;
-    uint64_t event;   /* newest event of this turn, 0 none */
+    uint64_t event;    /* newest event of this turn, 0 none */
     char trouble[400]; /* why core is NULL */
     pw_usec retry_at;
 } server;
@@ -57,10 +57,13 @@ typedef struct server {
 int state_open(server *s, const char *dir, pw_err *err); /* folders, lock, keys */
 int state_admin_token(server *s, pw_err *err);
 int state_write_addresses(server *s, pw_err *err);
-/* The address to listen on: a port taken for :0 is kept in the database and taken again. out has 300 bytes. */
-int state_listen_address(server *s, const char *configured, const char *key, char *out, pw_err *err);
+/* The address to listen on: a port taken for :0 is kept in the database and taken again. out has
+ * 300 bytes. */
+int state_listen_address(server *s, const char *configured, const char *key, char *out,
+                         pw_err *err);
 int state_keep_port(server *s, const char *key, const char *address, pw_err *err);
-int state_join_line(void *self, const char *worker, const uint8_t secret[32], pw_msec expires, pw_buf *line, pw_err *err);
+int state_join_line(void *self, const char *worker, const uint8_t secret[32], pw_msec expires,
+                    pw_buf *line, pw_err *err);
 
 /* ---- turn.c */
 void turn_hook(pw_loop *loop, void *self);

@@ -8,7 +8,8 @@
 
 enum { TURN_COMMANDS = 256, TURN_ANSWERS = 64, RETRY_US = 1000000, WAL_MAX = 32 * 1024 * 1024 };
 
-static int send_frame(void *p, uint64_t peer, const void *head, size_t head_len, const void *bulk, size_t bulk_len, pw_err *err)
+static int send_frame(void *p, uint64_t peer, const void *head, size_t head_len, const void *bulk,
+                      size_t bulk_len, pw_err *err)
 {
     server *s = p;
     return link_send(s->listener, peer, head, head_len, bulk, bulk_len, err);
@@ -30,7 +31,8 @@ static int seal_left_over(void *p, const store_log *l)
 {
     server *s = p;
     pw_err err = {0};
-    if (!core_attempt_find(s->core, l->attempt) && logs_seal_attempt(s->log_store, l->attempt, &err) < 0)
+    if (!core_attempt_find(s->core, l->attempt) &&
+        logs_seal_attempt(s->log_store, l->attempt, &err) < 0)
         pw_log_err(PW_LOG_WARN, "seal_failed", &err);
     return 0;
 }
@@ -43,13 +45,17 @@ int turn_load(server *s, pw_err *err)
         !(s->core = core_new(s->st, s->conf, &pw_host_real, err)))
         return err->code;
     int r;
-    if (s->log_store) /* views of web threads hold it: it outlives a reload of the core, and goes back to what the rows say */
+    /* views of web threads hold it: it outlives a reload of the core, and goes back to what the
+     * rows say */
+    if (s->log_store)
         logs_reset(s->log_store);
     else if (!(s->log_store = logs_open(s->log_dir, &pw_host_real, s->log_answers, err)))
         return err->code;
-    if ((r = store_frames_open(s->st, load_frame, s->log_store, err)) < 0 || (r = logs_loaded(s->log_store, err)) < 0)
+    if ((r = store_frames_open(s->st, load_frame, s->log_store, err)) < 0 ||
+        (r = logs_loaded(s->log_store, err)) < 0)
         return r;
-    if (!(s->links = sessions_new(s->core, s->log_store, &pw_host_real, s->mark_key, send_frame, s, err)))
+    if (!(s->links =
+              sessions_new(s->core, s->log_store, &pw_host_real, s->mark_key, send_frame, s, err)))
         return err->code;
     core_set_join(s->core, state_join_line, s);
     r = core_commit(s->core, apply, s, err);
@@ -123,7 +129,8 @@ static void gauges(server *s, pw_usec spent)
         atomic_store(&g->builds_total[i], f.finished[i]);
 }
 
-/* A failed or unknown commit is a crash: model and sessions are thrown away and loaded anew from the database. */
+/* A failed or unknown commit is a crash: model and sessions are thrown away and loaded anew from
+ * the database. */
 static void crash(server *s, const pw_err *err)
 {
     (void)snprintf(s->trouble, sizeof(s->trouble), "%s", err->text);
@@ -144,7 +151,8 @@ void turn_hook(pw_loop *loop, void *p)
         return;
     sessions_end_turn(s->links);
     pw_usec began = pw_now(&pw_host_real);
-    for (int i = 0; i < 8 && core_dirty(s->core); i++) { /* an effect that fails at once is an event of the next commit */
+    /* an effect that fails at once is an event of the next commit */
+    for (int i = 0; i < 8 && core_dirty(s->core); i++) {
         if (core_commit(s->core, apply, s, &err) < 0) {
             crash(s, &err);
             return;
@@ -160,7 +168,8 @@ void turn_hook(pw_loop *loop, void *p)
         web_events(s->web, s->event);
         s->event = 0;
     }
-    if (atomic_load(&s->janitor.wal) > WAL_MAX) { /* a writer that never pauses keeps the WAL from starting over: pause once */
+    /* a writer that never pauses keeps the WAL from starting over: pause once */
+    if (atomic_load(&s->janitor.wal) > WAL_MAX) {
         uint64_t wal = 0;
         store_checkpointer *ck = store_checkpointer_open(s->db, &err);
         if (ck && store_checkpoint(ck, &wal, &err) == 0)
@@ -194,11 +203,14 @@ static void refuse(server *s, core_cmd *c)
 {
     if (c->kind == CMD_HEALTH) {
         c->status = 503;
-        (void)pw_buf_adds(&c->body, "{\"status\":\"failing\",\"checks\":[{\"name\":\"core\",\"ok\":false,\"text\":");
+        (void)pw_buf_adds(
+            &c->body,
+            "{\"status\":\"failing\",\"checks\":[{\"name\":\"core\",\"ok\":false,\"text\":");
         (void)pw_buf_json(&c->body, s->trouble);
         (void)pw_buf_adds(&c->body, "}]}");
     } else {
-        core_cmd_fail(c, 503, "unavailable", "the master cannot work at the moment: %s", s->trouble);
+        core_cmd_fail(c, 503, "unavailable", "the master cannot work at the moment: %s",
+                      s->trouble);
     }
     c->done(c, c->done_self);
 }
@@ -244,7 +256,8 @@ void turn_logs(pw_loop *loop, int fd, uint32_t events, void *p)
             core_log_sealed(s->core, a->key.attempt, a->key.idx, a->key.stream, a->packed);
             s->sealed[s->n_sealed++] = a->key; /* views use the file once the row is committed */
         } else {
-            pw_log(PW_LOG_ERROR, "seal_failed", "attempt=%llu reason=\"%s\"", (unsigned long long)a->key.attempt, a->text);
+            pw_log(PW_LOG_ERROR, "seal_failed", "attempt=%llu reason=\"%s\"",
+                   (unsigned long long)a->key.attempt, a->text);
         }
         free(a);
     }

@@ -102,7 +102,8 @@ static void test_builds(struct world *w)
            b.finished == 3000 && b.reason && strcmp(b.reason, "bad") == 0,
        "with its result and reason");
     store_build_clear(&b);
-    ok(store_job_del(s, 11, NULL) == 0 && store_job_get(s, 11, &job, NULL) == PW_ENOTFOUND, "the job is gone");
+    ok(store_job_del(s, 11, NULL) == 0 && store_job_get(s, 11, &job, NULL) == PW_ENOTFOUND,
+       "the job is gone");
     n = (struct seen){0};
     ok(store_open_builds(s, on_build, &n, NULL) == 0 && n.count == 0, "nothing is open");
     ok(store_build_add(s, &(store_build){.id = 11, .result = PW_NO_RESULT}, NULL, 0, &err) ==

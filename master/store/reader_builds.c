@@ -127,10 +127,9 @@ static int resolve(reader *self, const reader_build_filter *f, struct want *w, p
 static void values(const struct want *w, sql_arg arg[W_COUNT])
 {
     const sql_arg v[W_COUNT] = {
-        sql_i(w->below),  sql_i(w->from),    sql_i(w->limit),
-        sql_i(w->state),  sql_i(w->result),  sql_i(w->since),
-        sql_u(w->worker), sql_u(w->builder), sql_u(w->project),
-        sql_t(w->name),   sql_t(w->branch),  w->rev ? sql_rev(w->rev) : sql_null(),
+        sql_i(w->below),   sql_i(w->from),  sql_i(w->limit),  sql_i(w->state),
+        sql_i(w->result),  sql_i(w->since), sql_u(w->worker), sql_u(w->builder),
+        sql_u(w->project), sql_t(w->name),  sql_t(w->branch), w->rev ? sql_rev(w->rev) : sql_null(),
     };
 
     for (size_t i = 0; i < W_COUNT; i++)

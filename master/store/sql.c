@@ -10,7 +10,8 @@ const sql_text reader_sql[READER_STMTS] = {READER_SQL(TEXT)};
             ".hidden " #symbol "\n.globl " #symbol "\n" #symbol ":\n"                              \
             ".incbin \"" file "\"\n.byte 0\n"                                                      \
             ".popsection\n");                                                                      \
-    extern const char symbol[] __attribute__((visibility("hidden"))) /* NOLINT(bugprone-macro-parentheses): a declarator */
+    extern const char symbol[] __attribute__((                                                     \
+        visibility("hidden"))) /* NOLINT(bugprone-macro-parentheses): a declarator */
 
 EMBED(pw_store_migration_0001, "master/store/migrations/0001_init.sql");
 

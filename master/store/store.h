@@ -1,11 +1,13 @@
-/* store.h - the results database: SQLite in WAL mode with synchronous=FULL, one writer (the core's thread), any number of
- * read-only connections (one per web thread). Nobody else sees SQL or sqlite3. Narrow on purpose: one function per question,
- * since a second backend is to come.
+/* store.h - the results database: SQLite in WAL mode with synchronous=FULL, one writer (the core's
+ * thread), any number of read-only connections (one per web thread). Nobody else sees SQL or
+ * sqlite3. Narrow on purpose: one function per question, since a second backend is to come.
  *
- * Writing: everything between store_begin and store_commit is one transaction, committed durably, or none of it. A failed or
- * unknown commit is a crash: the caller throws its model away and opens anew. Functions return 0, a count, or a negative
- * pw_code; PW_ENOTFOUND for a row that is not there. State changes are conditional and report PW_ECONFLICT when the row was not
- * in the expected state. Rows are plain data; their text is owned by the row (store_X_clear) unless said otherwise. */
+ * Writing: everything between store_begin and store_commit is one transaction, committed durably,
+ * or none of it. A failed or unknown commit is a crash: the caller throws its model away and opens
+ * anew. Functions return 0, a count, or a negative pw_code; PW_ENOTFOUND for a row that is not
+ * there. State changes are conditional and report PW_ECONFLICT when the row was not in the expected
+ * state. Rows are plain data; their text is owned by the row (store_X_clear) unless said otherwise.
+ */
 #ifndef PW_MASTER_STORE_STORE_H
 #define PW_MASTER_STORE_STORE_H
 #include <stdbool.h>
@@ -29,16 +31,30 @@ bool store_rev_equal(const store_rev *a, const store_rev *b);
 
 /* ---- enums as stored */
 typedef enum req_state { REQ_WAITING, REQ_CLAIMED, REQ_DONE } req_state;
-typedef enum build_state { BUILD_QUEUED, BUILD_DISPATCHED, BUILD_RUNNING, BUILD_FINISHING, BUILD_DONE } build_state;
+typedef enum build_state {
+    BUILD_QUEUED,
+    BUILD_DISPATCHED,
+    BUILD_RUNNING,
+    BUILD_FINISHING,
+    BUILD_DONE
+} build_state;
 typedef enum att_state {
-    ATT_OFFERED,  /* live; no record came yet */
-    ATT_RUNNING,  /* live; records came */
-    ATT_ENDED,    /* its end was applied: its result is the build's, or it is a retry; not forgotten yet */
-    ATT_CLOSED,   /* fenced, lost, cancelled or rejected: what it ships is superseded; not forgotten yet */
+    ATT_OFFERED, /* live; no record came yet */
+    ATT_RUNNING, /* live; records came */
+    /* its end was applied: its result is the build's, or it is a retry; not forgotten yet */
+    ATT_ENDED,
+    /* fenced, lost, cancelled or rejected: what it ships is superseded; not forgotten yet */
+    ATT_CLOSED,
     ATT_FORGOTTEN /* nothing more to come */
 } att_state;
 typedef enum step_state { STEP_WAITING, STEP_RUNNING, STEP_DONE } step_state;
-typedef enum promo_state { PROMO_OPEN, PROMO_DONE, PROMO_LOST, PROMO_ABANDONED, PROMO_FAILED } promo_state;
+typedef enum promo_state {
+    PROMO_OPEN,
+    PROMO_DONE,
+    PROMO_LOST,
+    PROMO_ABANDONED,
+    PROMO_FAILED
+} promo_state;
 typedef enum edge_state { EDGE_DONE, EDGE_WAITING, EDGE_DIVERGED, EDGE_STOPPED } edge_state;
 typedef enum event_kind {
     EVENT_CHANGE = 1,
@@ -70,7 +86,7 @@ typedef struct store_request {
 typedef struct store_build {
     uint64_t id, request, builder, stamp, worker, attempt;
     build_state state;
-    pw_result result; /* PW_NO_RESULT */
+    pw_result result;                   /* PW_NO_RESULT */
     pw_msec created, started, finished; /* 0: not yet */
     uint64_t tries;
     char *reason;
@@ -87,7 +103,7 @@ typedef struct store_attempt {
 } store_attempt;
 typedef struct store_step {
     uint64_t attempt, idx;
-    char *name;   /* borrowed by writers; owned in rows read */
+    char *name;    /* borrowed by writers; owned in rows read */
     uint64_t kind; /* 0 run, 1 checkout */
     step_state state;
     pw_result result;
@@ -135,7 +151,8 @@ void store_promotion_clear(store_promotion *r);
 
 /* ---- opening */
 typedef struct store store;
-/* Makes or migrates the database; a newer one is refused. Checks quickly that it is sound (PW_ECORRUPT names what is damaged). */
+/* Makes or migrates the database; a newer one is refused. Checks quickly that it is sound
+ * (PW_ECORRUPT names what is damaged). */
 store *store_open(const char *path, const pw_host *host, pw_err *err);
 store *store_close(store *self);
 PW_DEFINE_FREEP(store, store_close)
@@ -149,7 +166,8 @@ bool store_in_turn(const store *self);
 /* Counts the turn and commits durably; fault point store.commit. */
 int store_commit(store *self, pw_err *err);
 void store_rollback(store *self);
-/* One PASSIVE checkpoint on an own connection, from the archive thread; *ret_wal = bytes of the WAL afterwards. */
+/* One PASSIVE checkpoint on an own connection, from the archive thread; *ret_wal = bytes of the WAL
+ * afterwards. */
 typedef struct store_checkpointer store_checkpointer;
 store_checkpointer *store_checkpointer_open(const char *path, pw_err *err);
 store_checkpointer *store_checkpointer_close(store_checkpointer *self);
@@ -158,10 +176,15 @@ int store_checkpoint(store_checkpointer *self, uint64_t *ret_wal, pw_err *err);
 /* ---- small values */
 int store_meta_put(store *self, const char *key, const char *value, pw_err *err);
 int store_meta_get(store *self, const char *key, pw_buf *out, pw_err *err);
-int store_project_id(store *self, const char *name, uint64_t *ret, pw_err *err);                      /* made when absent; cached */
-int store_builder_id(store *self, uint64_t project, const char *name, uint64_t *ret, pw_err *err);    /* likewise */
-int store_stamp_id(store *self, uint64_t project, const char *branch, const store_rev *rev, uint64_t *ret, pw_err *err); /* likewise, not cached */
-int store_stamp_get(store *self, uint64_t id, uint64_t *ret_project, store_rev *ret_rev, pw_buf *branch, pw_err *err);
+/* made when absent; cached */
+int store_project_id(store *self, const char *name, uint64_t *ret, pw_err *err);
+/* likewise */
+int store_builder_id(store *self, uint64_t project, const char *name, uint64_t *ret, pw_err *err);
+/* likewise, not cached */
+int store_stamp_id(store *self, uint64_t project, const char *branch, const store_rev *rev,
+                   uint64_t *ret, pw_err *err);
+int store_stamp_get(store *self, uint64_t id, uint64_t *ret_project, store_rev *ret_rev,
+                    pw_buf *branch, pw_err *err);
 /* Highest ids in use, for the core's counters. build also covers requests (one sequence). */
 typedef struct store_highest {
     uint64_t build, attempt, buildset, change, promotion, event;
@@ -171,86 +194,143 @@ int store_highest_ids(store *self, store_highest *ret, pw_err *err);
 /* ---- changes */
 typedef int store_tip_cb(void *self, const char *ref, const store_rev *rev);
 int store_tips(store *self, uint64_t project, store_tip_cb *cb, void *cb_self, pw_err *err);
-int store_tip_put(store *self, uint64_t project, const char *ref, const store_rev *rev, pw_err *err);
+int store_tip_put(store *self, uint64_t project, const char *ref, const store_rev *rev,
+                  pw_err *err);
 int store_tip_del(store *self, uint64_t project, const char *ref, pw_err *err);
-int store_project_looked(store *self, uint64_t project, bool *ret_looked, pw_buf *head, pw_err *err);
-int store_project_look(store *self, uint64_t project, const char *head, pw_err *err); /* the repository was seen; its HEAD branch */
+int store_project_looked(store *self, uint64_t project, bool *ret_looked, pw_buf *head,
+                         pw_err *err);
+/* the repository was seen; its HEAD branch */
+int store_project_look(store *self, uint64_t project, const char *head, pw_err *err);
 int store_change_add(store *self, const store_change *c, pw_err *err);
-int store_quiet_put(store *self, const char *scheduler, const char *branch, uint64_t stamp, pw_msec due, pw_err *err);
+int store_quiet_put(store *self, const char *scheduler, const char *branch, uint64_t stamp,
+                    pw_msec due, pw_err *err);
 int store_quiet_del(store *self, const char *scheduler, const char *branch, pw_err *err);
-typedef int store_quiet_cb(void *self, const char *scheduler, const char *branch, uint64_t stamp, pw_msec due);
+typedef int store_quiet_cb(void *self, const char *scheduler, const char *branch, uint64_t stamp,
+                           pw_msec due);
 int store_quiets(store *self, store_quiet_cb *cb, void *cb_self, pw_err *err);
 /* Last firing of a periodic or nightly scheduler; PW_ENOTFOUND: never. */
-int store_schedule_get(store *self, const char *name, pw_msec *ret_fired, uint64_t *ret_stamp, pw_err *err);
+int store_schedule_get(store *self, const char *name, pw_msec *ret_fired, uint64_t *ret_stamp,
+                       pw_err *err);
 int store_schedule_put(store *self, const char *name, pw_msec fired, uint64_t stamp, pw_err *err);
 
 /* ---- requests and builds */
-int store_buildset_add(store *self, uint64_t id, const char *scheduler, const char *reason, const char *who, uint64_t stamp, pw_msec created, pw_err *err);
+int store_buildset_add(store *self, uint64_t id, const char *scheduler, const char *reason,
+                       const char *who, uint64_t stamp, pw_msec created, pw_err *err);
 int store_buildset_reason(store *self, uint64_t id, pw_buf *reason, pw_err *err);
 int store_request_add(store *self, const store_request *r, pw_err *err);
-int store_request_claim(store *self, uint64_t id, uint64_t build, pw_err *err);          /* waiting -> claimed */
-int store_request_done(store *self, uint64_t id, uint64_t rode_with, pw_err *err);       /* waiting or claimed -> done */
-int store_build_add(store *self, const store_build *b, const void *job, size_t job_len, pw_err *err);
-int store_build_dispatch(store *self, uint64_t id, uint64_t worker, uint64_t attempt, uint64_t tries, pw_err *err); /* queued -> dispatched */
-int store_build_requeue(store *self, uint64_t id, pw_err *err);                          /* dispatched or running -> queued */
-int store_build_start(store *self, uint64_t id, pw_msec at, pw_err *err);                /* dispatched -> running; started is kept once set */
-/* Any open state -> done; updates `latest` (branch: of the stamp) when the result says something of the code. */
-int store_build_finish(store *self, uint64_t id, pw_result result, const char *reason, pw_msec at, uint64_t builder, const char *branch, uint64_t stamp, pw_err *err);
+/* waiting -> claimed */
+int store_request_claim(store *self, uint64_t id, uint64_t build, pw_err *err);
+/* waiting or claimed -> done */
+int store_request_done(store *self, uint64_t id, uint64_t rode_with, pw_err *err);
+int store_build_add(store *self, const store_build *b, const void *job, size_t job_len,
+                    pw_err *err);
+/* queued -> dispatched */
+int store_build_dispatch(store *self, uint64_t id, uint64_t worker, uint64_t attempt,
+                         uint64_t tries, pw_err *err);
+/* dispatched or running -> queued */
+int store_build_requeue(store *self, uint64_t id, pw_err *err);
+/* dispatched -> running; started is kept once set */
+int store_build_start(store *self, uint64_t id, pw_msec at, pw_err *err);
+/* Any open state -> done; updates `latest` (branch: of the stamp) when the result says something of
+ * the code. */
+int store_build_finish(store *self, uint64_t id, pw_result result, const char *reason, pw_msec at,
+                       uint64_t builder, const char *branch, uint64_t stamp, pw_err *err);
 int store_job_get(store *self, uint64_t build, pw_buf *out, pw_err *err);
 int store_job_del(store *self, uint64_t build, pw_err *err); /* absent is fine */
 int store_attempt_add(store *self, const store_attempt *a, const uint8_t digest[32], pw_err *err);
 int store_attempt_reoffer(store *self, uint64_t id, uint64_t offers, pw_err *err);
-int store_attempt_run(store *self, uint64_t id, pw_err *err);                            /* offered -> running */
-int store_attempt_close(store *self, uint64_t id, att_state to, pw_result result, const char *reason, pw_msec at, pw_err *err); /* offered or running -> ended or closed */
-int store_attempt_forget(store *self, uint64_t id, pw_err *err);                         /* ended or closed -> forgotten */
-int store_attempt_offsets(store *self, uint64_t id, uint64_t applied, uint32_t applied_chain, uint64_t stored, uint32_t stored_chain, pw_err *err);
+/* offered -> running */
+int store_attempt_run(store *self, uint64_t id, pw_err *err);
+/* offered or running -> ended or closed */
+int store_attempt_close(store *self, uint64_t id, att_state to, pw_result result,
+                        const char *reason, pw_msec at, pw_err *err);
+/* ended or closed -> forgotten */
+int store_attempt_forget(store *self, uint64_t id, pw_err *err);
+int store_attempt_offsets(store *self, uint64_t id, uint64_t applied, uint32_t applied_chain,
+                          uint64_t stored, uint32_t stored_chain, pw_err *err);
 int store_attempt_get(store *self, uint64_t id, store_attempt *ret, pw_err *err);
-int store_step_start(store *self, const store_step *s, pw_err *err);                     /* insert; the same again is no error */
-int store_step_end(store *self, const store_step *s, pw_err *err);                       /* insert or update */
-int store_property_put(store *self, uint64_t build, const char *name, const char *value, const char *source, pw_err *err);
-/* What is unfinished, in id order, for the start. The row is borrowed during the callback; a negative return ends the walk. */
-int store_open_requests(store *self, int (*cb)(void *, const store_request *), void *cb_self, pw_err *err);
-int store_open_builds(store *self, int (*cb)(void *, const store_build *), void *cb_self, pw_err *err);
-int store_open_attempts(store *self, int (*cb)(void *, const store_attempt *), void *cb_self, pw_err *err); /* state < forgotten */
-/* The deciding result of a builder at a revision of its project, on any branch: newest finished build that is success, warnings
- * or failure; PW_NO_RESULT when there is none; *ret_open: one is waiting or under way. */
-int store_verdict(store *self, uint64_t project, uint64_t builder, const store_rev *rev, pw_result *ret, uint64_t *ret_build, bool *ret_open, pw_err *err);
+/* insert; the same again is no error */
+int store_step_start(store *self, const store_step *s, pw_err *err);
+/* insert or update */
+int store_step_end(store *self, const store_step *s, pw_err *err);
+int store_property_put(store *self, uint64_t build, const char *name, const char *value,
+                       const char *source, pw_err *err);
+/* What is unfinished, in id order, for the start. The row is borrowed during the callback; a
+ * negative return ends the walk. */
+int store_open_requests(store *self, int (*cb)(void *, const store_request *), void *cb_self,
+                        pw_err *err);
+int store_open_builds(store *self, int (*cb)(void *, const store_build *), void *cb_self,
+                      pw_err *err);
+/* state < forgotten */
+int store_open_attempts(store *self, int (*cb)(void *, const store_attempt *), void *cb_self,
+                        pw_err *err);
+/* The deciding result of a builder at a revision of its project, on any branch: newest finished
+ * build that is success, warnings or failure; PW_NO_RESULT when there is none; *ret_open: one is
+ * waiting or under way. */
+int store_verdict(store *self, uint64_t project, uint64_t builder, const store_rev *rev,
+                  pw_result *ret, uint64_t *ret_build, bool *ret_open, pw_err *err);
 int store_request_get(store *self, uint64_t id, store_request *ret, pw_err *err);
 int store_build_get(store *self, uint64_t id, store_build *ret, pw_err *err);
 
 /* ---- logs (index of unsealed frames; see master/logs) */
 int store_frame_add(store *self, const store_frame *f, pw_err *err);
-int store_frames_open(store *self, int (*cb)(void *, const store_frame *), void *cb_self, pw_err *err); /* all, by log and raw_pos */
-int store_log_put(store *self, const store_log *l, pw_err *err);                         /* insert or replace */
-int store_logs_open(store *self, int (*cb)(void *, const store_log *), void *cb_self, pw_err *err); /* not sealed */
-int store_log_seal(store *self, uint64_t attempt, uint64_t idx, uint64_t stream, uint64_t packed, pw_err *err); /* sealed = 1, frames removed */
+/* all, by log and raw_pos */
+int store_frames_open(store *self, int (*cb)(void *, const store_frame *), void *cb_self,
+                      pw_err *err);
+/* insert or replace */
+int store_log_put(store *self, const store_log *l, pw_err *err);
+/* not sealed */
+int store_logs_open(store *self, int (*cb)(void *, const store_log *), void *cb_self, pw_err *err);
+/* sealed = 1, frames removed */
+int store_log_seal(store *self, uint64_t attempt, uint64_t idx, uint64_t stream, uint64_t packed,
+                   pw_err *err);
 
 /* ---- workers */
-int store_worker_add(store *self, const char *name, pw_msec now, uint64_t *ret_id, pw_err *err); /* PW_ECONFLICT: exists and is not removed; a removed one comes back without key */
-int store_worker_each(store *self, int (*cb)(void *, const store_worker *), void *cb_self, pw_err *err);
-int store_worker_hello(store *self, uint64_t id, const uint8_t spool[16], const uint8_t boot[16], uint64_t slots, const char *tags, const char *facts, const char *version, pw_msec now, pw_err *err);
+/* PW_ECONFLICT: exists and is not removed; a removed one comes back without key */
+int store_worker_add(store *self, const char *name, pw_msec now, uint64_t *ret_id, pw_err *err);
+int store_worker_each(store *self, int (*cb)(void *, const store_worker *), void *cb_self,
+                      pw_err *err);
+int store_worker_hello(store *self, uint64_t id, const uint8_t spool[16], const uint8_t boot[16],
+                       uint64_t slots, const char *tags, const char *facts, const char *version,
+                       pw_msec now, pw_err *err);
 int store_worker_seen(store *self, uint64_t id, pw_msec now, pw_err *err);
-int store_worker_flags(store *self, uint64_t id, bool paused, bool draining, bool removed, pw_msec quarantine, const char *reason, const char *who, pw_err *err);
-int store_enrol_put(store *self, uint64_t worker, const uint8_t key[32], pw_msec expires, pw_err *err);
-int store_enrol_each(store *self, int (*cb)(void *, uint64_t worker, const uint8_t key[32], pw_msec expires), void *cb_self, pw_err *err);
-int store_worker_join(store *self, uint64_t worker, const uint8_t key[32], pw_err *err); /* sets the worker's key, removes the enrolment */
-int store_worker_revoke(store *self, uint64_t worker, pw_err *err);                      /* removes key and enrolment */
+int store_worker_flags(store *self, uint64_t id, bool paused, bool draining, bool removed,
+                       pw_msec quarantine, const char *reason, const char *who, pw_err *err);
+int store_enrol_put(store *self, uint64_t worker, const uint8_t key[32], pw_msec expires,
+                    pw_err *err);
+int store_enrol_each(store *self,
+                     int (*cb)(void *, uint64_t worker, const uint8_t key[32], pw_msec expires),
+                     void *cb_self, pw_err *err);
+/* sets the worker's key, removes the enrolment */
+int store_worker_join(store *self, uint64_t worker, const uint8_t key[32], pw_err *err);
+/* removes key and enrolment */
+int store_worker_revoke(store *self, uint64_t worker, pw_err *err);
 
 /* ---- promotions */
-int store_promotion_add(store *self, const store_promotion *p, pw_err *err);             /* state open: the intent */
-int store_promotion_end(store *self, uint64_t id, promo_state state, const char *reason, pw_msec at, pw_err *err); /* open -> state */
-int store_promotions_open(store *self, int (*cb)(void *, const store_promotion *), void *cb_self, pw_err *err);
-int store_edge_put(store *self, const char *edge, edge_state state, const store_rev *rev, const char *reason, pw_msec at, pw_err *err);
+/* state open: the intent */
+int store_promotion_add(store *self, const store_promotion *p, pw_err *err);
+/* open -> state */
+int store_promotion_end(store *self, uint64_t id, promo_state state, const char *reason, pw_msec at,
+                        pw_err *err);
+int store_promotions_open(store *self, int (*cb)(void *, const store_promotion *), void *cb_self,
+                          pw_err *err);
+int store_edge_put(store *self, const char *edge, edge_state state, const store_rev *rev,
+                   const char *reason, pw_msec at, pw_err *err);
 
 /* ---- the rest */
-int store_event_add(store *self, uint64_t seq, pw_msec at, event_kind kind, uint64_t id, pw_err *err);
-int store_events_expire(store *self, pw_msec before, int most, pw_err *err);             /* returns how many were removed */
+int store_event_add(store *self, uint64_t seq, pw_msec at, event_kind kind, uint64_t id,
+                    pw_err *err);
+/* returns how many were removed */
+int store_events_expire(store *self, pw_msec before, int most, pw_err *err);
 int store_idem_get(store *self, const char *key, int *ret_status, pw_buf *body, pw_err *err);
-int store_idem_put(store *self, const char *key, pw_msec at, int status, const char *body, pw_err *err);
+int store_idem_put(store *self, const char *key, pw_msec at, int status, const char *body,
+                   pw_err *err);
 int store_idem_expire(store *self, pw_msec before, int most, pw_err *err);
-int store_audit_add(store *self, pw_msec at, const char *actor, const char *action, const char *object, const char *text, pw_err *err);
+int store_audit_add(store *self, pw_msec at, const char *actor, const char *action,
+                    const char *object, const char *text, pw_err *err);
 int store_config_put(store *self, pw_msec at, const char *text, uint64_t *ret_gen, pw_err *err);
 int store_config_last(store *self, uint64_t *ret_gen, pw_buf *text, pw_err *err);
-int store_token_put(store *self, const uint8_t hash[32], const char *name, const char *scopes, pw_msec at, pw_err *err);
+int store_token_put(store *self, const uint8_t hash[32], const char *name, const char *scopes,
+                    pw_msec at, pw_err *err);
 
 #endif

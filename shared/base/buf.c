@@ -142,7 +142,9 @@ const char *pw_buf_str(const pw_buf *b)
 {
     if (!b->p)
         return "";
-    if (b->len < b->cap) /* the caller of pw_buf_room() may have filled less than it asked for; bytes that are only lent stay */
+    /* the caller of pw_buf_room() may have filled less than it asked for; bytes that are only lent
+     * stay */
+    if (b->len < b->cap)
         b->p[b->len] = '\0';
     return b->p;
 }

@@ -1,6 +1,7 @@
-/* buf.h - a growing byte buffer with a maximum. A NUL stands behind the last byte, so text can be used as a C string.
- * Owned by whoever holds the struct; one thread. An append that would pass `max`, or that finds no memory, sets `failed`,
- * leaves the content as it was and returns a negative pw_code; later appends fail too, so a chain can be checked once. */
+/* buf.h - a growing byte buffer with a maximum. A NUL stands behind the last byte, so text can be
+ * used as a C string. Owned by whoever holds the struct; one thread. An append that would pass
+ * `max`, or that finds no memory, sets `failed`, leaves the content as it was and returns a
+ * negative pw_code; later appends fail too, so a chain can be checked once. */
 #ifndef PW_SHARED_BASE_BUF_H
 #define PW_SHARED_BASE_BUF_H
 #include <stdarg.h>
@@ -33,15 +34,18 @@ int pw_buf_add(pw_buf *b, const void *p, size_t n);
 int pw_buf_adds(pw_buf *b, const char *s);
 int pw_buf_addf(pw_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int pw_buf_vaddf(pw_buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
-/* Makes room for n more bytes behind len; returns where to write them (add to len yourself), or NULL. */
+/* Makes room for n more bytes behind len; returns where to write them (add to len yourself), or
+ * NULL. */
 char *pw_buf_room(pw_buf *b, size_t n);
 /* Drops the first n bytes. */
 void pw_buf_drop(pw_buf *b, size_t n);
 /* The text, never NULL ("" while empty). Borrowed until the next call. */
 const char *pw_buf_str(const pw_buf *b);
-/* Hands the bytes to the caller (owned, free()); the buffer is empty afterwards. NULL if it failed or is empty. */
+/* Hands the bytes to the caller (owned, free()); the buffer is empty afterwards. NULL if it failed
+ * or is empty. */
 char *pw_buf_take(pw_buf *b);
-/* A copy of s that free() frees; NULL stays NULL. *failed becomes true when memory ran out (never set to false). */
+/* A copy of s that free() frees; NULL stays NULL. *failed becomes true when memory ran out (never
+ * set to false). */
 char *pw_strdup(const char *s, bool *failed);
 /* printf into new memory (owned); NULL when memory ran out. */
 char *pw_strf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -1,5 +1,6 @@
-/* chan.h - bounded queue of pointers between threads: mutex + eventfd, so that ThreadSanitizer sees it and a loop can wait on
- * it. Many writers, one reader. The items are *taken* by the queue and *owned* by whoever receives them. */
+/* chan.h - bounded queue of pointers between threads: mutex + eventfd, so that ThreadSanitizer sees
+ * it and a loop can wait on it. Many writers, one reader. The items are *taken* by the queue and
+ * *owned* by whoever receives them. */
 #ifndef PW_SHARED_BASE_CHAN_H
 #define PW_SHARED_BASE_CHAN_H
 #include <stddef.h>

@@ -6,7 +6,7 @@
 
 /* Defines x_freep() from x_free(), for use with PW_AUTO(); x_free must accept NULL. */
 #define PW_DEFINE_FREEP(type, fn)                                                                  \
-    static inline void fn##p(type **p)                                                         \
+    static inline void fn##p(type **p)                                                             \
     {                                                                                              \
         fn(*p);                                                                                    \
         *p = NULL;                                                                                 \

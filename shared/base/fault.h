@@ -1,6 +1,8 @@
-/* fault.h - named fault points: PW_FAULT=store.commit:3 in the environment makes the third passage of that point fail.
- * `:N` counts passages (default 1); `NAME:N=kill` kills the process there instead, `=pause` stops it (SIGSTOP), `=error` is
- * the default; several are separated by commas. Costs one branch when the variable is unset. */
+/* fault.h - named fault points: PW_FAULT=store.commit:3 in the environment makes the third passage
+ * of that point fail.
+ * `:N` counts passages (default 1); `NAME:N=kill` kills the process there instead, `=pause` stops
+ * it (SIGSTOP), `=error` is the default; several are separated by commas. Costs one branch when the
+ * variable is unset. */
 #ifndef PW_SHARED_BASE_FAULT_H
 #define PW_SHARED_BASE_FAULT_H
 #include <stdbool.h>

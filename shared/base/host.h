@@ -1,5 +1,6 @@
-/* host.h - what the deciding code may know of the world: time and randomness. main() fills it with the real ones, tests and
- * the simulator with their own. Borrowed by everyone who gets it; the functions may be called from any thread. */
+/* host.h - what the deciding code may know of the world: time and randomness. main() fills it with
+ * the real ones, tests and the simulator with their own. Borrowed by everyone who gets it; the
+ * functions may be called from any thread. */
 #ifndef PW_SHARED_BASE_HOST_H
 #define PW_SHARED_BASE_HOST_H
 #include <stddef.h>
@@ -13,7 +14,8 @@ typedef int64_t pw_msec; /* milliseconds since 1970 UTC: for people, files and c
 typedef struct pw_host {
     pw_usec (*now)(void *self);
     pw_msec (*wall)(void *self);
-    void (*random)(void *self, void *buf, size_t n); /* cannot fail: the real one ends the process when the system has none */
+    /* cannot fail: the real one ends the process when the system has none */
+    void (*random)(void *self, void *buf, size_t n);
     void *self;
 } pw_host;
 

@@ -1,6 +1,7 @@
-/* spawn.h - starts child processes: own process group, no inherited descriptors but those listed, all signals at default and
- * unblocked, exec errors reported through a pipe. Blocks for the microseconds of vfork + exec. Never call it from a process
- * that has grown beyond some MB on a hot path: fork costs with size, this uses posix_spawn semantics (CLONE_VFORK). */
+/* spawn.h - starts child processes: own process group, no inherited descriptors but those listed,
+ * all signals at default and unblocked, exec errors reported through a pipe. Blocks for the
+ * microseconds of vfork + exec. Never call it from a process that has grown beyond some MB on a hot
+ * path: fork costs with size, this uses posix_spawn semantics (CLONE_VFORK). */
 #ifndef PW_SHARED_BASE_SPAWN_H
 #define PW_SHARED_BASE_SPAWN_H
 #include <stdbool.h>
@@ -14,17 +15,21 @@ typedef struct pw_spawn {
     const char *const *env;  /* "K=V", NULL-terminated; NULL: the caller's own */
     const char *dir;         /* NULL: the caller's */
     int in, out, err;        /* -1: /dev/null */
-    const int *keep;         /* further descriptors, kept under their number; -1-terminated; may be NULL */
-    bool new_session;        /* setsid instead of setpgid */
-    bool die_with_parent;    /* PR_SET_PDEATHSIG SIGKILL */
+    /* further descriptors, kept under their number; -1-terminated; may be NULL */
+    const int *keep;
+    bool new_session;     /* setsid instead of setpgid */
+    bool die_with_parent; /* PR_SET_PDEATHSIG SIGKILL */
 } pw_spawn;
 
-/* Returns the pid (> 0), or a negative code: PW_ENOTFOUND when the program is absent, else PW_ESYS. */
+/* Returns the pid (> 0), or a negative code: PW_ENOTFOUND when the program is absent, else PW_ESYS.
+ */
 pid_t pw_spawn_start(const pw_spawn *what, pw_err *err);
 
-/* Runs to the end with a deadline: collects at most `max` bytes of stdout and of stderr (the rest is read and dropped),
- * feeds `input` (may be NULL). TERM at the deadline, KILL 2 s later, for the whole process group.
- * Returns the exit code (0..255), PW_ETIMEDOUT, or another negative code; 128 + signal when a signal ended it. */
+/* Runs to the end with a deadline: collects at most `max` bytes of stdout and of stderr (the rest
+ * is read and dropped), feeds `input` (may be NULL). TERM at the deadline, KILL 2 s later, for the
+ * whole process group. Returns the exit code (0..255), PW_ETIMEDOUT, or another negative code; 128
+ * + signal when a signal ended it. */
 struct pw_buf;
-int pw_spawn_run(const pw_spawn *what, const char *input, pw_usec timeout, struct pw_buf *out, struct pw_buf *errout, pw_err *err);
+int pw_spawn_run(const pw_spawn *what, const char *input, pw_usec timeout, struct pw_buf *out,
+                 struct pw_buf *errout, pw_err *err);
 #endif

@@ -1,5 +1,6 @@
-/* table.h - hash map from 64-bit ids to pointers, iterated in order of insertion (never by address or hash seed: the same
- * events must give the same effects). The values stay the caller's. One thread. */
+/* table.h - hash map from 64-bit ids to pointers, iterated in order of insertion (never by address
+ * or hash seed: the same events must give the same effects). The values stay the caller's. One
+ * thread. */
 #ifndef PW_SHARED_BASE_TABLE_H
 #define PW_SHARED_BASE_TABLE_H
 #include <stddef.h>
@@ -18,6 +19,7 @@ int pw_table_put(pw_table *self, uint64_t id, void *value, pw_err *err);
 /* Removes and returns the value; NULL when absent. */
 void *pw_table_del(pw_table *self, uint64_t id);
 size_t pw_table_count(const pw_table *self);
-/* Iteration in insertion order: start with *pos = 0; NULL at the end. Deleting entries meanwhile is fine, adding is not. */
+/* Iteration in insertion order: start with *pos = 0; NULL at the end. Deleting entries meanwhile is
+ * fine, adding is not. */
 void *pw_table_next(const pw_table *self, size_t *pos);
 #endif

@@ -43,7 +43,8 @@ int main(void)
     long before = resident_kb();
     pw_trim();
     long after = resident_kb();
-    ok(sum == 0 && before - after > SIZE / 1024 / 2, "file pages go: %ld KiB, then %ld", before, after);
+    ok(sum == 0 && before - after > SIZE / 1024 / 2, "file pages go: %ld KiB, then %ld", before,
+       after);
     ok(read_only[SIZE - 1] == 'x', "and come back");
     ok(written[0] == 'w', "a page that was written stays");
     ok(strcmp(table[0], words) == 0, "relocated data stays");

@@ -1,5 +1,5 @@
-/* http.h - the HTTP client over libcurl (the only module that includes it). Blocking calls for the command line client.
- * One thread per object. */
+/* http.h - the HTTP client over libcurl (the only module that includes it). Blocking calls for the
+ * command line client. One thread per object. */
 #ifndef PW_SHARED_HTTP_HTTP_H
 #define PW_SHARED_HTTP_HTTP_H
 #include <stddef.h>
@@ -20,18 +20,22 @@ typedef struct http_header {
 } http_header;
 typedef struct http_answer {
     long status;
-    pw_buf body;       /* owned: pw_buf_clear */
+    pw_buf body; /* owned: pw_buf_clear */
     char etag[128];
     char pawl_done[8]; /* Pawl-Done header */
 } http_answer;
-/* method path(with query) body(may be NULL). The answer is filled whatever the status; a negative code means that none came
- * (text says the address and why). timeout for the whole exchange. */
-int http_call(http_client *self, const char *method, const char *path, const http_header *headers, size_t n_headers, const void *body, size_t body_len, pw_usec timeout, http_answer *ret, pw_err *err);
+/* method path(with query) body(may be NULL). The answer is filled whatever the status; a negative
+ * code means that none came (text says the address and why). timeout for the whole exchange. */
+int http_call(http_client *self, const char *method, const char *path, const http_header *headers,
+              size_t n_headers, const void *body, size_t body_len, pw_usec timeout,
+              http_answer *ret, pw_err *err);
 void http_answer_clear(http_answer *a);
-/* Streams the body of a GET to `sink` as it comes; sink returns 0, or non-zero to end the transfer (then the call returns 0).
- * `idle` > 0: fails with PW_ETIMEDOUT after that long without a byte. Returns the status. A status over 299 puts the body's text in err. */
+/* Streams the body of a GET to `sink` as it comes; sink returns 0, or non-zero to end the transfer
+ * (then the call returns 0). `idle` > 0: fails with PW_ETIMEDOUT after that long without a byte.
+ * Returns the status. A status over 299 puts the body's text in err. */
 typedef int http_sink(void *self, const char *p, size_t n);
-long http_stream(http_client *self, const char *path, const http_header *headers, size_t n_headers, pw_usec idle, http_sink *sink, void *sink_self, pw_err *err);
+long http_stream(http_client *self, const char *path, const http_header *headers, size_t n_headers,
+                 pw_usec idle, http_sink *sink, void *sink_self, pw_err *err);
 /* Percent-encodes one path or query part into b. */
 int http_escape(pw_buf *b, const char *s);
 #endif

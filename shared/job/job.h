@@ -1,5 +1,6 @@
-/* job.h - the job: what the master freezes when a build is dispatched and the runner executes. Sent as frame 2 of `job`,
- * written as SPOOL/jobs/EPOCH-ATTEMPT/job, never changed afterwards. One schema table; fields are only ever added. */
+/* job.h - the job: what the master freezes when a build is dispatched and the runner executes. Sent
+ * as frame 2 of `job`, written as SPOOL/jobs/EPOCH-ATTEMPT/job, never changed afterwards. One
+ * schema table; fields are only ever added. */
 #ifndef PW_SHARED_JOB_JOB_H
 #define PW_SHARED_JOB_JOB_H
 #include "shared/job/result.h"
@@ -14,12 +15,12 @@ enum {
 
 typedef struct job_step {
     char *name;
-    char *kind;    /* "run" "checkout" */
-    char *script;  /* run: text for the shell; NULL when argv is used */
-    pw_strs argv;  /* run: program and arguments, no shell */
-    char *shell;   /* run: "sh" (-e) or "bash" (-eo pipefail); NULL: sh */
-    char *dir;     /* relative to the work directory; NULL: there */
-    pw_list env;   /* msg_pair, over the job's */
+    char *kind;   /* "run" "checkout" */
+    char *script; /* run: text for the shell; NULL when argv is used */
+    pw_strs argv; /* run: program and arguments, no shell */
+    char *shell;  /* run: "sh" (-e) or "bash" (-eo pipefail); NULL: sh */
+    char *dir;    /* relative to the work directory; NULL: there */
+    pw_list env;  /* msg_pair, over the job's */
     uint64_t timeout_ms, idle_timeout_ms, grace_ms; /* 0: none / none / 10 s */
     uint64_t log_limit;                             /* bytes, 0: 512 MiB */
     bool stderr_separate;

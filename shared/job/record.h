@@ -1,5 +1,6 @@
-/* record.h - payloads of the journal's records (framing: shared/journal). All but `log` are schema maps; a log record is a
- * fixed head of RECORD_LOG_HEAD bytes, little endian, and then the frame, which is stored by the master as it is. */
+/* record.h - payloads of the journal's records (framing: shared/journal). All but `log` are schema
+ * maps; a log record is a fixed head of RECORD_LOG_HEAD bytes, little endian, and then the frame,
+ * which is stored by the master as it is. */
 #ifndef PW_SHARED_JOB_RECORD_H
 #define PW_SHARED_JOB_RECORD_H
 #include "shared/job/result.h"
@@ -39,8 +40,8 @@ typedef struct rec_step_start {
 } rec_step_start;
 typedef struct rec_step_end {
     uint64_t step;
-    uint64_t result;  /* pw_result */
-    bool ran;         /* false: skipped */
+    uint64_t result;    /* pw_result */
+    bool ran;           /* false: skipped */
     uint64_t exit_code; /* meaningful when ran and no signal */
     uint64_t signal;
     char *reason; /* NULL when there is nothing to say */
@@ -60,8 +61,8 @@ typedef struct rec_end {
 typedef struct rec_cut { /* output left out of a log */
     uint64_t step, stream, position, bytes;
 } rec_cut;
-extern const pw_schema rec_header_schema, rec_start_schema, rec_step_start_schema, rec_step_end_schema,
-    rec_property_schema, rec_end_schema, rec_cut_schema;
+extern const pw_schema rec_header_schema, rec_start_schema, rec_step_start_schema,
+    rec_step_end_schema, rec_property_schema, rec_end_schema, rec_cut_schema;
 
 enum { PW_STREAM_OUT = 0, PW_STREAM_ERR = 1, PW_STREAMS = 2 };
 enum { PW_CODEC_RAW = 0, PW_CODEC_ZSTD = 1 };
@@ -81,6 +82,7 @@ typedef struct rec_log {
 } rec_log;
 /* Writes the head (RECORD_LOG_HEAD bytes). */
 void rec_log_put_head(const rec_log *r, uint8_t out[RECORD_LOG_HEAD]);
-/* Reads a payload and bounds every number (codec, stream, lengths; a raw frame's length must be raw_len). */
+/* Reads a payload and bounds every number (codec, stream, lengths; a raw frame's length must be
+ * raw_len). */
 int rec_log_get(const uint8_t *payload, size_t n, rec_log *out, pw_err *err);
 #endif

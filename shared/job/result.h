@@ -1,4 +1,5 @@
-/* result.h - results of steps and builds, and the one rule that makes a build's result from its steps (Buildbot's). Pure. */
+/* result.h - results of steps and builds, and the one rule that makes a build's result from its
+ * steps (Buildbot's). Pure. */
 #ifndef PW_SHARED_JOB_RESULT_H
 #define PW_SHARED_JOB_RESULT_H
 #include <stdbool.h>
@@ -16,7 +17,7 @@ typedef enum pw_result {
 } pw_result;
 
 typedef struct pw_flags {
-    bool halt_on_failure; /* default true */
+    bool halt_on_failure;  /* default true */
     bool flunk_on_failure; /* default true */
     bool warn_on_failure;  /* default false */
     bool always_run;       /* default false */
@@ -28,7 +29,8 @@ const char *pw_result_name(pw_result r); /* "success" ...; "null" for none */
 bool pw_result_parse(const char *name, pw_result *ret);
 /* cancelled > retry > exception > failure > warnings > success > skipped */
 pw_result pw_result_worst(pw_result a, pw_result b);
-/* What a step's own result adds to the build: a failure that does not flunk counts as warnings (warn_on_failure) or success. */
+/* What a step's own result adds to the build: a failure that does not flunk counts as warnings
+ * (warn_on_failure) or success. */
 pw_result pw_result_step_counts(pw_result step, pw_flags f);
 /* Whether the rest of the build (but always_run steps) is skipped after this step. */
 bool pw_result_halts(pw_result step, pw_flags f);

@@ -102,32 +102,23 @@ journal_writer *journal_writer_free(journal_writer *self)
     return NULL;
 }
 
-/* The file gets its name only when it is locked: whoever can open it by that name sees the lock. */
+/* Nobody can know the name before its maker tells it, so the instant between open and lock is
+ * nobody's. */
 journal_writer *journal_create(const char *path, pw_err *err)
 {
     PW_AUTO(journal_writer_freep) journal_writer *self = writer_new(err);
-    PW_AUTO(pw_freep) char *tmp = pw_strf("%s.XXXXXX", path);
     if (!self)
         return NULL;
-    if (!tmp) {
-        (void)pw_fail(err, PW_ENOMEM, "out of memory");
-        return NULL;
-    }
-    if ((self->fd = mkostemp(tmp, O_CLOEXEC)) < 0) {
-        (void)pw_fail_sys(err, "creating journal \"%s\"", path);
-        return NULL;
-    }
-    if (flock(self->fd, LOCK_EX | LOCK_NB) < 0) {
-        (void)pw_fail_sys(err, "locking journal \"%s\"", path);
-        (void)unlink(tmp);
-        return NULL;
-    }
-    if (renameat2(AT_FDCWD, tmp, AT_FDCWD, path, RENAME_NOREPLACE) < 0) {
+    if ((self->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0) {
         if (errno == EEXIST)
             (void)pw_fail(err, PW_ECONFLICT, "journal \"%s\" exists", path);
         else
             (void)pw_fail_sys(err, "creating journal \"%s\"", path);
-        (void)unlink(tmp);
+        return NULL;
+    }
+    if (flock(self->fd, LOCK_EX | LOCK_NB) < 0) {
+        (void)pw_fail_sys(err, "locking journal \"%s\"", path);
+        (void)unlink(path);
         return NULL;
     }
     return pw_take(self);

@@ -373,14 +373,17 @@ static void test_reuse(void)
     ok(w && journal_append(w, 2, 0, 1, &iov, 1, NULL) == 0, "an old journal");
     (void)journal_writer_free(w);
     w = journal_reuse(path, next, NULL);
-    ok(w && journal_length(w) == 0 && journal_append(w, 3, 0, 1, &iov, 1, NULL) == 0, "its file is a new journal");
+    ok(w && journal_length(w) == 0 && journal_append(w, 3, 0, 1, &iov, 1, NULL) == 0,
+       "its file is a new journal");
     ok(!journal_reuse(next, path, &err) && access(path, F_OK) < 0, "a locked file is not taken");
     (void)journal_writer_free(w);
     journal_summary sum = {0};
-    ok(journal_survey(next, 3, &sum, NULL) == 0 && sum.started && sum.length == sum.file_size, "nothing of the old is in it");
+    ok(journal_survey(next, 3, &sum, NULL) == 0 && sum.started && sum.length == sum.file_size,
+       "nothing of the old is in it");
     w = journal_create(path, NULL);
     (void)journal_writer_free(w);
-    ok(!journal_reuse(next, path, &err) && (err.code == PW_ECONFLICT || err.code == PW_ENOMEM), "a name in use is refused");
+    ok(!journal_reuse(next, path, &err) && (err.code == PW_ECONFLICT || err.code == PW_ENOMEM),
+       "a name in use is refused");
     (void)unlink(next);
 }
 

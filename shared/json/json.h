@@ -1,5 +1,6 @@
-/* json.h - JSON values over jansson (the only module that includes it). Values are owned by their tree; json_free frees a root.
- * Parsing refuses duplicate keys, bad UTF-8, depth over 100; errors say line and column. One thread per tree. */
+/* json.h - JSON values over jansson (the only module that includes it). Values are owned by their
+ * tree; json_free frees a root. Parsing refuses duplicate keys, bad UTF-8, depth over 100; errors
+ * say line and column. One thread per tree. */
 #ifndef PW_SHARED_JSON_JSON_H
 #define PW_SHARED_JSON_JSON_H
 #include <stdbool.h>
@@ -15,7 +16,8 @@ json_value *json_parse(const char *text, size_t n, pw_err *err);
 json_value *json_free(json_value *root);
 PW_DEFINE_FREEP(json_value, json_free)
 
-/* Reading. All take NULL and give NULL / the default, so a path of lookups needs one check at the end. Borrowed. */
+/* Reading. All take NULL and give NULL / the default, so a path of lookups needs one check at the
+ * end. Borrowed. */
 const json_value *json_get(const json_value *object, const char *key);
 const json_value *json_at(const json_value *array, size_t i);
 size_t json_count(const json_value *array_or_object);
@@ -33,6 +35,7 @@ const char *json_key(const json_value *object, size_t i, const json_value **ret_
 /* Compact text. */
 int json_text(const json_value *v, pw_buf *b);
 
-/* Reading an object strictly: json_expect lists the allowed keys (NULL-terminated); an unknown one is PW_EINVAL with its name. */
+/* Reading an object strictly: json_expect lists the allowed keys (NULL-terminated); an unknown one
+ * is PW_EINVAL with its name. */
 int json_expect(const json_value *object, const char *const *keys, pw_err *err);
 #endif

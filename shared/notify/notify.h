@@ -1,4 +1,5 @@
-/* notify.h - tells systemd how the service stands (sd_notify); harmless without systemd. The only module that includes it. */
+/* notify.h - tells systemd how the service stands (sd_notify); harmless without systemd. The only
+ * module that includes it. */
 #ifndef PW_SHARED_NOTIFY_NOTIFY_H
 #define PW_SHARED_NOTIFY_NOTIFY_H
 void pw_notify_ready(const char *status);

@@ -56,18 +56,9 @@ static void test_branches(void)
         {"v?.?", "v1.2", 1},
         {"v?.?", "v1.23", 0},
         {"a?b", "a/b", 1},
-        {"a?b",
-         "a\xc3\xa9"
-         "b",
-         1},
-        {"a??b",
-         "a\xc3\xa9"
-         "b",
-         0},
-        {"a?b",
-         "a\xe9"
-         "b",
-         1},
+        {"a?z", "a\xc3\xa9z", 1},
+        {"a??z", "a\xc3\xa9z", 0},
+        {"a?z", "a\xe9z", 1},
         {"v[0-9]", "v7", 1},
         {"v[0-9]", "vx", 0},
         {"v[!0-9]", "vx", 1},
@@ -94,10 +85,7 @@ static void test_branches(void)
         {"/v[0-9]+/", "xv12", 0},
         {"/a|ab/", "ab", 1},
         {"/release/.*/", "release/x", 1},
-        {"/a.b/",
-         "a\xc3\xa9"
-         "b",
-         1},
+        {"/a.z/", "a\xc3\xa9z", 1},
         {"/[^x]+/", "\xff\xfe", 0},
         {"!/tmp.*/", "tmp1", 0},
         {"!/tmp.*/", "x", 1},

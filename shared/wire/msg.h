@@ -1,6 +1,7 @@
-/* msg.h - the messages between master and worker agent (docs/protocol.md is generated from these tables).
- * Frame 1 is one msgpack map {"type": NAME, ...fields}; bulk bytes (journal records, the job) ride in frame 2 untouched.
- * Everything that the master sends can be derived again from its rows, so a lost message is no event. */
+/* msg.h - the messages between master and worker agent (docs/protocol.md is generated from these
+ * tables). Frame 1 is one msgpack map {"type": NAME, ...fields}; bulk bytes (journal records, the
+ * job) ride in frame 2 untouched. Everything that the master sends can be derived again from its
+ * rows, so a lost message is no event. */
 #ifndef PW_SHARED_WIRE_MSG_H
 #define PW_SHARED_WIRE_MSG_H
 #include "shared/wire/schema.h"
@@ -8,7 +9,7 @@
 enum {
     PW_PROTO_MIN = 1, /* protocol versions that this program speaks */
     PW_PROTO_MAX = 1,
-    PW_MSG_MAX = 1024 * 1024,    /* bytes of one message, both frames */
+    PW_MSG_MAX = 1024 * 1024, /* bytes of one message, both frames */
     PW_HELLO_JOBS_MAX = 4096,
     PW_ACK_MAX = 256, /* live jobs of one worker, acknowledgements in one message */
     PW_NAME_MAX = 200,
@@ -55,7 +56,13 @@ typedef struct msg_joined {
     char *name;
 } msg_joined;
 
-typedef enum pw_job_state { PW_JOB_SPOOLED, PW_JOB_RUNNING, PW_JOB_ENDED, PW_JOB_HELD, PW_JOB_KEPT } pw_job_state;
+typedef enum pw_job_state {
+    PW_JOB_SPOOLED,
+    PW_JOB_RUNNING,
+    PW_JOB_ENDED,
+    PW_JOB_HELD,
+    PW_JOB_KEPT
+} pw_job_state;
 typedef struct msg_hello_job {
     uint64_t epoch, attempt;
     uint64_t start;  /* first journal byte that the spool still has */
@@ -95,7 +102,8 @@ typedef struct msg_welcome {
     uint64_t window; /* for all jobs together */
     pw_list jobs;    /* msg_welcome_job */
 } msg_welcome;
-typedef struct msg_refused { /* no session: reason for people; the agent tries again after retry_ms */
+/* no session: reason for people; the agent tries again after retry_ms */
+typedef struct msg_refused {
     uint64_t nonce;
     char *reason;
     uint64_t retry_ms;
@@ -124,7 +132,7 @@ typedef struct msg_ack {
 } msg_ack;
 typedef struct msg_heartbeat {
     uint64_t session;
-    uint64_t sent_us;   /* the agent's clock; the master's next ping gives it back */
+    uint64_t sent_us; /* the agent's clock; the master's next ping gives it back */
     uint64_t free_slots;
     uint64_t load_milli; /* 1-minute load * 1000 */
     uint64_t disk_free;  /* bytes in the spool's file system */

@@ -1,10 +1,12 @@
-/* schema.h - msgpack codec driven by a field table. One struct and one table per message: encode, decode, clear, the
- * documentation page and the fuzz dictionary all come from the table. On the wire a message is one msgpack map with text keys.
+/* schema.h - msgpack codec driven by a field table. One struct and one table per message: encode,
+ * decode, clear, the documentation page and the fuzz dictionary all come from the table. On the
+ * wire a message is one msgpack map with text keys.
  *
- * Decoding first walks the bytes (depth, counts and lengths held against what is left and against the table's limits) and only
- * then lets msgpack-c unpack, since that library believes declared sizes. Unknown keys are skipped; a missing required key, a
- * wrong type, a value over its limit, a key seen twice or trailing bytes are errors that name message and field.
- * Threads: a schema is const; objects belong to one thread. */
+ * Decoding first walks the bytes (depth, counts and lengths held against what is left and against
+ * the table's limits) and only then lets msgpack-c unpack, since that library believes declared
+ * sizes. Unknown keys are skipped; a missing required key, a wrong type, a value over its limit, a
+ * key seen twice or trailing bytes are errors that name message and field. Threads: a schema is
+ * const; objects belong to one thread. */
 #ifndef PW_SHARED_WIRE_SCHEMA_H
 #define PW_SHARED_WIRE_SCHEMA_H
 #include <stdbool.h>
@@ -76,15 +78,18 @@ struct pw_schema {
         .name = (nm), .doc = (d), .field = (f), .n = sizeof(f) / sizeof((f)[0]), .size = sizeof(s) \
     }
 
-/* *out is zeroed first and owns what was decoded; on failure it is empty again. len is bounded by the caller (a message 1 MiB). */
+/* *out is zeroed first and owns what was decoded; on failure it is empty again. len is bounded by
+ * the caller (a message 1 MiB). */
 int pw_schema_decode(const pw_schema *sc, const void *data, size_t len, void *out, pw_err *err);
-/* Appends the encoded object to b. Absent optional text, empty optional lists and binaries, and optional zero numbers are left
- * out. A value over the table's limit is refused: what we send, we can read. */
+/* Appends the encoded object to b. Absent optional text, empty optional lists and binaries, and
+ * optional zero numbers are left out. A value over the table's limit is refused: what we send, we
+ * can read. */
 int pw_schema_encode(const pw_schema *sc, const void *obj, pw_buf *b, pw_err *err);
 /* Frees what the fields own and zeroes the object. NULL is fine. */
 void pw_schema_clear(const pw_schema *sc, void *obj);
 /* Appends a Markdown section that documents the message. */
 int pw_schema_doc(const pw_schema *sc, pw_buf *b);
-/* Depth, counts and lengths of one msgpack value that must fill data exactly; used by decode, alone a fuzz target. */
+/* Depth, counts and lengths of one msgpack value that must fill data exactly; used by decode, alone
+ * a fuzz target. */
 int pw_msgpack_check(const void *data, size_t len, pw_err *err);
 #endif

@@ -1,5 +1,5 @@
-/* zip.h - zstd for log frames: one independent frame per call, contexts kept. The only module that includes zstd.
- * One thread per object. */
+/* zip.h - zstd for log frames: one independent frame per call, contexts kept. The only module that
+ * includes zstd. One thread per object. */
 #ifndef PW_SHARED_ZIP_ZIP_H
 #define PW_SHARED_ZIP_ZIP_H
 #include <stddef.h>
@@ -8,13 +8,15 @@
 #include "shared/base/cleanup.h"
 #include "shared/base/err.h"
 
-typedef struct zip_ctx zip_ctx; /* compression and decompression contexts, made on first use, tuned for little memory */
+/* compression and decompression contexts, made on first use, tuned for little memory */
+typedef struct zip_ctx zip_ctx;
 zip_ctx *zip_new(int level, pw_err *err);
 zip_ctx *zip_free(zip_ctx *self);
 PW_DEFINE_FREEP(zip_ctx, zip_free)
 size_t zip_bound(size_t n); /* most bytes that n raw bytes can become */
 /* Returns the compressed size, or a negative code. The frame declares its raw size. */
 int64_t zip_pack(zip_ctx *self, const void *in, size_t n, void *out, size_t cap, pw_err *err);
-/* The frame must declare exactly raw_len (checked before anything is written). Returns 0; PW_ECORRUPT for anything else. */
+/* The frame must declare exactly raw_len (checked before anything is written). Returns 0;
+ * PW_ECORRUPT for anything else. */
 int zip_unpack(zip_ctx *self, const void *in, size_t n, void *out, size_t raw_len, pw_err *err);
 #endif

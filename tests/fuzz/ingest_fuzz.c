@@ -1,6 +1,7 @@
-/* Whatever a worker may send, into the master's side of the link: raw messages, and rightly framed journals with payloads of the
- * fuzzer's (it cannot guess session numbers and checksums). One database for all inputs: nothing is ever committed, each input
- * begins with the rows of the same offered job. */
+/* Whatever a worker may send, into the master's side of the link: raw messages, and rightly framed
+ * journals with payloads of the fuzzer's (it cannot guess session numbers and checksums). One
+ * database for all inputs: nothing is ever committed, each input begins with the rows of the same
+ * offered job. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,7 +68,8 @@ static void reset(void)
     logs_forget_unsynced(n->logs);
     n->w->core = core_new(n->w->st, n->w->conf, &n->w->host, NULL);
     static const uint8_t mark[32] = {5};
-    n->s = n->w->core ? sessions_new(n->w->core, n->logs, &n->w->host, mark, net_send, n, NULL) : NULL;
+    n->s =
+        n->w->core ? sessions_new(n->w->core, n->logs, &n->w->host, mark, net_send, n, NULL) : NULL;
     if (!n->s)
         abort();
 }
@@ -78,10 +80,17 @@ static void hello(input *in)
     static char version[] = "1";
     msg_hello_job v[3];
     uint8_t bits = byte(in);
-    msg_hello h = {.proto_min = 1, .proto_max = 1, .nonce = 9, .spool = a.spool, .boot = a.boot, .version = version, .slots = bits & 3,
+    msg_hello h = {.proto_min = 1,
+                   .proto_max = 1,
+                   .nonce = 9,
+                   .spool = a.spool,
+                   .boot = a.boot,
+                   .version = version,
+                   .slots = bits & 3,
                    .jobs = {v, bits >> 6}};
     for (size_t i = 0; i < 3; i++)
-        v[i] = (msg_hello_job){epoch + (bits >> 5 & 1), byte(in), byte(in), byte(in), PW_JOB_RUNNING};
+        v[i] =
+            (msg_hello_job){epoch + (bits >> 5 & 1), byte(in), byte(in), byte(in), PW_JOB_RUNNING};
     a.peer = 1 + (bits >> 2 & 1);
     agent_give(&a, PW_MSG_HELLO, &h, NULL, 0);
     const session *s = sessions_of_worker(a.n->s, a.id);
@@ -95,7 +104,8 @@ static void journal_of(input *in)
     size_t n = 0;
     const core_attempt *t = core_attempt_find(a.n->w->core, 1);
     uint32_t chain = t ? t->received_chain : 0;
-    msg_journal m = {a.session, store_epoch(a.n->w->st), 1, (t ? t->received : 0) + (byte(in) == 255), chain};
+    msg_journal m = {a.session, store_epoch(a.n->w->st), 1,
+                     (t ? t->received : 0) + (byte(in) == 255), chain};
     for (int k = byte(in) & 7; k >= 0; k--) {
         uint8_t kind = byte(in) % 16 + 1, flags = byte(in);
         input payload = some(in);

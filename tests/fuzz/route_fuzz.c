@@ -1,5 +1,5 @@
-/* Addresses: the route table and the query behind it. What was found is decoded text without NUL; a query that was read gives
- * back each key once. */
+/* Addresses: the route table and the query behind it. What was found is decoded text without NUL; a
+ * query that was read gives back each key once. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -204,8 +204,8 @@ static void verdict(agent *a, const msg_welcome_job *w)
     case PW_RESUME:
         resume(a, j, w->offset, w->window);
         if (j->shipping && (uint32_t)w->chain != j->sent_chain) {
-            /* That offset may be inside a record of ours: it is shown from its beginning, so that the
-             * master sees where it differs, and closes the attempt. */
+            /* That offset may be inside a record of ours: it is shown from its beginning, so that
+             * the master sees where it differs, and closes the attempt. */
             char name[SPOOL_JOB_NAME];
             pw_log(PW_LOG_ERROR, "journal_differs", "job=%s offset=%" PRIu64,
                    spool_job_name(j->id, name), w->offset);

@@ -205,9 +205,11 @@ static int open_job(jobs *self, const char *name)
 {
     char was[JOBS_FILE];
     const agent_job *old = spare(self);
-    if (old && renameat2(self->dir[PLACE_KEPT], jobs_file(old, ".job", was), self->dir[PLACE_JOBS], name, RENAME_NOREPLACE) == 0)
+    if (old && renameat2(self->dir[PLACE_KEPT], jobs_file(old, ".job", was), self->dir[PLACE_JOBS],
+                         name, RENAME_NOREPLACE) == 0)
         return openat(self->dir[PLACE_JOBS], name, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
-    return openat(self->dir[PLACE_JOBS], name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return openat(self->dir[PLACE_JOBS], name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+                  0600);
 }
 
 static int write_job(jobs *self, const agent_job *j, const void *p, size_t n, pw_err *err)
@@ -226,7 +228,8 @@ static int write_job(jobs *self, const agent_job *j, const void *p, size_t n, pw
 static char *kept_journal(const jobs *self, const agent_job *old)
 {
     char name[JOBS_FILE];
-    return pw_strf("%s/%s/%s", self->spool, place_name[PLACE_KEPT], jobs_file(old, ".journal", name));
+    return pw_strf("%s/%s/%s", self->spool, place_name[PLACE_KEPT],
+                   jobs_file(old, ".journal", name));
 }
 
 static int write_header(jobs *self, agent_job *j, const uint8_t digest[CRYPT_HASH], pw_err *err)

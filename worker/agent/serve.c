@@ -15,7 +15,7 @@
 #include "worker/agent/zygote.h"
 
 enum { NOTES_ONCE = 64, NOTES_ROUNDS = 16 };
-#define GOODBYE_US INT64_C(100000) /* for the bye that is on its way */
+#define GOODBYE_US INT64_C(100000)     /* for the bye that is on its way */
 #define TRIM_AFTER_US INT64_C(2000000) /* when the first connection stands */
 
 typedef struct server {

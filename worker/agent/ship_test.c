@@ -162,6 +162,29 @@ static const msg_hello_job *listed(const sent *h, uint64_t attempt)
     return NULL;
 }
 
+/* The master has more than the spool, which happens when a disk was put back from a copy. */
+static void resync_beyond(world *w, uint64_t base)
+{
+    const agent_job *e;
+    msg_welcome_job lost = {.epoch = EPOCH,
+                            .attempt = 30,
+                            .verdict = PW_RESUME,
+                            .offset = base + 50000,
+                            .window = 262144};
+    msg_welcome_job back = {.epoch = EPOCH, .attempt = 31, .verdict = PW_RESUME, .window = 262144};
+    msg_welcome_job two[] = {lost, back};
+    forget_sent(w);
+    random_state++;
+    agent_lost(w->agent, "again");
+    later(w, 10 * SECOND);
+    welcome_with(w, EPOCH, 1 << 20, two, 2);
+    e = jobs_find(agent_jobs(w->agent), (spool_job){EPOCH, 30});
+    ok(e && e->state == PW_JOB_HELD, "an offset that the spool does not have: held");
+    e = jobs_find(agent_jobs(w->agent), (spool_job){EPOCH, 31});
+    ok(e && e->state == PW_JOB_ENDED && shipped(w, 31) == e->whole,
+       "a held job that is wanted is shipped");
+}
+
 static void resync(world *w)
 {
     journal_writer *r[2] = {NULL, NULL};
@@ -221,23 +244,7 @@ static void resync(world *w)
     h = newest(w, PW_MSG_HELLO);
     b = listed(h, 31);
     ok(count(w, PW_MSG_HELLO) == 2 && b && b->state == PW_JOB_HELD, "held jobs are listed too");
-    msg_welcome_job lost = {.epoch = EPOCH,
-                            .attempt = 30,
-                            .verdict = PW_RESUME,
-                            .offset = base + 50000,
-                            .window = 262144};
-    msg_welcome_job back = {.epoch = EPOCH, .attempt = 31, .verdict = PW_RESUME, .window = 262144};
-    msg_welcome_job two[] = {lost, back};
-    forget_sent(w);
-    random_state++;
-    agent_lost(w->agent, "again");
-    later(w, 10 * SECOND);
-    welcome_with(w, EPOCH, 1 << 20, two, 2);
-    e = jobs_find(agent_jobs(w->agent), (spool_job){EPOCH, 30});
-    ok(e && e->state == PW_JOB_HELD, "an offset that the spool does not have: held");
-    e = jobs_find(agent_jobs(w->agent), (spool_job){EPOCH, 31});
-    ok(e && e->state == PW_JOB_ENDED && shipped(w, 31) == e->whole,
-       "a held job that is wanted is shipped");
+    resync_beyond(w, base);
     r[0] = journal_writer_free(r[0]);
     later(w, SECOND);
     forget(w, 31);

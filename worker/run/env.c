@@ -222,11 +222,16 @@ static int env_own(env_list *e, const env_place *place, const job_spec *job, pw_
     const struct {
         const char *name, *value;
     } own[] = {
-        {"PAWL_BUILD_ID", build},       {"PAWL_BUILD_URL", job->build_url},
-        {"PAWL_BUILDER", job->builder}, {"PAWL_PROJECT", job->project},
-        {"PAWL_BRANCH", job->branch},   {"PAWL_REVISION", job->revision},
-        {"PAWL_REASON", job->reason},   {"PAWL_ATTEMPT", attempt},
-        {"PAWL_WORKER", job->worker},   {"PAWL_WORKDIR", place->workdir},
+        {"PAWL_BUILD_ID", build},
+        {"PAWL_BUILD_URL", job->build_url},
+        {"PAWL_BUILDER", job->builder},
+        {"PAWL_PROJECT", job->project},
+        {"PAWL_BRANCH", job->branch},
+        {"PAWL_REVISION", job->revision},
+        {"PAWL_REASON", job->reason},
+        {"PAWL_ATTEMPT", attempt},
+        {"PAWL_WORKER", job->worker},
+        {"PAWL_WORKDIR", place->workdir},
         /* how an agent finds what a dead runner left behind */
         {"PAWL_JOB", spool_job_name((spool_job){job->epoch, job->attempt}, name)},
     };

@@ -39,8 +39,8 @@ typedef struct run_job {
     run_writer writer;
     out_shared out;
     out_stream stream[PW_STREAMS];
-    int control;                      /* orders of the agent */
-    int signals;                      /* signalfd: SIGCHLD, SIGTERM, SIGINT */
+    int control;            /* orders of the agent */
+    int signals;            /* signalfd: SIGCHLD, SIGTERM, SIGINT */
     char *workdir, *tmpdir; /* owned */
     int work_lock;
     pw_usec deadline; /* of the whole job; 0: none */

@@ -16,8 +16,8 @@ int workdir_name(const char *name, pw_buf *out);
  */
 int workdir_take(const char *spool, const char *project, const char *builder, char **ret_dir,
                  pw_err *err);
-/* WORKDIR.tmp, made or emptied. Owned; NULL on failure. The folder itself stays for the next job: making and removing one for
- * each job is what some file systems are slowest at. */
+/* WORKDIR.tmp, made or emptied. Owned; NULL on failure. The folder itself stays for the next job:
+ * making and removing one for each job is what some file systems are slowest at. */
 char *workdir_tmp(const char *workdir, pw_err *err);
 /* Removes all that is in it. */
 int workdir_tmp_empty(const char *dir, pw_err *err);

@@ -1,15 +1,16 @@
-/* spool.h - what agent and runner agree on: where a job's files are, the notes that a runner gives, and how it is reached.
+/* spool.h - what agent and runner agree on: where a job's files are, the notes that a runner gives,
+ * and how it is reached.
  *
- *   SPOOL/id                     32 hex digits, made with the folder; lock: held by the agent; worker.key, worker.yaml
- *   SPOOL/jobs/EPOCH-ATTEMPT.job      the job as sent (EPOCH 16 hex digits, ATTEMPT decimal)
- *   SPOOL/jobs/EPOCH-ATTEMPT.journal  its journal; the flock on it is the right to append
- *   SPOOL/kept/                  both files of jobs that the master said to forget, for spool_keep
- *   SPOOL/grown                  FIFO: notes from runners, hints only
- *   SPOOL/work/PROJECT/BUILDER/N      work directories, N.lock beside each (flock held by the runner that uses it), N.tmp
- *                                (TMPDIR, emptied after each job)
- *   SPOOL/mirrors/               bare clones, shared by builders
- * A runner is reached by a datagram socket in the abstract namespace, named after spool and job: it costs no file, and is gone
- * with its process, so nobody is ever reached by a stored pid. Both sides check the sender's uid. */
+ *   SPOOL/id                     32 hex digits, made with the folder; lock: held by the agent;
+ * worker.key, worker.yaml SPOOL/jobs/EPOCH-ATTEMPT.job      the job as sent (EPOCH 16 hex digits,
+ * ATTEMPT decimal) SPOOL/jobs/EPOCH-ATTEMPT.journal  its journal; the flock on it is the right to
+ * append SPOOL/kept/                  both files of jobs that the master said to forget, for
+ * spool_keep SPOOL/grown                  FIFO: notes from runners, hints only
+ *   SPOOL/work/PROJECT/BUILDER/N      work directories, N.lock beside each (flock held by the
+ * runner that uses it), N.tmp (TMPDIR, emptied after each job) SPOOL/mirrors/               bare
+ * clones, shared by builders A runner is reached by a datagram socket in the abstract namespace,
+ * named after spool and job: it costs no file, and is gone with its process, so nobody is ever
+ * reached by a stored pid. Both sides check the sender's uid. */
 #ifndef PW_WORKER_SPOOL_SPOOL_H
 #define PW_WORKER_SPOOL_SPOOL_H
 #include <stdbool.h>
@@ -34,7 +35,8 @@ typedef struct spool_note {
     spool_job job;
     uint64_t length; /* of the journal */
 } spool_note;
-/* Makes the FIFO if absent and opens it O_RDWR | O_NONBLOCK, so that no side ever sees EOF or SIGPIPE. Returns the fd (owned). */
+/* Makes the FIFO if absent and opens it O_RDWR | O_NONBLOCK, so that no side ever sees EOF or
+ * SIGPIPE. Returns the fd (owned). */
 int spool_notes_open(const char *spool, pw_err *err);
 /* A full FIFO is no error: notes are hints. */
 void spool_notes_put(int fd, spool_note n);
@@ -49,8 +51,10 @@ int spool_control_bind(const char *spool_id, spool_job j, pw_err *err);
 /* Next order; false when none is waiting (or it came from another user). */
 bool spool_control_get(int fd, spool_order *ret, char text[SPOOL_TEXT_MAX + 1]);
 /* The agent's end: PW_ENOTFOUND when no runner listens under that name. */
-int spool_control_send(const char *spool_id, spool_job j, spool_order order, const char *text, pw_err *err);
+int spool_control_send(const char *spool_id, spool_job j, spool_order order, const char *text,
+                       pw_err *err);
 
-/* ---- zygote: the agent sends one job name per SEQPACKET message to `pawl-run --serve SPOOL --fd N`; the zygote forks one
- * runner for each and says nothing. It ends when the agent's end closes; runners live on. */
+/* ---- zygote: the agent sends one job name per SEQPACKET message to `pawl-run --serve SPOOL --fd
+ * N`; the zygote forks one runner for each and says nothing. It ends when the agent's end closes;
+ * runners live on. */
 #endif

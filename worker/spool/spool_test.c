@@ -75,7 +75,8 @@ static void notes(const char *dir)
     ok(spool_notes_open(other, &err) == PW_ESYS, "no folder");
     (void)mkdir(other, 0700);
     PW_AUTO(pw_closep) int plain = open(fifo, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-    ok(plain >= 0 && spool_notes_open(other, &err) == PW_ECORRUPT, "a plain file in its place is told");
+    ok(plain >= 0 && spool_notes_open(other, &err) == PW_ECORRUPT,
+       "a plain file in its place is told");
 }
 
 static void control(void)
