@@ -5,13 +5,14 @@ const sql_text store_sql[STORE_STMTS] = {STORE_SQL(TEXT)};
 const sql_text reader_sql[READER_STMTS] = {READER_SQL(TEXT)};
 
 /* The assembler takes the file as it is; the path is seen from the root, where make runs. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a declarator takes none */
 #define EMBED(symbol, file)                                                                        \
     __asm__(".pushsection .rodata\n"                                                               \
             ".hidden " #symbol "\n.globl " #symbol "\n" #symbol ":\n"                              \
             ".incbin \"" file "\"\n.byte 0\n"                                                      \
             ".popsection\n");                                                                      \
-    extern const char symbol[] __attribute__((                                                     \
-        visibility("hidden"))) /* NOLINT(bugprone-macro-parentheses): a declarator */
+    extern const char symbol[] __attribute__((visibility("hidden")))
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 EMBED(pw_store_migration_0001, "master/store/migrations/0001_init.sql");
 

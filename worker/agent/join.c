@@ -1,5 +1,6 @@
 #include "worker/agent/join.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -186,6 +187,7 @@ static int look_at_old(const join_options *o, const crypt_join *j, worker_conf *
 static int write_conf(const worker_conf *c, pw_err *err)
 {
     PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(CONF_FILE_MAX);
+    assert(c->file);
     const char *slash = strrchr(c->file, '/');
     int rc = worker_conf_text(c, &b);
     if (rc < 0)
