@@ -124,13 +124,15 @@ journal_writer *journal_create(const char *path, pw_err *err)
     return pw_take(self);
 }
 
+/* One byte stays, and is no record: cutting a file to nothing gives its block away and makes some
+ * file systems write it out when it is closed. The first append overwrites it. */
 journal_writer *journal_reuse(const char *old, const char *path, pw_err *err)
 {
     PW_AUTO(journal_writer_freep) journal_writer *self = writer_new(err);
     if (!self)
         return NULL;
     if ((self->fd = open(old, O_RDWR | O_CLOEXEC | O_NOFOLLOW)) < 0 ||
-        flock(self->fd, LOCK_EX | LOCK_NB) < 0 || ftruncate(self->fd, 0) < 0) {
+        flock(self->fd, LOCK_EX | LOCK_NB) < 0 || ftruncate(self->fd, 1) < 0) {
         (void)pw_fail_sys(err, "using journal \"%s\" again", old);
         return NULL;
     }

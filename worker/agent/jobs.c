@@ -207,7 +207,7 @@ static int open_job(jobs *self, const char *name)
     const agent_job *old = spare(self);
     if (old && renameat2(self->dir[PLACE_KEPT], jobs_file(old, ".job", was), self->dir[PLACE_JOBS],
                          name, RENAME_NOREPLACE) == 0)
-        return openat(self->dir[PLACE_JOBS], name, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
+        return openat(self->dir[PLACE_JOBS], name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
     return openat(self->dir[PLACE_JOBS], name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
                   0600);
 }
@@ -221,10 +221,11 @@ static int write_job(jobs *self, const agent_job *j, const void *p, size_t n, pw
                    ? pw_fail(err, PW_EFULL, "no room for the job file %s", name)
                    : pw_fail_sys(err, "making the job file %s", name);
     int rc = pw_fs_write_all(fd, p, n, err);
+    if (rc == 0 && ftruncate(fd, (off_t)n) < 0) /* what a longer job left in a file used again */
+        rc = pw_fail_sys(err, "cutting");
     return rc < 0 ? pw_err_context(err, "writing the job file %s", name) : 0;
 }
 
-/* Makes the journal with its header record and lets go of its lock. */
 static char *kept_journal(const jobs *self, const agent_job *old)
 {
     char name[JOBS_FILE];
@@ -232,6 +233,7 @@ static char *kept_journal(const jobs *self, const agent_job *old)
                    jobs_file(old, ".journal", name));
 }
 
+/* Makes the journal with its header record and lets go of its lock. */
 static int write_header(jobs *self, agent_job *j, const uint8_t digest[CRYPT_HASH], pw_err *err)
 {
     uint8_t copy[CRYPT_HASH];
@@ -449,7 +451,7 @@ void jobs_forget(jobs *self, agent_job *j)
     (void)journal_reader_free(j->reader);
     j->reader = NULL;
     set_state(self, j, PW_JOB_KEPT, false);
-    while (self->count[PLACE_KEPT] > JOBS_KEPT_MAX) {
+    while (self->count[PLACE_KEPT] > JOBS_KEPT_MAX + JOBS_KEPT_SPARE) {
         agent_job *old = TAILQ_FIRST(&self->list[PLACE_KEPT]);
         if (old == j)
             break;

@@ -15,7 +15,10 @@
 #include "worker/spool/spool.h"
 
 enum {
-    JOBS_KEPT_MAX = 1000,
+    JOBS_KEPT_MAX = 256,  /* then their files are used again; finding new ones is what file systems
+                             are slowest at */
+    JOBS_KEPT_SPARE = 64, /* beyond that, until new jobs take them: forgets come in bursts, before
+                             the jobs that follow them */
     JOBS_OPEN_MAX =
         3000, /* not forgotten, held ones included; with the kept ones they fit into one hello */
 };

@@ -470,7 +470,7 @@ static void kept_bound(world *w)
     const agent_job *j;
     TAILQ_FOREACH(j, jobs_list(w->jobs, PW_JOB_KEPT), link)
     n++;
-    ok(good && n == JOBS_KEPT_MAX, "at most 1,000 are kept");
+    ok(good && n == JOBS_KEPT_MAX, "new jobs take the files of the oldest beyond that");
     ok(!jobs_find(w->jobs, (spool_job){20, 2}) && jobs_find(w->jobs, (spool_job){20, 3}),
        "the oldest go");
     ok(start(w, false, false) && jobs_find(w->jobs, (spool_job){20, 3}) && w->starts == 0,
