@@ -8,7 +8,6 @@
 
 #include "master/server/server.h"
 #include "shared/base/log.h"
-#include "shared/base/trim.h"
 
 const char *argp_program_version = "pawl-master " PW_VERSION;
 static const char doc[] =
@@ -64,7 +63,6 @@ int main(int argc, char **argv)
     (void)argp_parse(&argp, argc, argv, 0, NULL, &a);
     pw_log_open(a.verbose ? PW_LOG_DEBUG : PW_LOG_INFO, -1);
     (void)signal(SIGPIPE, SIG_IGN);
-    pw_trim();
     if (a.n == 0)
         return server_run(&a.server);
     if (strcmp(a.word[0], "check") == 0 && a.n == 2)

@@ -4,6 +4,11 @@
 #include "master/server/state.h"
 #include "shared/base/log.h"
 
+/* Between passes: each writes the pages that changed since the last one, and hot pages change in
+ * every turn. Measured: passes each 100 ms cost a tenth of the master's CPU; at 1,000 builds/s the
+ * WAL grows by some 15 MB in 250 ms. */
+enum { PAUSE_MS = 250 };
+
 static void *run(void *p)
 {
     janitor *j = p;
@@ -24,13 +29,13 @@ static void *run(void *p)
         pthread_mutex_lock(&j->lock);
         struct timespec until;
         (void)clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += 100 * 1000000;
+        until.tv_nsec += PAUSE_MS * 1000000;
         if (until.tv_nsec >= 1000000000) {
             until.tv_sec++;
             until.tv_nsec -= 1000000000;
         }
         while (!j->stop && pthread_cond_timedwait(&j->wake, &j->lock, &until) == 0)
-            ; /* a pass each 100 ms is enough, however often a turn asks for one */
+            ; /* however often a turn asks for one */
     }
     pthread_mutex_unlock(&j->lock);
     return NULL;
