@@ -128,3 +128,41 @@ def test_cancelled_build_tells_of_its_steps(pawl, repo):
     until(lambda: [(s["name"], s["state"], s["result"]) for s in pawl.get(f"/builds/{b['id']}/steps")["items"]] ==
           [("one", "done", "cancelled"), ("two", "done", "skipped")], 20, "the steps' ends")
     assert pawl.get("/status")["red"] == 1
+
+
+PAIRS = """
+name: test
+web: {{listen: "127.0.0.1:0"}}
+workers: {{listen: "tcp://127.0.0.1:0"}}
+projects:
+  - {{name: p, repository: "{repo}", poll: 1s, build_first: true}}
+  - {{name: gone, repository: "{repo}.absent", poll: 1s}}
+builders:
+  - {{name: focal, project: p, steps: [checkout: {{}}, {{name: test, run: sh test.sh focal}}]}}
+  - {{name: jammy, project: p, steps: [checkout: {{}}, {{name: test, run: sh test.sh jammy}}]}}
+schedulers:
+  - {{name: push, kind: branch, project: p, branches: [master, db-devel]}}
+promotions:
+  - {{name: stable, kind: green, project: p, from: master, to: stable, builders: [focal, jammy]}}
+  - {{name: db-stable, kind: green, project: p, from: db-devel, to: db-stable, builders: [focal]}}
+"""
+
+
+def test_branch_pairs_and_several_required_builders(pawl, repo):
+    """Two pairs of branches: each green moves its own; one builder red of two required holds its pair only. A repository that
+    cannot be read delays nobody."""
+    first = repo.commit({"test.sh": "true\n"}, "first")
+    repo.git("push", "-q", "origin", "HEAD:db-devel")
+    pawl.configure(PAIRS.format(repo=repo.bare))
+    pawl.start_master()
+    pawl.start_worker(slots=2)
+    until(lambda: repo.ref("stable") == first and repo.ref("db-stable") == first, 30, "both at the first revision")
+    half = repo.commit({"test.sh": "[ $1 = focal ]\n"}, "red on jammy")
+    repo.git("push", "-q", "origin", "HEAD:db-devel")
+    until(lambda: repo.ref("db-stable") == half, 30, "db-stable needs focal only")
+    until(lambda: {b["builder"]: b["result"] for b in pawl.builds(f"?revision={half}&branch=master&state=done")} ==
+          {"focal": "success", "jammy": "failure"}, 30, "one red, one green on master")
+    until(lambda: "jammy" in edge(pawl)["reason"], 20, "the reason")
+    assert repo.ref("stable") == first
+    health = json.loads(pawl.request("GET", "/healthz")[1])
+    assert health["status"] == "ok" and any("absent" in c["text"] for c in health["checks"])
