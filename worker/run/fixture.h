@@ -13,11 +13,13 @@
 #include "shared/base/fs.h"
 #include "worker/run/runner.h"
 
-#define FIX_ID "0123456789abcdef0123456789abcdef"
 enum { FIX_STEPS = 8, FIX_JOURNAL_MAX = 64 * 1024 * 1024 };
 
 typedef struct fix {
     char spool[64];
+    /* names the runners' sockets, which all processes of the machine share: tests run side by side
+     */
+    char id[SPOOL_ID];
     run_host host;
     uint64_t attempt;
 } fix;
@@ -28,10 +30,12 @@ static inline bool fix_open(fix *f)
     if (!mkdtemp(f->spool))
         return false;
     PW_AUTO(pw_freep) char *jobs = pw_strf("%s/jobs", f->spool);
+    (void)snprintf(f->id, sizeof(f->id), "%016llx%016llx",
+                   (unsigned long long)pw_random_u64(&pw_host_real), (unsigned long long)getpid());
     f->host = (run_host){
         .clock = &pw_host_real,
         .spool = f->spool,
-        .spool_id = FIX_ID,
+        .spool_id = f->id,
         .env = environ,
         .notes = spool_notes_open(f->spool, NULL),
         .retry = 10000,

@@ -237,7 +237,7 @@ static void test_cancel(void)
     pid_t pid = s_ready && fix_spool(&s.f, &s.job) ? fix_start(&s.f, &s.job) : -1;
     bool sent =
         pid > 0 && wait_go(&s) &&
-        spool_control_send(FIX_ID, fix_id(&s.job), SPOOL_CANCEL, "by ann: wrong branch", NULL) == 0;
+        spool_control_send(s.f.id, fix_id(&s.job), SPOOL_CANCEL, "by ann: wrong branch", NULL) == 0;
     if (!sent && pid > 0)
         (void)kill(pid, SIGKILL);
     ok(sent && fix_wait(pid) == 0 && fix_look(&s.f, &s.job, &s.v), "a running job is cancelled");

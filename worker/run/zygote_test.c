@@ -57,12 +57,13 @@ static void test_host(fix *f)
     run_host h = {.notes = -1};
     char *none[] = {NULL};
     PW_AUTO(pw_freep) char *path = pw_strf("%s/id", f->spool);
+    PW_AUTO(pw_freep) char *line = pw_strf("%s\n", f->id);
     ok(run_host_open(&h, f->spool, none, NULL) == PW_ENOTFOUND, "a spool without id is none");
     ok(path && pw_fs_replace(path, "short\n", 6, 0600, NULL) == 0 &&
            run_host_open(&h, f->spool, none, NULL) == PW_ECORRUPT,
        "a bad id");
-    ok(path && pw_fs_replace(path, FIX_ID "\n", SPOOL_ID, 0600, NULL) == 0 &&
-           run_host_open(&h, f->spool, none, NULL) == 0 && strcmp(h.spool_id, FIX_ID) == 0 &&
+    ok(path && line && pw_fs_replace(path, line, SPOOL_ID, 0600, NULL) == 0 &&
+           run_host_open(&h, f->spool, none, NULL) == 0 && strcmp(h.spool_id, f->id) == 0 &&
            h.notes >= 0,
        "a good one");
     run_host_close(&h);
