@@ -144,7 +144,7 @@ static void cmd_force(core *self, core_cmd *c)
         return;
     }
     if (c->revision ? !store_rev_parse(c->revision, &rev)
-                    : !core_tip_get(self, b->project, core_kind_ref(ref, branch), &rev)) {
+                    : !core_tip_get(self, b->project, core_branch_ref(ref, branch), &rev)) {
         core_cmd_fail(c, c->revision ? 400 : 404, c->revision ? "bad_request" : "not_found",
                       c->revision ? "\"%s\" is not a whole revision" : "there is no branch \"%s\"",
                       c->revision ? c->revision : branch);
@@ -189,7 +189,7 @@ static void cmd_change(core *self, core_cmd *c)
         core_cmd_fail(c, 400, "bad_request", "a change needs a branch and a whole revision");
         return;
     }
-    (void)core_kind_ref(ref, c->branch);
+    (void)core_branch_ref(ref, c->branch);
     bool same = core_tip_get(self, project, ref, &known) && store_rev_equal(&known, &rev);
     uint64_t id = 0, first_request = self->next_id, set = self->next_buildset;
     if (!same) {

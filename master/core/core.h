@@ -153,9 +153,8 @@ struct core_attempt {
     pw_usec silent_us;  /* time that this process saw pass while its worker was away */
     bool lost;          /* silent for too long: may be fenced by the next offer */
     bool superseded;    /* not the build's live attempt any more */
-    bool sealing;
-    rec_end end;     /* end record read, waits for `stored` to reach it */
-    uint64_t end_at; /* its end offset; 0: none yet */
+    rec_end end;        /* end record read, waits for `stored` to reach it */
+    uint64_t end_at;    /* its end offset; 0: none yet */
 };
 core_attempt *core_attempt_find(core *self, uint64_t id); /* open ones only; NULL else */
 /* Each open attempt of a worker, in id order. */

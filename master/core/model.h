@@ -302,5 +302,5 @@ int core_load_all(core *self, pw_err *err);
 /* ---- why.c */
 void core_why(core *self, core_cmd *cmd);
 
-const char *core_kind_ref(char out[300], const char *branch); /* refs/heads/BRANCH */
+const char *core_branch_ref(char out[300], const char *branch); /* refs/heads/BRANCH */
 #endif

@@ -260,7 +260,7 @@ bool core_push_get(const core *self, uint64_t promotion, core_push_facts *ret)
         if (t->id != promotion)
             continue;
         *ret = (core_push_facts){.project = t->project, .old = t->old, .rev = t->rev};
-        (void)core_kind_ref(ret->ref, t->target);
+        (void)core_branch_ref(ret->ref, t->target);
         return true;
     }
     return false;
@@ -302,7 +302,7 @@ void core_push_done(core *self, uint64_t promotion, core_pushed how, const char 
         return;
     core_note_event(self, EVENT_PROMOTION, t->id);
     if (how == CORE_PUSHED) {
-        core_tip_set(self, t->project, core_kind_ref(ref, t->target), &t->rev);
+        core_tip_set(self, t->project, core_branch_ref(ref, t->target), &t->rev);
         pw_log(PW_LOG_INFO, "promoted", "promotion=%" PRIu64 " target=\"%s\" revision=%s", t->id,
                t->target, short_rev);
     } else {

@@ -129,7 +129,7 @@ static void timed(core *self, size_t i, pw_msec wall)
     char ref[300];
     store_rev rev;
     pw_err err = {0};
-    if (!branch || !core_tip_get(self, s->conf->project, core_kind_ref(ref, branch), &rev)) {
+    if (!branch || !core_tip_get(self, s->conf->project, core_branch_ref(ref, branch), &rev)) {
         if (!p->looked) /* not seen yet: wait for the first look rather than lose the instant */
             return;
         s->next = next_instant(s, wall);

@@ -56,7 +56,7 @@ core_stamp *core_stamp_unref(core_stamp *s)
     return NULL;
 }
 
-const char *core_kind_ref(char out[300], const char *branch)
+const char *core_branch_ref(char out[300], const char *branch)
 {
     (void)snprintf(out, 300, "refs/heads/%s", branch);
     return out;

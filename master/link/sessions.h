@@ -12,7 +12,6 @@ enum {
     SESSION_SILENCE_US = 25 * 1000000,
     /* an older session that does not answer in that time gives way */
     SESSION_PING_US = 10 * 1000000,
-    SESSION_LOGIN_US = 10 * 1000000,
     SESSION_JOB_WINDOW = 256 * 1024,
     SESSION_WORKER_WINDOW = 1024 * 1024,
     SESSION_TOTAL_WINDOW = 64 * 1024 * 1024,
