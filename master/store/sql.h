@@ -39,6 +39,7 @@
     X(TEMP_STORE, "PRAGMA temp_store=MEMORY")                                                      \
     X(MIGRATE, "BEGIN EXCLUSIVE")                                                                  \
     X(VERSION_1, "PRAGMA user_version=1")                                                          \
+    X(VERSION_2, "PRAGMA user_version=2")                                                          \
     X(EPOCH_ADD, "INSERT INTO meta(key,value) VALUES('epoch',?1),('turn',0)")                      \
     X(EPOCH, "SELECT value FROM meta WHERE key='epoch'")                                           \
     X(TURN, "SELECT value FROM meta WHERE key='turn'")                                             \
@@ -229,7 +230,8 @@
     X(AUDIT_ADD, "INSERT INTO audit(at,actor,action,object,text) VALUES(?1,?2,?3,?4,?5)")          \
     X(CONFIG_PUT, "INSERT INTO config(at,text) VALUES(?1,?2)")                                     \
     X(CONFIG_LAST, "SELECT gen,text FROM config ORDER BY gen DESC LIMIT 1")                        \
-    X(TOKEN_PUT, "INSERT INTO token(hash,name,scopes,created) VALUES(?1,?2,?3,?4) ON CONFLICT"     \
+    X(TOKEN_PUT, "INSERT INTO token(hash,id,name,scopes,creator,created) VALUES(?1,(SELECT "       \
+                 "coalesce(max(id),0)+1 FROM token),?2,?3,'master',?4) ON CONFLICT"                \
                  "(hash) DO UPDATE SET name=excluded.name,scopes=excluded.scopes,"                 \
                  "created=excluded.created,revoked=NULL")
 

@@ -175,12 +175,12 @@ static void test_foreign(fixture *f)
            has(err.text, "schema 7"),
        "a newer schema is refused: %s", err.text);
     ok(!reader_open(f->path, &err) && err.code == PW_ECONFLICT, "by readers too: %s", err.text);
-    set_pragma(f->path, "PRAGMA user_version=1");
+    set_pragma(f->path, "PRAGMA user_version=2");
     set_pragma(path, "CREATE TABLE moz(x)");
     ok(!store_open(path, &f->host, &err) && err.code == PW_ECONFLICT &&
            has(err.text, "foreign.db") && has(err.text, "another program"),
        "another program's too: %s", err.text);
-    set_pragma(path, "PRAGMA application_id=5; PRAGMA user_version=1");
+    set_pragma(path, "PRAGMA application_id=5; PRAGMA user_version=2");
     ok(!store_open(path, &f->host, &err) && err.code == PW_ECONFLICT, "also with a known version");
     (void)unlink(path);
     ok(!reader_open(path, &err) && err.code == PW_ESYS && has(err.text, "foreign.db"),
