@@ -1,0 +1,69 @@
+/* disk.h - virtual machines' disks, in memory. The simulator's link step sends the file calls of the very objects that
+ * the programs consist of here (ld --wrap): a path beneath "/sim/M/" is a file of machine M, a descriptor from
+ * DISK_FD on is one of ours; everything else goes to the system. SQLite comes through an own VFS (vfs.c) over the same
+ * files. One thread; nothing here depends on addresses, so the same calls give the same answers.
+ *
+ * What is volatile and what is durable, as on a journalling file system without barriers but fsync:
+ *   - a write is volatile until fsync/fdatasync of that file returns;
+ *   - a new, renamed or removed name is volatile until fsync of its folder (fsync of the file itself makes its own
+ *     first name durable too, as ext4 does);
+ *   - a power cut keeps, for each file, any subset of the volatile writes in units of 512 bytes (so writes are torn),
+ *     and of the volatile names of a folder any prefix in order of time; lengths follow what was kept, a hole reads as
+ *     zeros.
+ * A process that is killed loses nothing of what it wrote: the kernel has it. */
+#ifndef PW_TESTS_SIM_DISK_H
+#define PW_TESTS_SIM_DISK_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { DISK_FD = 1 << 20, DISK_MACHINES = 8, DISK_PROCESSES = 64 };
+
+/* Randomness of power cuts and of faults: the simulator's stream. Returns 0..n-1. */
+typedef uint64_t disk_pick(void *self, uint64_t n);
+void disk_reset(disk_pick *pick, void *self); /* everything empty: the begin of a history */
+
+/* ---- processes: whose descriptors and locks (flock, fcntl, SQLite's) are whose. */
+/* A new process of machine m (0..DISK_MACHINES-1); it becomes the current one. */
+int disk_process_new(int m);
+/* Calls from here on are this process's; -1: nobody's (the checker: reads and writes work, never counted or failed). */
+void disk_process_set(int process);
+int disk_process_current(void);
+/* The process is dead: its locks are free at once, its further calls change nothing and fail with EIO (reads too; close works,
+ * so that its memory can be given back by its own ordinary code). */
+void disk_process_kill(int process);
+bool disk_process_dead(int process);
+/* It dies by itself at its n-th call from now that would change something (write, rename, fsync, unlink ...): 0: never.
+ * `half`: that write is done in part. */
+void disk_process_fuse(int process, uint64_t n, bool half);
+/* All descriptors that it has not closed are closed. After its ordinary code has given back what it had: returns how many
+ * there were (leaks, for a check). */
+size_t disk_process_end(int process);
+
+/* ---- faults */
+void disk_power_cut(int m);                     /* its processes are dead, what was volatile is lost in part */
+void disk_capacity(int m, uint64_t bytes);      /* ENOSPC beyond; 0: endless. statvfs says what is free */
+typedef enum disk_call { DISK_READ, DISK_WRITE, DISK_SYNC, DISK_OPEN, DISK_RENAME, DISK_CALLS } disk_call;
+/* The n-th such call of machine m from now fails once with that errno (0: none). A failed fsync loses the dirty bytes
+ * (they read as before for now, but count as clean and are gone at the next power cut), as Linux does. */
+void disk_fail(int m, disk_call call, uint64_t n, int error);
+/* fsync of this machine says that it synced and did nothing: a disk that lies. For the planted mistakes. */
+void disk_lies(int m, bool on);
+
+typedef struct disk_figures {
+    uint64_t writes, syncs, bytes, cuts, torn, failed, kills;
+} disk_figures;
+void disk_get_figures(disk_figures *ret);
+/* A digest over names, contents and durability of everything: two runs of a seed are compared by it. */
+uint64_t disk_digest(void);
+/* A copy of all of machine m's files beneath a folder, put back under the same names later: a backup, an old disk image, a
+ * prepared database. Owned. */
+typedef struct disk_image disk_image;
+disk_image *disk_image_take(int m);
+void disk_image_put(int m, const disk_image *image); /* replaces everything of m; all durable */
+disk_image *disk_image_free(disk_image *image);
+
+/* ---- vfs.c: makes "sim" SQLite's default VFS; paths outside /sim/ go to the one before. Shared memory is process memory
+ * of the machine's; it is gone when the last process that has it open is dead or ended. */
+int disk_vfs_register(void);
+#endif
