@@ -3,7 +3,7 @@ PYTEST ?= /usr/bin/python3 -m pytest
 FUZZ_S ?= 20
 COUNTS := $(BUILD)/counts
 .PHONY: deps deps-tests unit system test ci asan tsan torture torture-run fuzz fuzz-run coverage cov-report tidy analyze cppcheck \
-        hdr-check banned banned-run deps-check docs-check format-check lint bench install demo docs test-fresh clean help summary
+        model hdr-check banned banned-run deps-check docs-check format-check lint bench install demo docs test-fresh clean help summary
 
 deps: ; @tests/deps.sh ## install what building needs (Debian packages; as root, else prints the command)
 deps-tests: ; @tests/deps.sh --tests
@@ -83,6 +83,7 @@ bench: ; @$(MAKE) -j2 all bench-bins && BUILD=$(CURDIR)/$(O) tests/bench/run.sh 
 bench-bins: $(O)/tests/bench/fill_db
 $(O)/tests/bench/fill_db: $(O)/tests/bench/fill_db.o $(foreach m,$(CLOSURE_master/store),$(call libof,$m))
 	@echo "LD $@"; $(CC) $(SAN) -o $@ $^ $(call ld,$(CLOSURE_master/store))
+model: ; @tests/model/check.sh ## the checked models of the protocol, all claims and planted mistakes (needs spin; 3 minutes)
 test-fresh: ; @tests/fresh.sh ## the two commands on a fresh minimal Debian 12 (root; opt-in)
 PREFIX ?= /usr
 DESTDIR ?=
