@@ -43,11 +43,12 @@ static void job_unneeded(core *self, uint64_t build)
     (void)core_ok(self, store_job_del(self->st, build, &err), &err);
 }
 
-void core_attempt_forget(core *self, core_attempt *a)
+/* Nothing more comes of it: its row says so, its logs are complete. */
+static void attempt_gone(core *self, core_attempt *a, int row(store *, uint64_t, pw_err *))
 {
     pw_err err = {0};
     uint64_t build = a->build;
-    if (!core_turn(self) || !core_ok(self, store_attempt_forget(self->st, a->id, &err), &err))
+    if (!core_turn(self) || !core_ok(self, row(self->st, a->id, &err), &err))
         return;
     core_effect *e = core_add_effect(self, CORE_SEAL);
     if (e)
@@ -56,6 +57,11 @@ void core_attempt_forget(core *self, core_attempt *a)
     pw_schema_clear(&rec_end_schema, &a->end);
     free(a);
     job_unneeded(self, build);
+}
+
+void core_attempt_forget(core *self, core_attempt *a)
+{
+    attempt_gone(self, a, store_attempt_forget);
 }
 
 void core_build_finish(core *self, core_build *b, pw_result result, const char *reason)
@@ -322,9 +328,16 @@ void core_att_close(core *self, core_attempt *a, const char *why, bool gone, boo
         core_attempt_forget(self, a);
 }
 
-void core_att_lost(core *self, core_attempt *a, const char *why, bool gone)
+void core_att_lost(core *self, core_attempt *a, const char *why)
 {
-    core_att_close(self, a, why, gone, false);
+    core_att_close(self, a, why, true, false);
+}
+
+void core_att_other(core *self, core_attempt *a, const char *why)
+{
+    core_att_close(self, a, why, false, false);
+    if (!self->fault.code)
+        attempt_gone(self, a, store_attempt_lose);
 }
 
 void core_att_present(core *self, core_attempt *a)
@@ -349,7 +362,7 @@ void core_att_reoffer(core *self, core_attempt *a)
     core_att_present(self, a);
     if (a->offers >= CORE_OFFERS_MAX) { /* a job that kills agents ends; its worker rests */
         core_worker_quarantine(self, w, "took three offers and began none");
-        core_att_lost(self, a, "offered three times, never begun", true);
+        core_att_lost(self, a, "offered three times, never begun");
         return;
     }
     a->offers++;

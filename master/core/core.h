@@ -173,9 +173,11 @@ void core_att_offsets(core *self, core_attempt *a, uint64_t applied, uint32_t ap
                       uint64_t stored, uint32_t stored_chain);
 void core_att_frame(core *self, const store_frame *f); /* a frame that is on disk now */
 void core_att_log(core *self, const store_log *l);
-/* The worker does not have it (gone), or has another one: closed; the build is tried again. a is
- * gone afterwards when `gone`. */
-void core_att_lost(core *self, core_attempt *a, const char *why, bool gone);
+/* The worker does not have it: closed; the build is tried again. a is gone afterwards. */
+void core_att_lost(core *self, core_attempt *a, const char *why);
+/* What the worker has under this id is not the journal that we know: likewise, and from now on the
+ * id is one that the worker holds. */
+void core_att_other(core *self, core_attempt *a, const char *why);
 /* Its worker lists it: it is there. */
 void core_att_present(core *self, core_attempt *a);
 /* The worker does not list it and never began: the same offer goes out again (bounded; then

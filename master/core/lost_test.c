@@ -188,19 +188,19 @@ static void gone(void)
     if (!w)
         return;
     if (att(w, 1))
-        core_att_lost(w->core, att(w, 1), "does not have it", true);
+        core_att_lost(w->core, att(w, 1), "does not have it");
     (void)world_go(w);
     ok(!att(w, 1) && att_row(w, 1, NULL) == ATT_FORGOTTEN && last(w, CORE_SEAL)->attempt == 1,
        "gone: closed, forgotten, sealed");
     ok(count(w, CORE_OFFER) == 2 && build(w, 2).tries == 2 && live(w, 2), "tried again");
     if (att(w, 2))
-        core_att_lost(w->core, att(w, 2), "its tail", false);
+        core_att_other(w->core, att(w, 2), "its tail");
     (void)world_go(w);
-    ok(done(w, 2, PW_EXCEPTION) && att(w, 2) && att(w, 2)->superseded && count(w, CORE_OFFER) == 2,
-       "closed, and what it ships is kept");
-    if (att(w, 2))
-        core_att_lost(w->core, att(w, 2), "again", true);
-    ok(world_go(w) == 0 && !att(w, 2), "until it is gone");
+    ok(done(w, 2, PW_EXCEPTION) && !att(w, 2) && att_row(w, 2, NULL) == ATT_LOST &&
+           count(w, CORE_OFFER) == 2 && last(w, CORE_SEAL)->attempt == 2,
+       "another journal under its id: closed, sealed");
+    ok(w->core && !core_attempt_was(w->core, 2, one) && core_attempt_was(w->core, 1, one),
+       "and what the worker has is not to be forgotten, but held");
 }
 
 static void cancel_and_end(void)

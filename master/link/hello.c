@@ -130,7 +130,7 @@ static void verdict_for(sessions *self, const session *s, const msg_hello_job *j
                core_worker_name(self->core, s->worker), j->attempt);
         break;
     case RESYNC_LOST:
-        core_att_lost(self->core, a, "the worker lost a part of its journal", false);
+        core_att_other(self->core, a, "the worker lost a part of its journal");
         break;
     case RESYNC_HOLD:
         break;
@@ -172,8 +172,7 @@ static bool absent(sessions *self, const session *s, const msg_hello *m, bool re
         else if (fate == FATE_LOST)
             core_att_lost(self->core, a,
                           rebooted ? "the worker's machine was started anew"
-                                   : "the worker does not have it any more",
-                          true);
+                                   : "the worker does not have it any more");
     }
     return wait;
 }

@@ -201,11 +201,14 @@ void ingest_journal(sessions *self, session *s, const msg_journal *m, const uint
                 ? pw_fail(&err, PW_ECORRUPT, "the journal is not the one that we know")
                 : apply_all(self, a, m->offset, (uint32_t)m->chain, bulk, n, &state, &err);
     bool ours = r == PW_EFULL || r == PW_ESYS || r == PW_ENOMEM;
-    /* no repetition will make it better */
+    /* no repetition will make it better: it is cancelled, and the next resync says `hold` */
     if (r < 0 && !ours && r != PW_EAGAIN && a->received == before) {
         msg_cancel c = {s->id, a->epoch, a->id, err.text};
-        core_att_lost(self->core, a, err.text, false);
+        msg_refused again = {s->nonce, err.text, 200};
+        core_att_other(self->core, a, err.text);
         sessions_queue(self, s->peer, PW_MSG_CANCEL, &c, NULL, 0);
+        sessions_queue(self, s->peer, PW_MSG_REFUSED, &again, NULL, 0);
+        sessions_end(self, s, err.text);
         return;
     }
     if (ours) { /* our trouble: nothing is acknowledged, the agent asks again */

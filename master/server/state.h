@@ -51,6 +51,7 @@ typedef struct server {
     uint64_t event;    /* newest event of this turn, 0 none */
     char trouble[400]; /* why core is NULL */
     pw_usec retry_at;
+    pw_usec seal_at; /* what could not be sealed is tried again; 0: nothing */
 } server;
 
 /* ---- state.c: what stands in the state directory */

@@ -6,7 +6,13 @@
 #include "master/server/state.h"
 #include "shared/base/log.h"
 
-enum { TURN_COMMANDS = 256, TURN_ANSWERS = 64, RETRY_US = 1000000, WAL_MAX = 32 * 1024 * 1024 };
+enum {
+    TURN_COMMANDS = 256,
+    TURN_ANSWERS = 64,
+    RETRY_US = 1000000,
+    SEAL_RETRY_US = 30000000,
+    WAL_MAX = 32 * 1024 * 1024
+};
 
 static int send_frame(void *p, uint64_t peer, const void *head, size_t head_len, const void *bulk,
                       size_t bulk_len, pw_err *err)
@@ -16,17 +22,22 @@ static int send_frame(void *p, uint64_t peer, const void *head, size_t head_len,
 }
 
 /* ---- loading */
-/* A damaged row is named and left where it is; the other logs must not suffer for it. */
+/* A damaged row is named and left where it is; the other logs must not suffer for it. A file that
+ * cannot be opened now may well be there later: then nothing is loaded, and all of it again. */
 static int load_frame(void *p, const store_frame *f)
 {
     pw_err err = {0};
     int r = logs_load_frame(p, f, &err);
-    if (r < 0 && r != PW_ENOMEM)
-        pw_log_err(PW_LOG_ERROR, "frame_row_damaged", &err);
-    return r == PW_ENOMEM ? r : 0;
+    if (r != PW_ECORRUPT) {
+        if (r < 0)
+            pw_log_err(PW_LOG_ERROR, "log_segment", &err);
+        return r;
+    }
+    pw_log_err(PW_LOG_ERROR, "frame_row_damaged", &err);
+    return 0;
 }
 
-/* Complete logs whose sealing a crash cut off. */
+/* Complete logs whose sealing a crash or a full disk cut off. */
 static int seal_left_over(void *p, const store_log *l)
 {
     server *s = p;
@@ -98,8 +109,10 @@ static void apply(void *p, const core_effect *e)
         web_worker(s->web, e->worker, e->id != 0);
         break;
     case CORE_SEAL:
-        if (logs_seal_attempt(s->log_store, e->attempt, &err) < 0)
-            pw_log_err(PW_LOG_WARN, "seal_failed", &err); /* done at the next start */
+        if (logs_seal_attempt(s->log_store, e->attempt, &err) < 0) {
+            pw_log_err(PW_LOG_WARN, "seal_failed", &err);
+            s->seal_at = pw_now(&pw_host_real) + SEAL_RETRY_US;
+        }
         break;
     }
 }
@@ -194,6 +207,11 @@ void turn_tick(pw_loop *loop, void *p)
         }
         pw_log(PW_LOG_INFO, "loaded_again", "after=\"%s\"", s->trouble);
     }
+    if (s->seal_at && pw_now(&pw_host_real) >= s->seal_at) {
+        s->seal_at = 0;
+        if (store_logs_open(s->st, seal_left_over, s, &err) < 0)
+            pw_log_err(PW_LOG_WARN, "seal_failed", &err);
+    }
     core_tick(s->core);
     sessions_tick(s->links);
 }
@@ -256,8 +274,10 @@ void turn_logs(pw_loop *loop, int fd, uint32_t events, void *p)
             core_log_sealed(s->core, a->key.attempt, a->key.idx, a->key.stream, a->packed);
             s->sealed[s->n_sealed++] = a->key; /* views use the file once the row is committed */
         } else {
+            /* its frames stay where they are; what stands in the way may go */
             pw_log(PW_LOG_ERROR, "seal_failed", "attempt=%llu reason=\"%s\"",
                    (unsigned long long)a->key.attempt, a->text);
+            s->seal_at = pw_now(&pw_host_real) + SEAL_RETRY_US;
         }
         free(a);
     }

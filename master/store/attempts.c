@@ -43,6 +43,12 @@ int store_attempt_forget(store *self, uint64_t id, pw_err *err)
                              "attempt", id, err);
 }
 
+int store_attempt_lose(store *self, uint64_t id, pw_err *err)
+{
+    return store_write_state(self, S_ATTEMPT_LOSE, SQL_ARGS(sql_u(id)), S_ATTEMPT_STATE, "attempt",
+                             id, err);
+}
+
 int store_attempt_offsets(store *self, uint64_t id, uint64_t applied, uint32_t applied_chain,
                           uint64_t stored, uint32_t stored_chain, pw_err *err)
 {

@@ -156,6 +156,7 @@
     X(ATTEMPT_CLOSE, "UPDATE attempt SET state=?2,result=?3,reason=?4,ended=?5"                    \
                      " WHERE id=?1 AND state IN (0,1)")                                            \
     X(ATTEMPT_FORGET, "UPDATE attempt SET state=4 WHERE id=?1 AND state IN (2,3)")                 \
+    X(ATTEMPT_LOSE, "UPDATE attempt SET state=5 WHERE id=?1 AND state IN (2,3)")                   \
     X(ATTEMPT_OFFSETS, "UPDATE attempt SET applied=?2,applied_chain=?3,stored=?4,stored_chain=?5"  \
                        " WHERE id=?1")                                                             \
     X(ATTEMPT_STATE, "SELECT state FROM attempt WHERE id=?1")                                      \

@@ -45,7 +45,10 @@ typedef enum att_state {
     ATT_ENDED,
     /* fenced, lost, cancelled or rejected: what it ships is superseded; not forgotten yet */
     ATT_CLOSED,
-    ATT_FORGOTTEN /* nothing more to come */
+    ATT_FORGOTTEN, /* nothing more to come */
+    /* nothing more to come: what its worker has is not the journal that we know, and is held there
+     */
+    ATT_LOST
 } att_state;
 typedef enum step_state { STEP_WAITING, STEP_RUNNING, STEP_DONE } step_state;
 typedef enum promo_state {
@@ -246,6 +249,8 @@ int store_attempt_close(store *self, uint64_t id, att_state to, pw_result result
                         const char *reason, pw_msec at, pw_err *err);
 /* ended or closed -> forgotten */
 int store_attempt_forget(store *self, uint64_t id, pw_err *err);
+/* ended or closed -> lost */
+int store_attempt_lose(store *self, uint64_t id, pw_err *err);
 int store_attempt_offsets(store *self, uint64_t id, uint64_t applied, uint32_t applied_chain,
                           uint64_t stored, uint32_t stored_chain, pw_err *err);
 int store_attempt_get(store *self, uint64_t id, store_attempt *ret, pw_err *err);
