@@ -190,6 +190,7 @@ static void offer(core *self, core_request *r, core_worker *w)
     core_offer_effect(self, a, &job);
     if (self->fault.code)
         return;
+    memcpy(a->digest, self->effect[self->n_effects - 1].digest, sizeof(a->digest));
     store_attempt row = {.id = a->id,
                          .epoch = a->epoch,
                          .build = b->id,
@@ -200,9 +201,7 @@ static void offer(core *self, core_request *r, core_worker *w)
                          .result = PW_NO_RESULT};
     memcpy(row.spool, a->spool, 16);
     memcpy(row.boot, a->boot, 16);
-    (void)core_ok(self,
-                  store_attempt_add(self->st, &row, self->effect[self->n_effects - 1].digest, &err),
-                  &err);
+    (void)core_ok(self, store_attempt_add(self->st, &row, a->digest, &err), &err);
     core_note_event(self, EVENT_BUILD, b->id);
 }
 

@@ -195,6 +195,7 @@ static int load_attempt(void *p, const store_attempt *row)
     a->state = row->state;
     memcpy(a->spool, row->spool, 16);
     memcpy(a->boot, row->boot, 16);
+    memcpy(a->digest, row->digest, 32);
     a->any = row->applied > 0;
     a->applied = row->applied;
     a->applied_chain = row->applied_chain;

@@ -274,9 +274,8 @@ static inline void put_schema(journal *j, uint8_t kind, const pw_schema *schema,
     if (pw_schema_encode(schema, v, &b, NULL) == 0)
         put(j, kind, 0, b.p, b.len);
 }
-static inline void put_header(journal *j)
+static inline void put_header(journal *j, uint8_t digest[32])
 {
-    uint8_t digest[32] = {0};
     rec_header r = {1, j->epoch, j->attempt, {digest, 32}, 7};
     put_schema(j, PW_REC_HEADER, &rec_header_schema, &r);
 }
@@ -373,7 +372,10 @@ static inline journal *agent_job(agent *a, uint64_t epoch, uint64_t attempt)
     memset(j, 0, sizeof(*j));
     j->epoch = epoch;
     j->attempt = attempt;
-    put_header(j);
+    store_attempt row = {0}; /* the job's digest, as the master offered it */
+    if (a->n->w->st)
+        (void)store_attempt_get(a->n->w->st, attempt, &row, NULL);
+    put_header(j, row.digest);
     a->job[a->jobs] = j;
     a->grown[a->jobs++] = 1;
     return j;

@@ -73,14 +73,21 @@ static int apply_state(sessions *self, core_attempt *a, const journal_rec *rec, 
 {
     int r = 0;
     union {
+        rec_header header;
         rec_step_start step_start;
         rec_step_end step_end;
         rec_property property;
         rec_cut cut;
     } u;
     switch (rec->kind) {
-    case PW_REC_HEADER:
-        return 0;
+    case PW_REC_HEADER: /* an id never means two pieces of work, whatever came back from a backup */
+        if ((r = pw_schema_decode(&rec_header_schema, rec->payload, rec->len, &u.header, err)) < 0)
+            return r;
+        if (u.header.epoch != a->epoch || u.header.attempt != a->id || u.header.digest.n != 32 ||
+            memcmp(u.header.digest.p, a->digest, 32) != 0)
+            r = pw_fail(err, PW_ECORRUPT, "the journal is of another job");
+        pw_schema_clear(&rec_header_schema, &u.header);
+        return r;
     case PW_REC_START:
         core_att_started(self->core, a);
         return 0;

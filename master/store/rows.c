@@ -133,6 +133,7 @@ void row_attempt(const sql_cur *cur, store_attempt *ret)
     };
     (void)sql_col_bytes(cur, 5, ret->spool, sizeof(ret->spool));
     (void)sql_col_bytes(cur, 6, ret->boot, sizeof(ret->boot));
+    (void)sql_col_bytes(cur, 15, ret->digest, sizeof(ret->digest));
 }
 
 void row_step(const sql_cur *cur, store_step *ret)

@@ -14,7 +14,7 @@
     "b.attempt,b.tries,b.reason"
 #define C_ATTEMPT                                                                                  \
     "id,build,worker,state,offers,spool,boot,offered,ended,applied,applied_chain,stored,"          \
-    "stored_chain,result,epoch"
+    "stored_chain,result,epoch,digest"
 #define C_FRAME                                                                                    \
     "attempt,idx,stream,raw_pos,raw_len,first_line,lines,t_first,t_last,codec,segment,at,len"
 #define C_LOG "attempt,idx,stream,bytes,lines,packed,sealed"

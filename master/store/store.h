@@ -99,6 +99,7 @@ typedef struct store_attempt {
     att_state state;
     uint8_t spool[16];
     uint8_t boot[16];
+    uint8_t digest[32]; /* of the job as it was offered; filled by readers only */
     pw_msec offered, ended;
     uint64_t applied, stored;
     uint32_t applied_chain, stored_chain;
