@@ -1,4 +1,5 @@
 # All that checks, shows or installs the program. `make help` lists the targets.
+include tests/sim/sim.mk
 PYTEST ?= /usr/bin/python3 -m pytest
 FUZZ_S ?= 20
 COUNTS := $(BUILD)/counts
@@ -9,15 +10,15 @@ deps: ; @tests/deps.sh ## install what building needs (Debian packages; as root,
 deps-tests: ; @tests/deps.sh --tests
 
 # ---- tests
-unit: $(TBIN) ## unit tests (TAP, by prove)
-	@tests/counted $(COUNTS) unit-$(V) prove -j2 -e '' $(TBIN)
+unit: $(TBIN) $(SIM_TBIN) ## unit tests (TAP, by prove)
+	@tests/counted $(COUNTS) unit-$(V) prove -j2 -e '' $(TBIN) $(SIM_TBIN)
 system: $(BINS) ## system tests: real processes on loopback (pytest)
 	@tests/counted $(COUNTS) system-$(V) env PAWL_BUILD=$(CURDIR)/$(O) $(PYTEST) -q -p no:cacheprovider tests/system
 test: deps-tests ## everything that a change must pass: build, unit tests, system tests
 	@rm -rf $(COUNTS)
 	@$(MAKE) -j2 all tests-built
 	@$(MAKE) unit; u=$$?; $(MAKE) system; s=$$?; tests/counted $(COUNTS) --sum; [ $$u = 0 ] && [ $$s = 0 ]
-tests-built: $(TBIN)
+tests-built: $(TBIN) $(SIM_TBIN)
 asan: ; @$(MAKE) -j2 V=asan all tests-built && $(MAKE) V=asan unit && $(MAKE) V=asan system ## all tests under ASan, UBSan, LSan
 tsan: ; @$(MAKE) -j2 V=tsan tests-built && TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp:halt_on_error=1 $(MAKE) V=tsan unit ## unit tests under TSan
 ci: deps-tests ## what .ci/run calls: static checks, tests, sanitizer runs

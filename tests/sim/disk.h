@@ -22,6 +22,11 @@ enum { DISK_FD = 1 << 20, DISK_MACHINES = 8, DISK_PROCESSES = 64 };
 /* Randomness of power cuts and of faults: the simulator's stream. Returns 0..n-1. */
 typedef uint64_t disk_pick(void *self, uint64_t n);
 void disk_reset(disk_pick *pick, void *self); /* everything empty: the begin of a history */
+/* The times of files (wall clock, microseconds), and what a connection that waits for a lock of SQLite's does meanwhile.
+ * Without: a clock that goes on by a microsecond with each look, and nobody waits. Forgotten by disk_reset. */
+typedef int64_t disk_now(void *self);
+typedef void disk_wait(void *self, uint64_t usec);
+void disk_clock(disk_now *now, disk_wait *wait, void *self);
 
 /* ---- processes: whose descriptors and locks (flock, fcntl, SQLite's) are whose. */
 /* A new process of machine m (0..DISK_MACHINES-1); it becomes the current one. */
