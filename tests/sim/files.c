@@ -216,7 +216,7 @@ ssize_t vd_file_pwrite(int fd, const void *p, size_t n, off_t at)
         return -1;
     if (S_ISFIFO(d->n->mode) || at < 0)
         return fail(S_ISFIFO(d->n->mode) ? ESPIPE : EINVAL);
-    return write_at(d->n, p, n, (uint64_t)at);
+    return write_at(d->n, p, n, d->flags & O_APPEND ? d->n->len : (uint64_t)at); /* as Linux does */
 }
 
 ssize_t vd_file_pwritev(int fd, const struct iovec *v, int n, off_t at)
@@ -276,10 +276,10 @@ int vd_file_sync(int fd)
 
 int vd_file_truncate(int fd, off_t len)
 {
-    const desc *d = desc_writing(fd);
+    const desc *d = desc_for(fd, DISK_WRITE);
     if (!d)
         return -1;
-    if (!S_ISREG(d->n->mode) || len < 0)
+    if (!S_ISREG(d->n->mode) || len < 0 || (d->flags & O_ACCMODE) == O_RDONLY)
         return fail(EINVAL);
     if ((uint64_t)len == d->n->len)
         return 0;

@@ -297,9 +297,11 @@ static int may_rename(const place *from, const place *to, unsigned flags)
         return fail(ENOENT);
     if ((flags & RENAME_NOREPLACE) && to->n)
         return fail(EEXIST);
-    if (S_ISDIR(from->n->mode) && inside(to->dir, from->n))
+    if (inside(to->dir, from->n))
         return fail(EINVAL);
-    if (to->n && !(flags & RENAME_EXCHANGE)) {
+    if (to->n && inside(from->dir, to->n))
+        return fail(flags & RENAME_EXCHANGE ? EINVAL : ENOTEMPTY);
+    if (to->n && to->n != from->n && !(flags & RENAME_EXCHANGE)) {
         if (S_ISDIR(to->n->mode) != S_ISDIR(from->n->mode))
             return fail(S_ISDIR(to->n->mode) ? EISDIR : ENOTDIR);
         if (to->n->now.n > 0)

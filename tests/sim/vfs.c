@@ -102,7 +102,7 @@ static int x_sync(sqlite3_file *file, int flags)
     if (f->sync_dir)
         (void)sync_folder(f->path); /* SQLite itself does not look at the answer */
     f->sync_dir = false;
-    return SQLITE_OK;
+    return dead(f) ? SQLITE_IOERR_FSYNC : SQLITE_OK; /* it may have died of the second */
 }
 
 static int x_size(sqlite3_file *file, sqlite3_int64 *ret)
