@@ -4,7 +4,7 @@ PYTEST ?= /usr/bin/python3 -m pytest
 FUZZ_S ?= 20
 COUNTS := $(BUILD)/counts
 .PHONY: deps deps-tests unit system test ci asan tsan torture torture-run fuzz fuzz-run coverage cov-report tidy analyze cppcheck \
-        model hdr-check banned banned-run deps-check docs-check format-check lint bench install demo docs test-fresh clean help summary
+        model hdr-check banned banned-run deps-check docs-check format-check lint bench install demo docs test-fresh load load-bins sim clean help summary
 
 deps: ; @tests/deps.sh ## install what building needs (Debian packages; as root, else prints the command)
 deps-tests: ; @tests/deps.sh --tests
@@ -84,7 +84,16 @@ bench: ; @$(MAKE) -j2 all bench-bins && BUILD=$(CURDIR)/$(O) tests/bench/run.sh 
 bench-bins: $(O)/tests/bench/fill_db
 $(O)/tests/bench/fill_db: $(O)/tests/bench/fill_db.o $(foreach m,$(CLOSURE_master/store),$(call libof,$m))
 	@echo "LD $@"; $(CC) $(SAN) -o $@ $^ $(call ld,$(CLOSURE_master/store))
+# a thousand workers against one master (tests/load)
+$(O)/fleet: $(O)/tests/load/fleet.o $(foreach m,$(CLOSURE_pawl-worker) shared/zip,$(call libof,$m))
+	@echo "LD $@"; $(CC) $(SAN) -o $@ $^ $(call ld,$(CLOSURE_pawl-worker) shared/zip)
+load-bins: $(O)/fleet
+load: ; @$(MAKE) -j2 all load-bins && BUILD=$(CURDIR)/$(O) tests/load/load.py $(LOAD_FLAGS) ## 1,000 workers, 200 jobs, 50 MB/s of log for 5 minutes
+LOAD_FLAGS ?=
 model: ; @tests/model/check.sh ## the checked models of the protocol, all claims and planted mistakes (needs spin; 3 minutes)
+SEEDS ?= 1000
+SEED ?= 1
+sim: ; @$(MAKE) -j2 $(O)/sim && $(O)/sim --from $(SEED) --seeds $(SEEDS) --jobs 2 ## simulated histories: SEEDS of them from SEED on
 test-fresh: ; @tests/fresh.sh ## the two commands on a fresh minimal Debian 12 (root; opt-in)
 PREFIX ?= /usr
 DESTDIR ?=

@@ -144,6 +144,11 @@ int disk_process_current(void)
     return the_disk.current;
 }
 
+int disk_process_machine(int p)
+{
+    return (int)process_of(p)->m;
+}
+
 bool disk_process_dead(int p)
 {
     return p >= 0 && process_of(p)->life != ALIVE;

@@ -42,6 +42,7 @@ int disk_process_current(void);
 /* The process is dead: its locks are free at once, its further calls change nothing and fail with EIO (reads too; close works,
  * so that its memory can be given back by its own ordinary code). */
 void disk_process_kill(int process);
+int disk_process_machine(int process);
 bool disk_process_dead(int process);
 /* It dies by itself at its n-th call from now that would change something (write, rename, fsync, unlink ...; a call that is
  * refused anyway counts not): 0: never. That call is not done; `half`: if it is a write, in part. */
