@@ -57,9 +57,20 @@ static const pw_field spec_fields[] = {
               "properties; a script gets those that it names"),
     PW_F_LIST(job_spec, steps, "steps", true, PW_STEPS_MAX, &job_step_schema,
               "the steps, in order"),
+    PW_F_STRS(job_spec, secrets, "secrets", false, PW_NAME_MAX, PW_SECRETS_MAX,
+              "names of the secrets that its environments need"),
 };
 const pw_schema job_spec_schema =
     PW_SCHEMA("job.spec", job_spec, spec_fields, "A job as the master froze it.");
+
+static const pw_field secrets_fields[] = {
+    PW_F_U64(job_secrets, epoch, "epoch", true, "epoch of the attempt"),
+    PW_F_U64(job_secrets, attempt, "attempt", true, "attempt"),
+    PW_F_LIST(job_secrets, secrets, "secrets", true, PW_SECRETS_MAX, &msg_secret_schema,
+              "the values"),
+};
+const pw_schema job_secrets_schema = PW_SCHEMA("job.secrets", job_secrets, secrets_fields,
+                                               "Secrets of a job, from agent to runner.");
 
 pw_flags job_step_flags(const job_step *s)
 {

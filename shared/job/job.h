@@ -41,7 +41,16 @@ typedef struct job_spec {
     pw_list env;   /* msg_pair */
     pw_list props; /* msg_pair: properties, given to `run` by the names it mentions */
     pw_list steps; /* job_step */
+    /* names of what `${secret:NAME}` in env stands for; values come beside the job */
+    pw_strs secrets;
 } job_spec;
 extern const pw_schema job_step_schema, job_spec_schema;
+/* The values, as the agent hands them to the runner. */
+typedef struct job_secrets {
+    uint64_t epoch, attempt;
+    pw_list secrets; /* msg_secret */
+} job_secrets;
+enum { PW_JOB_SECRETS_MAX = PW_SECRETS_BYTES + 16 * 1024 }; /* bytes of them, encoded */
+extern const pw_schema job_secrets_schema;
 pw_flags job_step_flags(const job_step *s);
 #endif

@@ -14,6 +14,15 @@ static const pw_field pair_fields[] = {
 };
 const pw_schema msg_pair_schema = PW_SCHEMA("pair", msg_pair, pair_fields, "A name and its value.");
 
+static const pw_field secret_fields[] = {
+    PW_F_STR(msg_secret, name, "name", true, PW_NAME_MAX, "name, as the job has it"),
+    PW_F_BIN(msg_secret, value, "value", true, PW_SECRET_MAX, "value, without zero bytes"),
+};
+const pw_schema msg_secret_schema = PW_SCHEMA(
+    "secret", msg_secret, secret_fields,
+    "A secret of a job. The agent hands it to the runner in a file of its own (0600) that "
+    "the runner removes when it has read it; it is nowhere else on a disk.");
+
 /* ---- worker -> master */
 
 static const pw_field join_fields[] = {
@@ -154,9 +163,12 @@ static const pw_field job_fields[] = {
               "features without which the worker must reject"),
     PW_F_U64(msg_job, window, "window", false,
              "unacknowledged bytes that may be under way for this job"),
+    PW_F_LIST(msg_job, secrets, "secrets", false, PW_SECRETS_MAX, &msg_secret_schema,
+              "values of the secrets that the job names; with them goes the feature `secrets`"),
 };
 static const pw_schema job_schema =
-    PW_SCHEMA("job", msg_job, job_fields, "An offer. Frame 2: the job exactly as it was frozen.");
+    PW_SCHEMA("job", msg_job, job_fields,
+              "An offer. Frame 2: the job exactly as it was frozen; its digest covers no secret.");
 
 static const pw_field ack_item_fields[] = {
     PW_F_U64(msg_ack_item, epoch, "epoch", true, "epoch of the attempt"),

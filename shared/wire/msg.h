@@ -16,6 +16,11 @@ enum {
     PW_TEXT_MAX = 4000,
     PW_VALUE_MAX = 32 * 1024, /* of a property or an environment variable */
     PW_PAIRS_MAX = 64,        /* features, tags, facts of a worker */
+    PW_SECRETS_MAX = 64,      /* of one job */
+    PW_SECRET_MIN = 4,        /* bytes; shorter ones cannot be masked in logs */
+    PW_SECRET_MAX = 64 * 1024,
+    PW_SECRETS_BYTES =
+        128 * 1024, /* names and values of one job: with the job they make one message */
     PW_KEY_BYTES = 32,
     PW_MARK_MAX = 64,
 };
@@ -47,6 +52,13 @@ typedef struct msg_pair {
     char *value;
 } msg_pair;
 extern const pw_schema msg_pair_schema;
+/* Feature of a worker that can be given secrets. */
+#define PW_FEATURE_SECRETS "secrets"
+typedef struct msg_secret {
+    char *name;
+    pw_bytes value; /* PW_SECRET_MIN bytes or more, no zero bytes */
+} msg_secret;
+extern const pw_schema msg_secret_schema;
 
 typedef struct msg_join { /* on a connection made with the one-time key of a join token */
     char *name;
@@ -114,6 +126,7 @@ typedef struct msg_job { /* frame 2: the job (job_spec of shared/job), exactly a
     pw_bytes digest; /* BLAKE2b-256 of frame 2 */
     pw_strs must;    /* features without which the worker must reject */
     uint64_t window;
+    pw_list secrets; /* msg_secret: values of what the job names; never part of the job */
 } msg_job;
 typedef struct msg_journal { /* frame 2: whole records from offset on */
     uint64_t session, epoch, attempt;

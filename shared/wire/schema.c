@@ -222,7 +222,10 @@ void pw_schema_clear(const pw_schema *sc, void *obj)
         if (f->type == PW_T_STR) {
             free(*(char **)at);
         } else if (f->type == PW_T_BIN) {
-            free(((pw_bytes *)at)->p);
+            pw_bytes *b = at; /* keys, marks, secrets: wiped */
+            if (b->p)
+                explicit_bzero(b->p, b->n);
+            free(b->p);
         } else if (f->type == PW_T_STRS) {
             pw_strs *l = at;
             for (size_t j = 0; j < l->n; j++)

@@ -85,7 +85,7 @@ int pw_schema_decode(const pw_schema *sc, const void *data, size_t len, void *ou
  * optional zero numbers are left out. A value over the table's limit is refused: what we send, we
  * can read. */
 int pw_schema_encode(const pw_schema *sc, const void *obj, pw_buf *b, pw_err *err);
-/* Frees what the fields own and zeroes the object. NULL is fine. */
+/* Frees what the fields own and zeroes the object; binaries are wiped before. NULL is fine. */
 void pw_schema_clear(const pw_schema *sc, void *obj);
 /* Appends a Markdown section that documents the message. */
 int pw_schema_doc(const pw_schema *sc, pw_buf *b);

@@ -10,7 +10,7 @@
 #include "shared/job/job.h"
 #include "worker/agent/ship.h"
 
-enum { GATE_MAX = 200, WHY_MAX = 300, RETRY_BUSY_MS = 1000, RETRY_GATE_MS = 30000, FEATURES = 3 };
+enum { GATE_MAX = 200, WHY_MAX = 300, RETRY_BUSY_MS = 1000, RETRY_GATE_MS = 30000, FEATURES = 4 };
 
 struct rejected {
     spool_job id;
@@ -79,9 +79,8 @@ static int send_journal(void *self, const msg_journal *m, const void *records, s
 
 /* ---- hello */
 
-static char feature_run[] = "run", feature_checkout[] = "checkout",
-            feature_untrusted[] = "untrusted";
-static char *features[FEATURES] = {feature_run, feature_checkout, feature_untrusted};
+static char feature[FEATURES][12] = {"run", "checkout", PW_FEATURE_SECRETS, "untrusted"};
+static char *features[FEATURES] = {feature[0], feature[1], feature[2], feature[3]};
 
 static size_t feature_count(const agent *a)
 {
@@ -349,18 +348,22 @@ static bool job_good(agent *a, const msg_job *m, const void *bulk, size_t n)
     }
     bool same = spec.epoch == m->epoch && spec.attempt == m->attempt;
     bool allowed = isolation_allowed(a, spec.isolation);
+    const char *lacks = jobs_lacking_secret(&spec.secrets, &m->secrets);
     if (!same)
         reject(a, id, 0, "the job is of another attempt than its message");
     else if (!allowed)
         reject(a, id, 0, "isolation \"%s\" is not allowed on this worker", spec.isolation);
+    else if (lacks)
+        reject(a, id, 0, "secret \"%.100s\" did not come with the job", lacks);
     pw_schema_clear(&job_spec_schema, &spec);
-    return same && allowed;
+    return same && allowed && !lacks;
 }
 
 /* Known: nothing is started; what there is of it is shipped. */
 static void job_again(agent *a, agent_job *j, const msg_job *m)
 {
     a->count.repeated++;
+    jobs_secrets_again(a->jobs, j, &m->secrets);
     if (j->shipping && j->stored > 0)
         j->window = m->window;
     else
@@ -389,7 +392,7 @@ static void on_job(agent *a, const msg_job *m, const void *bulk, size_t n)
         reject(a, id, RETRY_GATE_MS, "the spool holds %d jobs that are not delivered",
                JOBS_OPEN_MAX);
     } else if (job_good(a, m, bulk, n)) {
-        int rc = jobs_accept(a->jobs, id, m->digest.p, bulk, n, &j, &err);
+        int rc = jobs_accept(a->jobs, id, m->digest.p, bulk, n, &m->secrets, &j, &err);
         if (rc == 0) {
             a->count.accepted++;
             rc = ship_resume(a->ship, j, 0, m->window, true, &err);

@@ -261,13 +261,15 @@ static inline void forget(world *w, uint64_t attempt)
 typedef struct offer {
     uint64_t attempt, window;
     const char *must, *isolation;
+    const char *names, *value; /* the secret that the job names, and what comes with it */
     bool bad_digest;
 } offer;
 
 static inline void offer_job(world *w, offer o)
 {
-    char name[] = "b", kind[] = "run", must[64], isolation[64];
-    char *musts[] = {must};
+    char name[] = "b", kind[] = "run", must[64], isolation[64], secret[64], value[64];
+    char *musts[] = {must}, *names[] = {secret}, given[] = "token";
+    msg_secret with = {given, {(uint8_t *)value, o.value ? strlen(o.value) : 0}};
     job_step step = {.name = name, .kind = kind, .script = name};
     job_spec spec = {.epoch = EPOCH,
                      .attempt = o.attempt,
@@ -276,7 +278,10 @@ static inline void offer_job(world *w, offer o)
                      .builder = name,
                      .project = name,
                      .isolation = o.isolation ? isolation : NULL,
-                     .steps = {&step, 1}};
+                     .steps = {&step, 1},
+                     .secrets = {names, o.names ? 1 : 0}};
+    (void)snprintf(secret, sizeof(secret), "%s", o.names ? o.names : "");
+    (void)snprintf(value, sizeof(value), "%s", o.value ? o.value : "");
     (void)snprintf(must, sizeof(must), "%s", o.must ? o.must : "");
     (void)snprintf(isolation, sizeof(isolation), "%s", o.isolation ? o.isolation : "");
     PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(PW_JOB_MAX);
@@ -290,7 +295,8 @@ static inline void offer_job(world *w, offer o)
                  .attempt = o.attempt,
                  .digest = {hash, CRYPT_HASH},
                  .must = {musts, o.must ? 1 : 0},
-                 .window = o.window ? o.window : 262144};
+                 .window = o.window ? o.window : 262144,
+                 .secrets = {&with, o.value ? 1 : 0}};
     deliver(w, PW_MSG_JOB, &m, b.p, b.len);
 }
 

@@ -100,6 +100,7 @@ void jobs_drop(jobs *self, agent_job *j)
     char name[JOBS_FILE];
     int place = jobs_place(j);
     self->ops.gone(self->ops_self, j);
+    jobs_drop_secrets(self, j);
     (void)unlinkat(self->dir[place], jobs_file(j, ".journal", name), 0);
     (void)unlinkat(self->dir[place], jobs_file(j, ".job", name), 0);
     self->live -= takes_slot(j);
@@ -271,7 +272,7 @@ static int write_header(jobs *self, agent_job *j, const uint8_t digest[CRYPT_HAS
 }
 
 int jobs_accept(jobs *self, spool_job id, const uint8_t digest[CRYPT_HASH], const void *job,
-                size_t n, agent_job **ret, pw_err *err)
+                size_t n, const pw_list *secrets, agent_job **ret, pw_err *err)
 {
     char name[SPOOL_JOB_NAME];
     if (jobs_find(self, id))
@@ -280,6 +281,8 @@ int jobs_accept(jobs *self, spool_job id, const uint8_t digest[CRYPT_HASH], cons
     if (!j)
         return PW_ENOMEM;
     int rc = write_job(self, j, job, n, err);
+    if (rc == 0 && secrets && secrets->n)
+        rc = jobs_put_secrets(self, j, secrets, err);
     if (rc == 0)
         rc = write_header(self, j, digest, err);
     agent_job *old = spare(self);
@@ -362,6 +365,8 @@ void jobs_seen(jobs *self, agent_job *j, const uint8_t *p, size_t n, uint64_t of
         j->size = j->whole;
     if (j->started && j->state == PW_JOB_SPOOLED)
         set_state(self, j, PW_JOB_RUNNING, false);
+    if (j->started)
+        jobs_drop_secrets(self, j); /* its runner has read them; these came late */
     if (end && j->state != PW_JOB_ENDED)
         ended(self, j);
 }
@@ -466,6 +471,7 @@ void jobs_hold(jobs *self, agent_job *j)
     if (j->state == PW_JOB_HELD || j->state == PW_JOB_KEPT)
         return;
     self->ops.gone(self->ops_self, j);
+    jobs_drop_secrets(self, j);
     if (move_files(self, j, PLACE_HELD, &err) < 0) {
         pw_log_err(PW_LOG_WARN, "job_not_held", &err);
         return; /* it stays where it is, and is not shipped */

@@ -37,6 +37,7 @@ struct agent_job {
     pw_job_state state;
     bool busy;         /* held, but its runner lives: it takes a slot */
     bool started;      /* a start record was seen */
+    bool secrets;      /* the file with its secrets may be there */
     bool forget;       /* the master needs it no longer, but it has not ended yet */
     bool cancel;       /* is to end as cancelled */
     bool damaged;      /* its journal was, and was mended */
@@ -85,10 +86,14 @@ size_t jobs_live(const jobs *self);        /* that take a slot */
 size_t jobs_open(const jobs *self);        /* not forgotten, held ones included */
 uint64_t jobs_bytes(const jobs *self);     /* of all journals */
 
-/* Writes job file and journal with its header record, and asks for a runner. PW_ECONFLICT: known;
- * PW_EFULL: no room. */
+/* Writes job file, the file with its secrets (msg_secret; NULL: none) and the journal with its
+ * header record, and asks for a runner. PW_ECONFLICT: known; PW_EFULL: no room. */
 int jobs_accept(jobs *self, spool_job id, const uint8_t digest[CRYPT_HASH], const void *job,
-                size_t n, agent_job **ret, pw_err *err);
+                size_t n, const pw_list *secrets, agent_job **ret, pw_err *err);
+/* The first of these names that no msg_secret has; NULL: all are there. */
+const char *jobs_lacking_secret(const pw_strs *names, const pw_list *secrets);
+/* It was offered again: its secrets are written anew if a runner is still to come for them. */
+void jobs_secrets_again(jobs *self, agent_job *j, const pw_list *secrets);
 /* A hint that the journal has n bytes. */
 void jobs_note(jobs *self, spool_job id, uint64_t n);
 /* Whole right records p[0..n) at `offset` were read; chain: behind them. */

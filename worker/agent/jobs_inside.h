@@ -32,6 +32,10 @@ int jobs_scan(jobs *self, agent_job *j, uint64_t budget, pw_err *err);
 agent_job *jobs_add(jobs *self, spool_job id, pw_job_state state, pw_err *err);
 /* Removes the entry and its files. Frees j. */
 void jobs_drop(jobs *self, agent_job *j);
+/* Writes the file with its secrets. */
+int jobs_put_secrets(jobs *self, agent_job *j, const pw_list *secrets, pw_err *err);
+/* Removes the file with its secrets if it may be there. */
+void jobs_drop_secrets(jobs *self, agent_job *j);
 /* Gives the name to the zygote. */
 void jobs_give(jobs *self, agent_job *j);
 /* Looks at one job that has not ended (see jobs_poll). It may be in another place or state

@@ -121,7 +121,7 @@ static agent_job *accept_job(world *w, spool_job id)
     uint8_t digest[CRYPT_HASH];
     agent_job *j = NULL;
     crypt_hash(job_text, sizeof(job_text), digest);
-    (void)jobs_accept(w->jobs, id, digest, job_text, sizeof(job_text), &j, NULL);
+    (void)jobs_accept(w->jobs, id, digest, job_text, sizeof(job_text), NULL, &j, NULL);
     return j;
 }
 
@@ -180,7 +180,8 @@ static void accepting(world *w)
     ok(w->starts == 1 && !strcmp(w->started, "0000000000000007-1"), "a runner is asked for");
     PW_AUTO(pw_freep) char *path = path_of(w, "jobs", id, ".journal");
     ok(path && journal_lock_free(path), "the lock is free for it");
-    ok(jobs_accept(w->jobs, id, digest, "x", 1, &twice, NULL) == PW_ECONFLICT && w->starts == 1,
+    ok(jobs_accept(w->jobs, id, digest, "x", 1, NULL, &twice, NULL) == PW_ECONFLICT &&
+           w->starts == 1,
        "the same id: nothing starts");
     ok(jobs_find(w->jobs, id) == j && !jobs_find(w->jobs, other), "another epoch is another job");
     ok(jobs_live(w->jobs) == 1 && jobs_open(w->jobs) == 1, "it takes a slot");
@@ -204,7 +205,7 @@ static void accepting(world *w)
        "kept aside");
     ok(j && jobs_find(w->jobs, id) == j && j->state == PW_JOB_KEPT && jobs_open(w->jobs) == 0,
        "and still known");
-    ok(jobs_accept(w->jobs, id, digest, "x", 1, &twice, NULL) == PW_ECONFLICT,
+    ok(jobs_accept(w->jobs, id, digest, "x", 1, NULL, &twice, NULL) == PW_ECONFLICT,
        "a forgotten id starts nothing");
     ok(jobs_take_back(w->jobs, j, NULL) == 0 && j->state == PW_JOB_ENDED &&
            exists(w, "jobs", id, ".job"),

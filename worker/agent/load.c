@@ -12,7 +12,7 @@
 
 enum { LOAD_MAX = 100000 }; /* names in one folder; what is beyond is left where it is and told */
 
-enum what { W_OTHER, W_JOB, W_JOURNAL, W_TEMP };
+enum what { W_OTHER, W_JOB, W_JOURNAL, W_SECRETS, W_TEMP };
 struct found {
     spool_job id;
     enum what what;
@@ -32,6 +32,10 @@ static enum what classify(const char *name, spool_job *id)
         return W_JOB;
     if (!strcmp(dot, ".journal"))
         return W_JOURNAL;
+    if (!strcmp(dot, ".secrets"))
+        return W_SECRETS;
+    if (!strcmp(dot, ".secrets.new"))
+        return W_TEMP;
     /* half-made by someone who died; damaged files in held/ are for people */
     return !strncmp(dot, ".journal.", 9) && strcmp(dot, ".journal.damaged") != 0 ? W_TEMP : W_OTHER;
 }
@@ -121,6 +125,18 @@ static void settle(jobs *self, agent_job *j, bool moved)
     }
 }
 
+/* Kept only for a job that is still to begin. */
+static void settle_secrets(jobs *self, int place, spool_job id)
+{
+    char name[JOBS_FILE];
+    const agent_job probe = {.id = id};
+    agent_job *j = jobs_find(self, id);
+    if (place == PLACE_JOBS && j && j->state == PW_JOB_SPOOLED && !j->started)
+        j->secrets = true;
+    else
+        (void)unlinkat(self->dir[place], jobs_file(&probe, ".secrets", name), 0);
+}
+
 static int load_place(jobs *self, int place, bool moved, pw_err *err)
 {
     static const pw_job_state state[PLACES] = {PW_JOB_SPOOLED, PW_JOB_HELD, PW_JOB_KEPT};
@@ -149,6 +165,9 @@ static int load_place(jobs *self, int place, bool moved, pw_err *err)
         else
             settle(self, j, moved);
     }
+    for (size_t i = 0; i < l.n; i++)
+        if (l.v[i].what == W_SECRETS)
+            settle_secrets(self, place, l.v[i].id);
     for (size_t i = 0; rc == 0 && i < l.n;
          i++) { /* a job file alone: cut short before its journal was made */
         agent_job alone = {.id = l.v[i].id, .state = state[place]};

@@ -118,49 +118,71 @@ static const char *closing(const char *p, const char *end)
     return NULL;
 }
 
-static int subst(const job_spec *job, const char *p, const char *end, int depth, pw_buf *out,
+typedef struct subst_from {
+    const job_spec *job;
+    const pw_list *secrets; /* msg_secret, or NULL */
+} subst_from;
+
+static int subst(const subst_from *from, const char *p, const char *end, int depth, pw_buf *out,
                  pw_err *err);
 
+static const char secret_mark[] = "secret:";
+enum { SECRET_MARK = sizeof(secret_mark) - 1 };
+
+static int subst_secret(const subst_from *from, const char *name, size_t n, pw_buf *out,
+                        pw_err *err)
+{
+    const msg_secret *s = from->secrets ? from->secrets->v : NULL;
+    for (size_t i = 0; s && i < from->secrets->n; i++)
+        if (same(name, n, s[i].name))
+            return pw_buf_add(out, s[i].value.p, s[i].value.n) < 0
+                       ? pw_fail(err, PW_ELIMIT, "text with secrets is too long")
+                       : 0;
+    return pw_fail(err, PW_ENOTFOUND, "unknown secret \"%.*s\"", n < 200 ? (int)n : 200, name);
+}
+
 /* One ${...}: p is its inside, up to end. */
-static int subst_one(const job_spec *job, const char *p, const char *end, int depth, pw_buf *out,
+static int subst_one(const subst_from *from, const char *p, const char *end, int depth, pw_buf *out,
                      pw_err *err)
 {
     const char *name = p;
     char number[24];
+    if (end - p > SECRET_MARK && memcmp(p, secret_mark, SECRET_MARK) == 0)
+        return subst_secret(from, p + SECRET_MARK, (size_t)(end - p) - SECRET_MARK, out, err);
     while (p < end && !(p[0] == ':' && p + 1 < end && (p[1] == '-' || p[1] == '+')))
         p++;
     size_t n = (size_t)(p - name);
     char form = p < end ? p[1] : '\0';
-    const char *value = env_property(job, name, n, number);
+    const char *value = env_property(from->job, name, n, number);
     if (!value && !form)
         return pw_fail(err, PW_ENOTFOUND, "unknown property \"%.*s\"", n < 200 ? (int)n : 200,
                        name);
     /* as in the shell: with a colon an empty value counts as none */
     bool set = value && *value;
     if (form == '+' ? set : form == '-' && !set)
-        return subst(job, p + 2, end, depth + 1, out, err);
+        return subst(from, p + 2, end, depth + 1, out, err);
     if (form == '+')
         return 0;
     return pw_buf_adds(out, value) < 0 ? pw_fail(err, PW_ELIMIT, "text with properties is too long")
                                        : 0;
 }
 
-static int subst(const job_spec *job, const char *p, const char *end, int depth, pw_buf *out,
+static int subst(const subst_from *from, const char *p, const char *end, int depth, pw_buf *out,
                  pw_err *err)
 {
     if (depth > ENV_DEPTH)
         return pw_fail(err, PW_ELIMIT, "properties nested deeper than %d", ENV_DEPTH);
     while (p < end) {
-        const char *from = memmem(p, (size_t)(end - p), "${", 2);
-        const char *stop = from ? from : end;
+        const char *open = memmem(p, (size_t)(end - p), "${", 2);
+        const char *stop = open ? open : end;
         if (stop > p && pw_buf_add(out, p, (size_t)(stop - p)) < 0)
             return pw_fail(err, PW_ELIMIT, "text with properties is too long");
-        if (!from)
+        if (!open)
             break;
-        const char *to = closing(from + 2, end);
+        const char *to = closing(open + 2, end);
         if (!to)
             return pw_fail(err, PW_EINVAL, "\"${\" without \"}\"");
-        int rc = subst_one(job, from + 2, to, depth, out, err);
+        int rc = subst_one(from, open + 2, to, depth, out, err);
         if (rc < 0)
             return rc;
         p = to + 1;
@@ -170,7 +192,8 @@ static int subst(const job_spec *job, const char *p, const char *end, int depth,
 
 int env_subst(const job_spec *job, const char *text, pw_buf *out, pw_err *err)
 {
-    return subst(job, text, text + strlen(text), 0, out, err);
+    const subst_from from = {job, NULL};
+    return subst(&from, text, text + strlen(text), 0, out, err);
 }
 
 /* Gives each property that the text names as $name or ${name}. */
@@ -196,13 +219,14 @@ static int env_mentioned(env_list *e, const job_spec *job, const char *text, pw_
     return 0;
 }
 
-static int env_pairs(env_list *e, const job_spec *job, const pw_list *pairs, pw_err *err)
+static int env_pairs(env_list *e, const subst_from *from, const pw_list *pairs, pw_err *err)
 {
     PW_AUTO(pw_buf_clearp) pw_buf value = PW_BUF(ENV_VALUE_MAX);
     const msg_pair *p = pairs->v;
     for (size_t i = 0; i < pairs->n; i++) {
         pw_buf_reset(&value);
-        int rc = p[i].value ? env_subst(job, p[i].value, &value, err) : 0;
+        const char *text = p[i].value ? p[i].value : "";
+        int rc = subst(from, text, text + strlen(text), 0, &value, err);
         if (rc == 0)
             rc = env_set(e, p[i].name, pw_buf_str(&value), err);
         if (rc < 0) {
@@ -246,6 +270,7 @@ static int env_own(env_list *e, const env_place *place, const job_spec *job, pw_
 int env_build(env_list *e, const env_place *place, const job_spec *job, const job_step *step,
               pw_err *err)
 {
+    const subst_from from = {job, place->secrets};
     int rc = 0;
     for (char *const *p = place->base; p && *p && rc == 0; p++) {
         const char *eq = strchr(*p, '=');
@@ -261,8 +286,8 @@ int env_build(env_list *e, const env_place *place, const job_spec *job, const jo
     for (size_t i = 0; i < step->argv.n && !step->script; i++)
         if ((rc = env_mentioned(e, job, step->argv.v[i], err)) < 0)
             return rc;
-    if ((rc = env_pairs(e, job, &job->env, err)) < 0 ||
-        (rc = env_pairs(e, job, &step->env, err)) < 0)
+    if ((rc = env_pairs(e, &from, &job->env, err)) < 0 ||
+        (rc = env_pairs(e, &from, &step->env, err)) < 0)
         return rc;
     return env_own(e, place, job, err);
 }

@@ -2,6 +2,8 @@
  * `run` text is never rewritten: what it names as $name or ${name} is given to it as a variable, so
  * a value stays text for the shell.
  *
+ * ${secret:NAME} is known in env only.
+ *
  * Order, later wins: the agent's environment; CI, PAWL, TMPDIR; properties that the script names;
  * the job's env; the step's env; PAWL_*. Plain functions, memory owned by the caller. */
 #ifndef PW_WORKER_RUN_ENV_H
@@ -41,6 +43,7 @@ int env_subst(const job_spec *job, const char *text, pw_buf *out, pw_err *err);
 typedef struct env_place {
     char *const *base; /* "NAME=value", NULL-terminated */
     const char *workdir, *tmpdir;
+    const pw_list *secrets; /* msg_secret: what ${secret:NAME} in env stands for; NULL: none */
 } env_place;
 /* The whole environment of a step. *e is empty before; on failure it may hold a part. */
 int env_build(env_list *e, const env_place *place, const job_spec *job, const job_step *step,

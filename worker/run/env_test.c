@@ -54,7 +54,7 @@ static void test_subst(void)
     ok(becomes("${build_id}/${attempt}", "12/2"), "numbers");
     ok(fails("${nope}", "unknown property \"nope\"") == PW_ENOTFOUND, "unknown name");
     ok(fails("${}", "unknown property \"\"") == PW_ENOTFOUND, "no name");
-    ok(fails("${secret:token}", "secret:token") == PW_ENOTFOUND,
+    ok(fails("${secret:token}", "unknown secret \"token\"") == PW_ENOTFOUND,
        "secrets are none of the properties");
     ok(fails("${cc", "without") == PW_EINVAL && fails("${a:-${b}", "without") == PW_EINVAL,
        "no end");

@@ -68,13 +68,17 @@ uint64_t out_lines(const out_stream *o)
 /* Room in the buffer: up to its end, and up to the end of the head, where a frame has to end. */
 uint8_t *out_room(out_stream *o, size_t *n)
 {
-    *n = PW_FRAME_RAW_MAX - o->len;
-    if (!o->ring && *n > o->head_max - o->pos - o->len)
-        *n = (size_t)(o->head_max - o->pos - o->len);
-    return o->buf + o->len;
+    size_t used = o->len + o->held;
+    *n = PW_FRAME_RAW_MAX - used;
+    if (!o->ring && o->pos + used >= o->head_max)
+        *n = 0;
+    else if (!o->ring && *n > o->head_max - o->pos - used)
+        *n = (size_t)(o->head_max - o->pos - used);
+    return o->buf + used;
 }
 
-void out_fed(out_stream *o, size_t n, pw_usec now, pw_msec wall)
+/* n bytes without secrets, or what may be of one no more, follow those in the buffer. */
+static void out_take(out_stream *o, size_t n, pw_usec now, pw_msec wall)
 {
     if (!n)
         return;
@@ -89,6 +93,41 @@ void out_fed(out_stream *o, size_t n, pw_usec now, pw_msec wall)
     if (lf)
         o->lf_end = (size_t)(lf - o->buf) + 1;
     o->open_line = o->lf_end != o->len;
+}
+
+static void out_masked(out_stream *o, size_t n, bool end, pw_usec now, pw_msec wall)
+{
+    uint8_t *p = o->buf + o->len;
+    size_t done = mask_feed(&o->mask, o->shared->mask, p, o->held, n, end, &o->held);
+    out_take(o, done, now, wall);
+    if (o->held)
+        o->open_line = p[done + o->held - 1] != '\n';
+    else if (!done && n)
+        o->open_line = true; /* inside a secret, or a line that is not shown */
+}
+
+/* Said where a line begins, so as not to cut one of the step's. */
+static void out_mask_trouble(out_stream *o, pw_usec now, pw_msec wall)
+{
+    static const char *const why[] = {
+        [MASK_SHORT] = "its value is shorter than 4 bytes, or empty",
+        [MASK_LONG] = "its value is longer than 16 KiB",
+        [MASK_MANY] = "there are too many values, or no memory for them",
+    };
+    mask_trouble trouble = o->mask.trouble;
+    o->mask.trouble = MASK_FINE;
+    out_say(o, now, wall, "pawl: ::add-mask:: is ignored: %s", why[trouble]);
+}
+
+void out_fed(out_stream *o, size_t n, pw_usec now, pw_msec wall)
+{
+    if (!o->shared->mask) {
+        out_take(o, n, now, wall);
+        return;
+    }
+    out_masked(o, n, false, now, wall);
+    if (o->mask.trouble && !o->open_line)
+        out_mask_trouble(o, now, wall);
 }
 
 static bool out_full(out_stream *o)
@@ -142,7 +181,7 @@ static int out_emit(out_stream *o, size_t n, pw_err *err)
     o->pos += n;
     o->line += log.lines;
     o->len -= n;
-    memmove(o->buf, o->buf + n, o->len);
+    memmove(o->buf, o->buf + n, o->len + o->held);
     o->lf_end = o->lf_end > n ? o->lf_end - n : 0;
     o->first_us = o->last_us;
     o->first_ms = o->last_ms;
@@ -164,6 +203,7 @@ static int out_to_ring(out_stream *o, pw_err *err)
         return rc;
     o->ring_total += o->len;
     o->ring_lines += out_count(o->buf, o->len);
+    memmove(o->buf, o->buf + o->len, o->held);
     o->len = o->lf_end = 0;
     return 0;
 }
@@ -176,7 +216,7 @@ static int out_ship(out_stream *o, pw_usec now, pw_err *err)
     if (full || (o->lf_end && now >= o->first_us + OUT_FLUSH_US)) {
         int rc = out_emit(o, o->lf_end ? o->lf_end : o->len, err);
         /* the head is complete: its last, open line already belongs to what follows */
-        if (rc == 0 && full && o->pos + o->len == o->head_max) {
+        if (rc == 0 && full && o->pos + o->len + o->held >= o->head_max) {
             o->ring = true;
             o->ring_cap = o->limit - o->pos;
         }
@@ -295,7 +335,7 @@ static int out_drain_ring(out_stream *o, pw_err *err)
             if (rc < 0)
                 return rc;
             o->ring_next += n;
-            out_fed(o, n, o->last_us, o->last_ms);
+            out_take(o, n, o->last_us, o->last_ms);
         }
         bool last = o->ring_next == o->ring_total;
         int rc = out_emit(o, last || !o->lf_end ? o->len : o->lf_end, err);
@@ -308,6 +348,13 @@ static int out_drain_ring(out_stream *o, pw_err *err)
 int out_finish(out_stream *o, pw_err *err)
 {
     int rc = 0;
+    if (o->shared->mask) {
+        out_masked(o, 0, true, o->last_us, o->last_ms);
+        if (o->mask.trouble) {
+            out_mask_trouble(o, o->last_us, o->last_ms);
+            out_masked(o, 0, true, o->last_us, o->last_ms);
+        }
+    }
     o->failed = true; /* until all of it is out */
     if (!o->ring) {
         if ((rc = out_emit(o, o->len, err)) < 0)

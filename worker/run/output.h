@@ -6,6 +6,9 @@
  *                    `-> after 3/4 of the budget: ring file with the newest 1/4 -> after the step:
  * cut record, frames
  *
+ * Secrets are masked first of all, in the buffer: what may become one stays behind the other bytes
+ * in it and waits for more (mask.h).
+ *
  * A journal that takes no more (full disk) is no loss: the frame stays in the buffer, out_room()
  * gives no room, so the pipe fills and the step waits. */
 #ifndef PW_WORKER_RUN_OUTPUT_H
@@ -15,6 +18,7 @@
 #include <stdint.h>
 
 #include "shared/zip/zip.h"
+#include "worker/run/mask.h"
 #include "worker/run/writer.h"
 
 enum {
@@ -33,14 +37,17 @@ typedef struct out_shared {
     const char *dir; /* where ring files are made (they have no name) */
     zip_ctx *zip;    /* made at the first frame that is worth it */
     uint8_t *pack;   /* owned */
+    mask_set *mask;  /* borrowed; NULL: bytes stay as they are */
 } out_shared;
 
 typedef struct out_stream {
     out_shared *shared;
     uint16_t step;
     uint8_t stream;
-    uint8_t *buf;      /* owned, PW_FRAME_RAW_MAX, kept for the next step */
-    size_t len;        /* bytes in it */
+    uint8_t *buf; /* owned, PW_FRAME_RAW_MAX, kept for the next step */
+    size_t len;   /* bytes in it */
+    size_t held;  /* behind them: not decided whether they are of a secret */
+    mask_stream mask;
     size_t lf_end;     /* behind the last line feed in it; 0: none */
     uint64_t pos;      /* raw position of buf[0] in the stream */
     uint64_t line;     /* line feeds before it */

@@ -9,6 +9,7 @@
 
 #include "shared/base/host.h"
 #include "shared/job/job.h"
+#include "worker/run/mask.h"
 #include "worker/run/output.h"
 #include "worker/run/writer.h"
 #include "worker/spool/spool.h"
@@ -36,6 +37,8 @@ typedef struct run_job {
     spool_job id;
     char name[SPOOL_JOB_NAME];
     job_spec spec;
+    job_secrets secrets;
+    mask_set *mask; /* owned: the secrets, and what the steps' output adds */
     run_writer writer;
     out_shared out;
     out_stream stream[PW_STREAMS];

@@ -1,6 +1,7 @@
 #include "worker/run/runner.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shared/base/fault.h"
 #include "shared/base/fs.h"
 #include "shared/base/log.h"
 #include "worker/run/steps.h"
@@ -79,11 +81,57 @@ static int read_job(run_job *r, pw_err *err)
     return rc;
 }
 
+/* The values of its secrets: the file is gone before it is used, so that whatever happens from here
+ * on it is read once. */
+static int take_secrets(run_job *r, pw_err *err)
+{
+    PW_AUTO(pw_freep) char *path = spool_path_secrets(r->host->spool, r->id);
+    PW_AUTO(pw_freep) uint8_t *bytes = malloc(PW_JOB_SECRETS_MAX);
+    if (!path || !bytes)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    PW_AUTO(pw_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno == ENOENT)
+        return pw_fail(err, PW_ENOTFOUND,
+                       "the secrets of this job are not here any more: they are kept for one start "
+                       "only");
+    if (fd < 0)
+        return pw_fail_sys(err, "cannot read the secrets of this job");
+    ssize_t n = read(fd, bytes, PW_JOB_SECRETS_MAX);
+    if (n < 0 || unlink(path) < 0)
+        return pw_fail_sys(err, "cannot take the secrets of this job");
+    if (pw_fault("run.secrets"))
+        return pw_fail(err, PW_ESYS, "cannot take the secrets of this job: fault asked for");
+    int rc = pw_schema_decode(&job_secrets_schema, bytes, (size_t)n, &r->secrets, NULL);
+    explicit_bzero(bytes, (size_t)n);
+    if (rc < 0 || r->secrets.epoch != r->id.epoch || r->secrets.attempt != r->id.attempt)
+        return pw_fail(err, PW_ECORRUPT, "the file with the secrets of this job is damaged");
+    return 0;
+}
+
+static int mask_secrets(run_job *r, pw_err *err)
+{
+    const msg_secret *s = r->secrets.secrets.v;
+    for (size_t i = 0; i < r->secrets.secrets.n; i++) {
+        int rc = mask_set_add(r->mask, s[i].value.p, s[i].value.n, err);
+        if (rc == 0 && memchr(s[i].value.p, '\0', s[i].value.n))
+            rc = pw_fail(err, PW_EINVAL, "a value with zero bytes cannot be in an environment");
+        if (rc < 0) {
+            (void)pw_err_context(err, "secret \"%s\"", s[i].name);
+            return rc;
+        }
+    }
+    return 0;
+}
+
 /* All that a job needs before its first step. What fails here is the job's result. */
 static int prepare(run_job *r, pw_err *err)
 {
     const uint64_t most = 1000ULL * 365 * 24 * 3600 * 1000;
     int rc = read_job(r, err);
+    if (rc == 0 && r->spec.secrets.n)
+        rc = take_secrets(r, err);
+    if (rc == 0)
+        rc = mask_secrets(r, err);
     if (rc < 0)
         return rc;
     r->control = spool_control_bind(r->host->spool_id, r->id, err);
@@ -249,6 +297,7 @@ static int run_locked(run_job *r, pw_err *err)
         (void)snprintf(text, sizeof(text), "%s", s.reason);
     }
     tidy(r);
+    mask_text(r->mask, text);
     end.wall_ms = wall(r);
     end.reason = text[0] ? text : NULL;
     rc = writer_record(&r->writer, PW_REC_END, &rec_end_schema, &end, err);
@@ -268,6 +317,8 @@ static void run_clear(run_job *r)
     free(r->workdir);
     free(r->tmpdir);
     pw_schema_clear(&job_spec_schema, &r->spec);
+    pw_schema_clear(&job_secrets_schema, &r->secrets);
+    r->mask = mask_set_free(r->mask);
 }
 
 /* Takes the lock and looks whether the job was begun before. NULL with *mine false: leave. */
@@ -308,7 +359,8 @@ int runner_run(const run_host *host, spool_job id, pw_err *err)
     r.writer.retry = host->retry;
     r.writer.give_up = host->give_up;
     r.out.writer = &r.writer;
-    int rc = become_runner(&r, err);
+    r.out.mask = r.mask = mask_set_new(err);
+    int rc = r.mask ? become_runner(&r, err) : PW_ENOMEM;
     if (rc == 0)
         rc = run_locked(&r, err);
     run_clear(&r);

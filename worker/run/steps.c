@@ -38,7 +38,10 @@ void step_fail_err(step_result *s, pw_result result, const pw_err *err)
 
 int step_env(const run_job *r, const job_step *s, env_list *env, pw_err *err)
 {
-    env_place place = {.base = r->host->env, .workdir = r->workdir, .tmpdir = r->tmpdir};
+    env_place place = {.base = r->host->env,
+                       .workdir = r->workdir,
+                       .tmpdir = r->tmpdir,
+                       .secrets = &r->secrets.secrets};
     return env_build(env, &place, &r->spec, s, err);
 }
 
@@ -216,4 +219,5 @@ void step_run(run_job *r, size_t index, step_result *out)
     exec_finish_output(r);
     if (r->no_room)
         step_fail(out, PW_EXCEPTION, "no room in the spool");
+    mask_text(r->mask, out->reason);
 }

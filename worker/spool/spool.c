@@ -77,6 +77,12 @@ char *spool_path_journal(const char *spool, spool_job j)
     return pw_strf("%s/jobs/%s.journal", spool, spool_job_name(j, name));
 }
 
+char *spool_path_secrets(const char *spool, spool_job j)
+{
+    char name[SPOOL_JOB_NAME];
+    return pw_strf("%s/jobs/%s.secrets", spool, spool_job_name(j, name));
+}
+
 /* ---- notes */
 
 int spool_notes_open(const char *spool, pw_err *err)

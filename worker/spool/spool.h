@@ -29,6 +29,9 @@ bool spool_job_parse(const char *name, size_t n, spool_job *ret); /* exactly tha
 /* SPOOL/jobs/NAME.job or .journal; new text, owned; NULL when memory ran out. */
 char *spool_path_job(const char *spool, spool_job j);
 char *spool_path_journal(const char *spool, spool_job j);
+/* SPOOL/jobs/NAME.secrets (0600): the values of its secrets, from the agent's acceptance until the
+ * runner has read it, which removes it before anything is started. */
+char *spool_path_secrets(const char *spool, spool_job j);
 
 /* ---- notes: 24 bytes each on the FIFO, so writes never mix */
 typedef struct spool_note {
