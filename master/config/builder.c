@@ -104,8 +104,9 @@ static void read_builder(config_reader *r, size_t i)
         if (b->project != CONFIG_NONE && r->c->builders[k].project == b->project)
             config_check_unique(r, "builder", &r->builders, i, b->name, r->c->builders[k].name, k);
     read_requires(r, map, b);
-    config_get_pairs(r, map, "env", CONFIG_ENV, &b->env, &b->n_env);
-    config_get_pairs(r, map, "properties", CONFIG_PROPERTIES, &b->properties, &b->n_properties);
+    config_get_pairs(r, map, "env", CONFIG_ENV, &b->secrets, &b->env, &b->n_env);
+    config_get_pairs(r, map, "properties", CONFIG_PROPERTIES, NULL, &b->properties,
+                     &b->n_properties);
     (void)yaml_get_bool(map, "collapse", &b->collapse, r->errors);
     (void)yaml_get_bool(map, "manual", &b->manual, r->errors);
     (void)yaml_get_bool(map, "required", &b->required, r->errors);
@@ -114,6 +115,7 @@ static void read_builder(config_reader *r, size_t i)
     (void)config_get_time(r, map, "timeout", CONFIG_SECOND / 1000, &b->timeout);
     read_isolation(r, map, b);
     read_steps(r, map, b);
+    config_check_secrets_fit(r, map, &b->secrets);
 }
 
 void config_read_builders(config_reader *r)

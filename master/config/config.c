@@ -1,5 +1,5 @@
 /* config.c - the configuration as an object: counting, freeing, finding. */
-#include "master/config/config.h"
+#include "master/config/load.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +26,8 @@ static void project_clear(config_project *p)
     free(p->repository);
     glob_free(p->branches);
     glob_free(p->tags);
+    free(p->hook_secret);
+    strs_clear(&p->allow_secrets);
 }
 
 static void step_clear(config_step *s)
@@ -50,6 +52,7 @@ static void builder_clear(config_builder *b)
     for (size_t i = 0; i < b->n_steps; i++)
         step_clear(&b->steps[i]);
     free(b->steps);
+    strs_clear(&b->secrets);
 }
 
 static void scheduler_clear(config_scheduler *s)
@@ -98,6 +101,9 @@ config *config_unref(config *self)
     free(self->builders);
     free(self->schedulers);
     free(self->promotions);
+    for (size_t i = 0; i < self->n_secrets; i++)
+        config_hidden_clear(&self->secrets[i]);
+    free(self->secrets);
     free(self->name);
     free(self->web_listen);
     free(self->web_url);

@@ -23,12 +23,20 @@ typedef struct config_strs {
     size_t n;
 } config_strs;
 
+/* A secret's value: n bytes, none of them zero, and a zero behind. Wiped when it is freed. */
+typedef struct config_hidden {
+    char *name, *p; /* owned */
+    size_t n;
+} config_hidden;
+
 typedef struct config_project {
     char *name, *repository;
     glob_list *branches; /* of `branches`, default all */
     glob_list *tags;     /* of `tags`, default none */
     pw_usec poll;        /* default 60 s */
     bool build_first;
+    char *hook_secret;         /* name of the secret that webhooks are signed with; NULL: none */
+    config_strs allow_secrets; /* names that a pipeline file may use */
 } config_project;
 
 typedef struct config_lock {
@@ -70,6 +78,7 @@ typedef struct config_builder {
     bool required, manual; /* defaults true, false */
     config_step *steps;
     size_t n_steps;
+    config_strs secrets; /* names of those that an `env` of it uses, each once */
 } config_builder;
 
 typedef enum config_sched_kind {
@@ -128,6 +137,8 @@ typedef struct config {
     size_t n_schedulers;
     config_promotion *promotions;
     size_t n_promotions;
+    config_hidden *secrets; /* see config_secret() */
+    size_t n_secrets;
     char *text;    /* the files as read, for the database's last good copy */
     unsigned refs; /* shared: config_ref / config_unref, atomic */
 } config;
@@ -148,4 +159,6 @@ PW_DEFINE_FREEP(config, config_unref)
  * several have it. */
 int64_t config_find_builder(const config *self, const char *name);
 int64_t config_find_project(const config *self, const char *name);
+/* The secret of that name, borrowed from the configuration; NULL: there is none. */
+const config_hidden *config_secret(const config *self, const char *name);
 #endif

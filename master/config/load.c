@@ -35,10 +35,11 @@ typedef struct loader {
     size_t n_bundle;
 } loader;
 
-static const char *const top_keys[] = {
-    "name", "web", "workers", "include", "projects", "builders", "schedulers", "promotions", NULL};
-static const char *const top_later[] = {"secrets", "gates", "notify",    "duty",        "triage",
-                                        "people",  "locks", "retention", "credentials", NULL};
+static const char *const top_keys[] = {"name",       "web",      "workers",  "secrets",
+                                       "include",    "projects", "builders", "schedulers",
+                                       "promotions", NULL};
+static const char *const top_later[] = {"gates", "notify",    "duty",        "triage", "people",
+                                        "locks", "retention", "credentials", NULL};
 
 static void source_clear(source *s)
 {
@@ -72,26 +73,6 @@ static bool out_of_memory(loader *l)
 {
     l->r.errors->failed = true;
     return false;
-}
-
-/* No secret is read from this file's texts in this version, and one in a script could be seen by
- * everyone. */
-static void refuse_secrets(loader *l, const yaml_node *n, bool run)
-{
-    const char *text = yaml_node_text(n);
-    if (text && strstr(text, "${secret:")) {
-        if (run)
-            yaml_fail(l->r.errors, n,
-                      "a secret must not stand in \"run\": scripts are stored and shown");
-        else
-            yaml_fail(l->r.errors, n, "\"${secret:..}\" is not supported by this version");
-    }
-    for (size_t i = 0; yaml_node_type(n) == YAML_LIST && i < yaml_node_count(n); i++)
-        refuse_secrets(l, yaml_node_item(n, i), run);
-    for (size_t i = 0; yaml_node_type(n) == YAML_MAP && i < yaml_node_count(n); i++) {
-        const yaml_node *key = NULL, *value = yaml_node_pair(n, i, &key);
-        refuse_secrets(l, value, strcmp(yaml_node_text(key), "run") == 0);
-    }
 }
 
 /* Appends the items of a section; tells what is no list, and the first item beyond the limit. */
@@ -175,9 +156,7 @@ static bool open_source(loader *l, source *s, const yaml_node *at)
     return true;
 }
 
-/* The included path as seen from where the program runs: relative ones are relative to the file
- * that includes. */
-static char *beside(const char *file, const char *path)
+char *config_beside(const char *file, const char *path)
 {
     const char *slash = strrchr(file, '/');
     if (*path == '/' || !slash)
@@ -202,7 +181,7 @@ static void include_one(loader *l, const yaml_node *at, size_t depth)
         return;
     }
     source *s = &l->files[l->n];
-    *s = (source){.path = beside(yaml_node_file(at), path)};
+    *s = (source){.path = config_beside(yaml_node_file(at), path)};
     if (!s->path) {
         (void)out_of_memory(l);
         return;
@@ -236,10 +215,11 @@ static void read_file(loader *l, source *s, size_t depth)
     if (!yaml_check_keys(root, "the file", top_keys, top_later, r->errors) &&
         yaml_node_type(root) != YAML_MAP)
         return;
-    refuse_secrets(l, root, false);
+    config_refuse_secrets(r, root, false);
     single(l, root, "name", &r->name);
     single(l, root, "web", &r->web);
     single(l, root, "workers", &r->workers);
+    single(l, root, "secrets", &r->secrets);
     gather(l, root, "projects", CONFIG_PROJECTS_MAX, &r->projects);
     gather(l, root, "builders", CONFIG_BUILDERS_MAX, &r->builders);
     gather(l, root, "schedulers", CONFIG_SCHEDULERS_MAX, &r->schedulers);
@@ -286,6 +266,7 @@ static config *finish(loader *l)
 {
     config_reader *r = &l->r;
     config_read_server(r);
+    config_read_secrets(r); /* before all that names them */
     config_read_projects(r);
     config_read_builders(r);
     config_read_schedulers(r);
@@ -311,7 +292,7 @@ static loader *loader_new(yaml_errors *errors, origin from)
         return NULL;
     }
     c->refs = 1;
-    *l = (loader){.r = {.c = c, .errors = errors}, .origin = from};
+    *l = (loader){.r = {.c = c, .errors = errors, .alone = from == FROM_NOWHERE}, .origin = from};
     return l;
 }
 

@@ -30,6 +30,9 @@ enum {
     CONFIG_DEPTH_MAX = 1000000, /* commits of a shallow checkout */
     CONFIG_FILES_MAX = 100,
     CONFIG_INCLUDE_DEPTH_MAX = 8,
+    CONFIG_SECRETS_MAX = 1000,
+    CONFIG_SECRET_MIN = PW_SECRET_MIN,
+    CONFIG_SECRET_MAX = PW_SECRET_MAX,
 };
 #define CONFIG_SECOND ((pw_usec)1000000)
 #define CONFIG_TIME_MAX                                                                            \
@@ -46,16 +49,34 @@ typedef struct config_reader {
     config *c;
     yaml_errors *errors;
     config_items projects, builders, schedulers, promotions;
-    const yaml_node *name, *web, *workers; /* values, NULL when no file has them */
+    const yaml_node *name, *web, *workers, *secrets; /* values, NULL when no file has them */
+    bool alone; /* the text has no place: nothing beside it may be read */
 } config_reader;
 
 void config_read_server(config_reader *r);
+void config_read_secrets(config_reader *r);
 void config_read_projects(config_reader *r);
 void config_read_builders(config_reader *r);
 void config_read_schedulers(config_reader *r);
 void config_read_promotions(config_reader *r);
 /* Steps of one builder; `list` is the value of `steps`. */
 void config_read_steps(config_reader *r, config_builder *b, const yaml_node *list);
+
+/* ---- secrets.c */
+/* Tells when there is none of that name. */
+bool config_check_secret(config_reader *r, const yaml_node *at, const char *name);
+/* Checks each ${secret:NAME} in a text, adds the names to *used. */
+void config_use_secrets(config_reader *r, const yaml_node *at, config_strs *used);
+/* Tells when they are too many for one job; `map`: of the builder. */
+void config_check_secrets_fit(config_reader *r, const yaml_node *map, const config_strs *used);
+/* Tells every ${secret:..} that stands elsewhere than in an `env`. run: n is the value of `run`. */
+void config_refuse_secrets(config_reader *r, const yaml_node *n, bool run);
+void config_hidden_clear(config_hidden *s);
+
+/* ---- load.c */
+/* A path as seen from where the program runs: relative ones are relative to the file that names
+ * them. Owned. */
+char *config_beside(const char *file, const char *path);
 
 /* ---- values that several kinds of objects have (names.c, values.c). All add their errors; all are
  * false only then. */
@@ -83,8 +104,10 @@ bool config_get_kind(config_reader *r, const yaml_node *map, const char *key,
 bool config_get_time(config_reader *r, const yaml_node *map, const char *key, pw_usec min,
                      pw_usec *out);
 typedef enum config_pairs_kind { CONFIG_ENV, CONFIG_PROPERTIES } config_pairs_kind;
+/* secrets: gets the names of those that an `env` uses. */
 void config_get_pairs(config_reader *r, const yaml_node *map, const char *key,
-                      config_pairs_kind kind, config_pair **out, size_t *out_n);
+                      config_pairs_kind kind, config_strs *secrets, config_pair **out,
+                      size_t *out_n);
 typedef enum config_globs_empty {
     GLOBS_EMPTY_WRONG,
     GLOBS_EMPTY_NONE,

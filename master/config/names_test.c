@@ -33,7 +33,7 @@ static const struct mistake {
     {"duty: {people: [a]}\n", 1, 1, "\"duty\" is not supported by this version"},
     {"triage: {}\n", 1, 1, "\"triage\" is not supported by this version"},
     {"people: []\n", 1, 1, "\"people\" is not supported by this version"},
-    {"secrets: {a: {env: B}}\n", 1, 1, "\"secrets\" is not supported by this version"},
+    {"triage: {}\n", 1, 1, "\"triage\" is not supported by this version"},
     {"locks: [{name: a}]\n", 1, 1, "\"locks\" is not supported by this version"},
     {"include: [x.yaml]\n", 1, 11, "\"x.yaml\" cannot be included here"},
     {"include: [/etc/passwd]\n", 1, 11, "\"/etc/passwd\" cannot be included here"},
@@ -85,7 +85,7 @@ static const struct mistake {
     {"projects: [{name: p, repository: \"https://u:pw@a/b\"}]\n", 1, 34, "has a password in it"},
     {"projects: [{name: p, repository: \"https://a\"}]\n", 1, 34, "\"repository\" is not complete"},
     {"projects: [{name: p, repository: \"https://${secret:x}/b\"}]\n", 1, 34,
-     "\"${secret:..}\" is not supported by this version"},
+     "a secret may stand in \"env\" of builders and steps only"},
     /* builders */
     {P "builders: [{name: b, project: q, steps: [{run: x}]}]\n", 2, 31, "no project \"q\""},
     {"projects: [{name: launchpad, repository: /r}]\nbuilders: [{name: b, project: lanchpad, "
@@ -119,8 +119,7 @@ static const struct mistake {
     {BUILDER("env: {1A: x}"), 2, 59, "\"1A\" is no name of an environment variable"},
     {BUILDER("env: {PAWL_X: x}"), 2, 59, "\"PAWL_X\" is set by Pawl"},
     {BUILDER("env: {A: [x]}"), 2, 62, "\"A\" must be a text"},
-    {BUILDER("env: {A: \"${secret:x}\"}"), 2, 62,
-     "\"${secret:..}\" is not supported by this version"},
+    {BUILDER("env: {A: \"${secret:x}\"}"), 2, 62, "no secret \"x\" in \"secrets\""},
     {BUILDER("env: [A]"), 2, 58, "\"env\" must be a mapping of names to texts"},
     {BUILDER("properties: {Upper: x}"), 2, 66, "\"Upper\" is no name of a property"},
     {BUILDER("properties: {branch: x}"), 2, 66, "property \"branch\" is set by Pawl"},

@@ -8,10 +8,10 @@
 #include "master/config/load.h"
 #include "shared/base/fs.h"
 
-static const char *const project_keys[] = {"name", "repository",  "branches", "tags",
-                                           "poll", "build_first", "source",   NULL};
-static const char *const project_later[] = {"pipeline", "credentials", "hook_secret",
-                                            "allow",    "retention",   NULL};
+static const char *const project_keys[] = {"name",  "repository",  "branches", "tags",
+                                           "poll",  "build_first", "source",   "hook_secret",
+                                           "allow", NULL};
+static const char *const project_later[] = {"pipeline", "credentials", "retention", NULL};
 
 enum { REPOSITORY_MAX = 2000 };
 
@@ -80,6 +80,25 @@ static void check_repository(config_reader *r, const yaml_node *map, config_proj
     }
 }
 
+/* What a pipeline file of the repository may ask for. */
+static void read_allow(config_reader *r, const yaml_node *map, config_project *p)
+{
+    static const char *const keys[] = {"secrets", NULL};
+    static const char *const later[] = {"tags",       "isolation",   "locks",
+                                        "max_builds", "max_timeout", NULL};
+    const yaml_node *v = yaml_node_value(map, "allow");
+    if (!v ||
+        (!yaml_check_keys(v, "\"allow\"", keys, later, r->errors) && yaml_node_type(v) != YAML_MAP))
+        return;
+    config_strs *s = &p->allow_secrets;
+    if (!yaml_get_strs(v, "secrets", CONFIG_SECRETS_MAX, &s->v, &s->n, r->errors))
+        return;
+    const yaml_node *list = yaml_node_value(v, "secrets");
+    for (size_t i = 0; i < s->n; i++)
+        (void)config_check_secret(
+            r, yaml_node_type(list) == YAML_LIST ? yaml_node_item(list, i) : list, s->v[i]);
+}
+
 static void read_project(config_reader *r, size_t i)
 {
     static const char *const sources[] = {"origin", NULL}, *const sources_later[] = {"master",
@@ -101,6 +120,9 @@ static void read_project(config_reader *r, size_t i)
     (void)config_get_time(r, map, "poll", CONFIG_SECOND, &p->poll);
     (void)yaml_get_bool(map, "build_first", &p->build_first, r->errors);
     (void)config_get_kind(r, map, "source", sources, sources_later, &source);
+    if (yaml_get_str(map, "hook_secret", false, 1000, &p->hook_secret, r->errors) && p->hook_secret)
+        (void)config_check_secret(r, yaml_node_get(map, "hook_secret"), p->hook_secret);
+    read_allow(r, map, p);
 }
 
 void config_read_projects(config_reader *r)

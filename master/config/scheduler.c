@@ -117,7 +117,8 @@ static void read_scheduler(config_reader *r, size_t i)
     config_get_builders(r, map, s->project, false, &s->builders, &s->n_builders);
     (void)yaml_get_int(map, "priority", -CONFIG_PRIORITY_MAX, CONFIG_PRIORITY_MAX, &s->priority,
                        r->errors);
-    config_get_pairs(r, map, "properties", CONFIG_PROPERTIES, &s->properties, &s->n_properties);
+    config_get_pairs(r, map, "properties", CONFIG_PROPERTIES, NULL, &s->properties,
+                     &s->n_properties);
     if (!yaml_node_value(map, "kind"))
         yaml_fail(r->errors, map, "required key \"kind\" is missing");
     else if (config_get_kind(r, map, "kind", kinds, kinds_later, &kind) && kind >= 0) {

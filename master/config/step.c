@@ -65,7 +65,7 @@ static void read_argv(config_reader *r, const yaml_node *map, const yaml_node *v
                   "\"shell\" has no use where \"run\" is a list: no shell reads it");
 }
 
-static void read_run(config_reader *r, const yaml_node *map, config_step *s)
+static void read_run(config_reader *r, const yaml_node *map, config_strs *secrets, config_step *s)
 {
     const yaml_node *v = yaml_node_get(map, "run"), *dir = yaml_node_value(map, "dir");
     const char *text = yaml_node_text(v);
@@ -86,7 +86,7 @@ static void read_run(config_reader *r, const yaml_node *map, config_step *s)
     if (yaml_get_str(map, "dir", false, SIZE_MAX, &s->dir, r->errors) && s->dir && !dir_ok(s->dir))
         yaml_fail(r->errors, dir,
                   "\"dir\" must be a path below the work directory, without \"..\"");
-    config_get_pairs(r, map, "env", CONFIG_ENV, &s->env, &s->n_env);
+    config_get_pairs(r, map, "env", CONFIG_ENV, secrets, &s->env, &s->n_env);
     (void)yaml_get_bool(map, "pty", &s->pty, r->errors);
     (void)config_get_time(r, map, "timeout", CONFIG_SECOND / 1000, &s->timeout);
     (void)config_get_time(r, map, "idle_timeout", 0, &s->idle_timeout);
@@ -154,7 +154,7 @@ static bool name_ok(const char *s)
            (n < 7 || strcmp(s + n - 7, ".stderr") != 0);
 }
 
-static void read_step(config_reader *r, const yaml_node *map, config_step *s)
+static void read_step(config_reader *r, const yaml_node *map, config_strs *secrets, config_step *s)
 {
     s->idle_timeout = 20 * 60 * CONFIG_SECOND;
     s->grace = 10 * CONFIG_SECOND;
@@ -176,7 +176,7 @@ static void read_step(config_reader *r, const yaml_node *map, config_step *s)
     if (!s->name)
         s->name = config_copy(r, kind);
     if (strcmp(kind, "run") == 0)
-        read_run(r, map, s);
+        read_run(r, map, secrets, s);
     else
         read_checkout(r, map, s);
 }
@@ -223,7 +223,7 @@ void config_read_steps(config_reader *r, config_builder *b, const yaml_node *lis
         return;
     b->n_steps = n;
     for (size_t i = 0; i < n; i++)
-        read_step(r, yaml_node_item(list, i), &b->steps[i]);
+        read_step(r, yaml_node_item(list, i), &b->secrets, &b->steps[i]);
     if (errors == r->errors->n && !r->errors->failed)
         number_names(r, b);
 }

@@ -111,7 +111,8 @@ static bool property_name_ok(config_reader *r, const yaml_node *key)
 }
 
 void config_get_pairs(config_reader *r, const yaml_node *map, const char *key,
-                      config_pairs_kind kind, config_pair **out, size_t *out_n)
+                      config_pairs_kind kind, config_strs *secrets, config_pair **out,
+                      size_t *out_n)
 {
     const yaml_node *v = yaml_node_value(map, key);
     if (!v)
@@ -141,6 +142,8 @@ void config_get_pairs(config_reader *r, const yaml_node *map, const char *key,
             (*out)[*out_n] =
                 (config_pair){config_copy(r, yaml_node_text(name)), config_copy(r, text)};
             (*out_n)++;
+            if (kind == CONFIG_ENV)
+                config_use_secrets(r, value, secrets);
         }
     }
 }

@@ -1,5 +1,6 @@
 /* Attempts and builds: what the records of a journal do to them, and how they end. */
 #include "master/core/model.h"
+#include "master/core/secrets.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -355,6 +356,7 @@ void core_att_reoffer(core *self, core_attempt *a)
 {
     pw_err err = {0};
     PW_AUTO(pw_buf_clearp) pw_buf job = PW_BUF(PW_JOB_MAX);
+    PW_AUTO(secrets_clear) pw_list secrets = {0};
     core_build *b = pw_table_get(self->builds, a->build);
     core_worker *w = core_worker_get(self, a->worker);
     if (!b || b->live != a || !w || !core_turn(self))
@@ -365,10 +367,18 @@ void core_att_reoffer(core *self, core_attempt *a)
         core_att_lost(self, a, "offered three times, never begun");
         return;
     }
+    int code = core_thaw(self, b, a->id, w, &job, &secrets, &err);
+    if (code == PW_EDENIED || code == PW_EINVAL) { /* a secret that it needs is gone */
+        (void)pw_err_context(&err, "the job cannot be sent to a worker");
+        core_build_finish(self, b, PW_EXCEPTION, err.text);
+        if (!self->fault.code)
+            core_attempt_forget(self, a); /* its worker does not have it */
+        return;
+    }
     a->offers++;
-    if (core_ok(self, store_attempt_reoffer(self->st, a->id, a->offers, &err), &err) &&
-        core_ok(self, core_thaw(self, b, a->id, w, &job, &err), &err))
-        core_offer_effect(self, a, &job);
+    if (core_ok(self, code, &err) &&
+        core_ok(self, store_attempt_reoffer(self->st, a->id, a->offers, &err), &err))
+        core_offer_effect(self, a, &job, &secrets);
 }
 
 void core_att_rejected(core *self, core_attempt *a, const char *why, pw_usec retry_after)

@@ -1,5 +1,6 @@
 #include "master/core/core.h"
 #include "master/core/model.h"
+#include "master/core/secrets.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +80,7 @@ core_effect *core_add_effect(core *self, core_effect_kind kind)
 static void effect_clear(core_effect *e)
 {
     free(e->job);
+    secrets_clear(&e->secrets);
     free(e->text);
     *e = (core_effect){0};
 }

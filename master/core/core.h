@@ -37,6 +37,7 @@ typedef struct core_effect {
     size_t index;
     uint8_t *job; /* owned by the effect */
     size_t job_len;
+    pw_list secrets; /* msg_secret, owned: values that the job names; wiped with the effect */
     uint8_t digest[32];
     char *text;
     core_cmd *cmd;

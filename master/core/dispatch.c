@@ -1,6 +1,7 @@
 /* Which build goes to which worker: the oldest by priority whose builder has a free, fitting
  * worker. */
 #include "master/core/model.h"
+#include "master/core/secrets.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -65,11 +66,15 @@ static core_worker *pick_worker(const core *self, const core_builder *b, const c
     return best;
 }
 
-void core_offer_effect(core *self, core_attempt *a, pw_buf *job)
+void core_offer_effect(core *self, core_attempt *a, pw_buf *job, pw_list *secrets)
 {
     core_effect *e = core_add_effect(self, CORE_OFFER);
-    if (!e)
+    if (!e) {
+        secrets_clear(secrets);
         return;
+    }
+    e->secrets = *secrets;
+    *secrets = (pw_list){0};
     e->worker = a->worker;
     e->attempt = a->id;
     e->epoch = a->epoch;
@@ -158,6 +163,7 @@ static void offer(core *self, core_request *r, core_worker *w)
 {
     pw_err err = {0};
     PW_AUTO(pw_buf_clearp) pw_buf job = PW_BUF(PW_JOB_MAX);
+    PW_AUTO(secrets_clear) pw_list secrets = {0};
     bool fresh = !r->build;
     if (!core_turn(self))
         return;
@@ -169,10 +175,10 @@ static void offer(core *self, core_request *r, core_worker *w)
     if (b->live && !fence(self, b))
         return;
     b->tries++;
-    int code = fresh ? core_freeze(self, b, self->next_attempt, w, &job, &err)
-                     : core_thaw(self, b, self->next_attempt, w, &job, &err);
+    int code = fresh ? core_freeze(self, b, self->next_attempt, w, &job, &secrets, &err)
+                     : core_thaw(self, b, self->next_attempt, w, &job, &secrets, &err);
     /* what nobody can send must not stop all others */
-    if (code == PW_ELIMIT || code == PW_EINVAL) {
+    if (code == PW_ELIMIT || code == PW_EINVAL || code == PW_EDENIED) {
         (void)pw_err_context(&err, "the job cannot be sent to a worker");
         if (!fresh || build_row(self, b, NULL, &job))
             core_build_finish(self, b, PW_EXCEPTION, err.text);
@@ -187,7 +193,7 @@ static void offer(core *self, core_request *r, core_worker *w)
                          store_build_dispatch(self->st, b->id, w->row.id, a->id, b->tries, &err),
                          &err))
         return;
-    core_offer_effect(self, a, &job);
+    core_offer_effect(self, a, &job, &secrets);
     if (self->fault.code)
         return;
     memcpy(a->digest, self->effect[self->n_effects - 1].digest, sizeof(a->digest));

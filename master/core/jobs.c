@@ -1,6 +1,7 @@
 /* Freezing: a build runs by the job as it was when the build was created, whatever the
  * configuration says later. */
 #include "master/core/model.h"
+#include "master/core/secrets.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -71,8 +72,21 @@ _Static_assert(sizeof(config_pair) == sizeof(msg_pair) &&
                    offsetof(config_pair, value) == offsetof(msg_pair, value),
                "a pair of the configuration is lent to the job as it is");
 
+/* A build is trusted or not by the configuration of now, like the values it may get. */
+static int values(const core *self, const core_build *b, pw_strs names, pw_list *ret, pw_err *err)
+{
+    const core_builder *builder = b->request->builder;
+    trust_facts from = {.branch = b->request->stamp->branch};
+    secrets_facts f = {.conf = self->conf, .names = names};
+    if (builder->conf && builder->project < self->conf->n_projects) {
+        from.project = self->project[builder->project].conf;
+        f.trusted = secrets_trusted(&from);
+    }
+    return secrets_for(&f, ret, err);
+}
+
 int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_worker *w,
-                pw_buf *out, pw_err *err)
+                pw_buf *out, pw_list *ret_secrets, pw_err *err)
 {
     const config_builder *c = b->request->builder->conf;
     const config_project *project = self->project[b->request->builder->project].conf;
@@ -118,17 +132,18 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
                      .timeout_ms = MS(c->timeout),
                      .env = {c->env, c->n_env},
                      .props = {pairs, n},
-                     .steps = {steps, c->n_steps}};
+                     .steps = {steps, c->n_steps},
+                     .secrets = {c->secrets.v, c->secrets.n}};
     if (self->conf->web_url)
         spec.build_url = pw_strf("%s/builds/%llu", self->conf->web_url, (unsigned long long)b->id);
     r = pw_schema_encode(&job_spec_schema, &spec, out, err);
     free(spec.build_url);
     core_props_clear(&given);
-    return r;
+    return r < 0 ? r : values(self, b, spec.secrets, ret_secrets, err);
 }
 
 int core_thaw(core *self, const core_build *b, uint64_t attempt, const core_worker *w, pw_buf *out,
-              pw_err *err)
+              pw_list *ret_secrets, pw_err *err)
 {
     PW_AUTO(pw_buf_clearp) pw_buf frozen = PW_BUF(PW_JOB_MAX);
     job_spec spec;
@@ -147,6 +162,8 @@ int core_thaw(core *self, const core_build *b, uint64_t attempt, const core_work
         r = failed ? pw_fail(err, PW_ENOMEM, "out of memory")
                    : pw_schema_encode(&job_spec_schema, &spec, out, err);
     }
+    if (r == 0)
+        r = values(self, b, spec.secrets, ret_secrets, err);
     pw_schema_clear(&job_spec_schema, &spec);
     return r;
 }

@@ -219,13 +219,15 @@ core_request *core_request_load(core *self, const store_request *row);
 core_builder *core_builder_by_row(core *self, uint64_t row);
 
 /* ---- jobs.c: freezing */
+/* ret_secrets: msg_secret, the values that the job names, beside it (secrets.h, whose refusals are
+ * these functions' too: PW_EDENIED, PW_EINVAL). Owned. */
 /* The job of a build for its first attempt, encoded: what is stored and what is sent. */
 int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_worker *w,
-                pw_buf *out, pw_err *err);
+                pw_buf *out, pw_list *ret_secrets, pw_err *err);
 /* The stored job for a later attempt; for the attempt that it was frozen for, the very same bytes.
  */
 int core_thaw(core *self, const core_build *b, uint64_t attempt, const core_worker *w, pw_buf *out,
-              pw_err *err);
+              pw_list *ret_secrets, pw_err *err);
 /* Pairs <-> the bytes kept with a request. */
 int core_props_pack(const pw_list *pairs, pw_buf *out, pw_err *err);
 int core_props_unpack(const uint8_t *p, size_t n, pw_list *ret, pw_err *err);
@@ -249,7 +251,8 @@ typedef enum core_block {
 core_block core_worker_block(const core *self, const core_worker *w, const core_builder *b);
 void core_dispatch(core *self);
 core_worker *core_worker_get(const core *self, uint64_t id);
-void core_offer_effect(core *self, core_attempt *a, pw_buf *job);
+/* Takes what the buffer and the list hold. */
+void core_offer_effect(core *self, core_attempt *a, pw_buf *job, pw_list *secrets);
 
 /* ---- workers.c */
 void core_worker_quarantine(core *self, core_worker *w, const char *why);

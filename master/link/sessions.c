@@ -9,6 +9,8 @@
 #include "shared/base/num.h"
 #include "shared/crypt/crypt.h"
 
+enum { HEAD_ROOM = 4096 }; /* of a `job` without its secrets */
+
 sessions *sessions_new(core *c, logs *l, const pw_host *host, const uint8_t mark_key[32],
                        sessions_send *send, void *send_self, pw_err *err)
 {
@@ -31,6 +33,7 @@ sessions *sessions_new(core *c, logs *l, const pw_host *host, const uint8_t mark
 static void drop_queue(sessions *self)
 {
     for (size_t i = 0; i < self->n_out; i++) {
+        explicit_bzero(self->out[i].head, self->out[i].head_len); /* secrets of a job */
         free(self->out[i].head);
         free(self->out[i].bulk);
     }
@@ -73,6 +76,9 @@ void sessions_queue(sessions *self, uint64_t peer, pw_msg_type type, const void 
 {
     pw_err err = {0};
     PW_AUTO(pw_buf_clearp) pw_buf head = PW_BUF(PW_MSG_MAX);
+    /* room for secrets at once: memory that is given back when it grows cannot be wiped */
+    if (type == PW_MSG_JOB && ((const msg_job *)body)->secrets.n)
+        (void)pw_buf_room(&head, PW_JOB_SECRETS_MAX + HEAD_ROOM);
     if (pw_msg_encode(type, body, &head, &err) < 0) {
         pw_log_err(PW_LOG_ERROR, "message_not_encoded", &err);
         return;
@@ -141,13 +147,14 @@ void sessions_ack(sessions *self, const core_attempt *a)
 
 static void send_job(sessions *self, session *s, const core_effect *e)
 {
-    static char run[] = "run", checkout[] = "checkout";
-    static char *must[] = {run, checkout};
+    static char run[] = "run", checkout[] = "checkout", secrets[] = PW_FEATURE_SECRETS;
+    static char *must[] = {run, checkout, secrets};
     msg_job m = {.session = s->id,
                  .epoch = e->epoch,
                  .attempt = e->attempt,
                  .digest = {(uint8_t *)(uintptr_t)e->digest, 32},
-                 .must = {must, 2},
+                 .must = {must, e->secrets.n ? 3 : 2},
+                 .secrets = e->secrets,
                  .window = SESSION_JOB_WINDOW};
     sessions_queue(self, s->peer, PW_MSG_JOB, &m, e->job, e->job_len);
 }

@@ -450,6 +450,37 @@ static void kept(void)
     }
 }
 
+static void secrets(void)
+{
+    (void)setenv("PAWL_TEST_SECRET", "hunter22", 1);
+    PW_AUTO(net_freep)
+    net *n =
+        net_new("projects: [{name: p, repository: /r.git}]\n"
+                "secrets: {token: {env: PAWL_TEST_SECRET}}\n"
+                "builders: [{name: unit, project: p, steps: [{run: x}]}, {name: ship, project: "
+                "p, env: {T: \"${secret:token}\"}, steps: [{run: x}]}]\n");
+    if (!n)
+        return;
+    agent a = agent_init(n, "w1", 1, 7);
+    look(n->w, 0, "master", 1);
+    (void)agent_hello(&a);
+    (void)force(n->w, "unit");
+    const msg_job *m = &got(n, a.peer, PW_MSG_JOB)->m.u.job;
+    ok(m->must.n == 2 && m->secrets.n == 0, "a job without secrets asks for no feature");
+    (void)force(n->w, "ship");
+    const sent *o = got(n, a.peer, PW_MSG_JOB);
+    m = &o->m.u.job;
+    const msg_secret *s = m->secrets.v;
+    ok(got_count(n, a.peer, PW_MSG_JOB) == 2 && m->must.n == 3 &&
+           strcmp(m->must.v[2], PW_FEATURE_SECRETS) == 0,
+       "one with secrets does");
+    ok(m->secrets.n == 1 && strcmp(s->name, "token") == 0 && s->value.n == 8 &&
+           memcmp(s->value.p, "hunter22", 8) == 0,
+       "they ride beside it");
+    ok(o->bulk && !memmem(o->bulk, o->bulk_len, "hunter22", 8), "not in it");
+    agent_clear(&a);
+}
+
 int main(void)
 {
     if (crypt_init(NULL) < 0)
@@ -468,5 +499,6 @@ int main(void)
     joins();
     marks();
     kept();
+    secrets();
     return tap_done();
 }
