@@ -187,6 +187,29 @@ static void test_wrong(void)
     free(fifo);
 }
 
+/* As many as one message takes, and one more. */
+static void test_many(void)
+{
+    for (unsigned n = PW_SECRETS_MAX; n <= PW_SECRETS_MAX + 1; n++) {
+        PW_AUTO(yaml_errors_clear) yaml_errors e = {0};
+        PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(100000);
+        (void)pw_buf_adds(&b, "projects: [{name: p, repository: /r.git}]\nsecrets:\n");
+        for (unsigned i = 0; i < n; i++)
+            (void)pw_buf_addf(&b, "  s%u: {file: token}\n", i);
+        (void)pw_buf_adds(&b,
+                          "builders:\n  - {name: b, project: p, steps: [{run: x}], env: {A: \"");
+        for (unsigned i = 0; i < n; i++)
+            (void)pw_buf_addf(&b, "${secret:s%u}", i);
+        (void)pw_buf_adds(&b, "\"}}\n");
+        config *c = load(pw_buf_str(&b), &e);
+        if (n == PW_SECRETS_MAX)
+            ok(c && c->builders[0].secrets.n == n, "%u secrets of a builder", n);
+        else
+            ok(!c && e.n == 1 && strstr(e.v[0].text, "more than 64 secrets"), "%u are told", n);
+        config_unref(c);
+    }
+}
+
 static void test_alone(void)
 {
     PW_AUTO(yaml_errors_clear) yaml_errors e = {0};
@@ -219,6 +242,7 @@ int main(void)
     test_values();
     test_uses();
     test_wrong();
+    test_many();
     test_alone();
     test_copy();
     (void)pw_fs_remove_tree(dir, NULL);

@@ -10,6 +10,8 @@
 #include "shared/crypt/crypt.h"
 
 enum { HEAD_ROOM = 4096 }; /* of a `job` without its secrets */
+_Static_assert(PW_JOB_MAX + PW_JOB_SECRETS_MAX + HEAD_ROOM <= PW_MSG_MAX,
+               "the largest job with the most secrets is one message");
 
 sessions *sessions_new(core *c, logs *l, const pw_host *host, const uint8_t mark_key[32],
                        sessions_send *send, void *send_self, pw_err *err)

@@ -483,6 +483,6 @@ int main(int argc, char **argv)
     test_hold();
     test_limits();
     test_long();
-    test_random(argc > 1 ? 100000 : 1500);
+    test_random(argc > 1 ? 100000 : 1000);
     return tap_done();
 }
