@@ -1,6 +1,5 @@
 /* The programs' own objects on the virtual disk: what they promise to keep is kept when a process
  * is killed or the power fails at any of their calls, and the disk can show it when they do not. */
-#include <sqlite3.h>
 #include <stdlib.h>
 
 #include "master/store/store.h"
@@ -456,59 +455,6 @@ static void test_outside(void)
     ok(there(path) && pw_fs_remove_tree(dir, &err) == 0, "is a file of the system");
 }
 
-static int sql(sqlite3 *db, const char *text)
-{
-    return sqlite3_exec(db, text, NULL, NULL, NULL);
-}
-
-static sqlite3 *sql_begin(void)
-{
-    sqlite3 *db = NULL;
-    if (sqlite3_open("/sim/0/r.db", &db) != SQLITE_OK)
-        abort();
-    return db;
-}
-
-/* Without a WAL: the locks on the file, and the journal that is played back after a death. */
-static void test_rollback_journal(void)
-{
-    int p = begin(1), bad = 0, k;
-    sqlite3 *a = sql_begin(), *b = sql_begin(), *c = sql_begin();
-    ok(sql(a, "CREATE TABLE t(x); INSERT INTO t VALUES(1)") == SQLITE_OK, "a table");
-    ok(sql(a, "BEGIN IMMEDIATE; INSERT INTO t VALUES(2)") == SQLITE_OK &&
-           sql(b, "BEGIN IMMEDIATE") == SQLITE_BUSY,
-       "one writes");
-    ok(sql(b, "BEGIN; SELECT * FROM t") == SQLITE_OK, "others read meanwhile");
-    ok(sql(a, "COMMIT") == SQLITE_BUSY && sql(c, "SELECT * FROM t") == SQLITE_BUSY,
-       "and are waited for, with no new ones");
-    ok(sql(b, "COMMIT") == SQLITE_OK && sql(a, "COMMIT") == SQLITE_OK &&
-           sql(c, "SELECT * FROM t") == SQLITE_OK,
-       "until they are done");
-    ok(sqlite3_close(a) + sqlite3_close(b) + sqlite3_close(c) == SQLITE_OK &&
-           disk_process_end(p) == 0,
-       "closed");
-    disk_image *image = disk_image_take(0);
-    for (k = 1; k < 100; k++) {
-        p = begin((uint64_t)k);
-        disk_image_put(0, image);
-        disk_process_fuse(p, (uint64_t)k, true);
-        a = sql_begin();
-        int rc = sql(a, "UPDATE t SET x=x+10");
-        (void)sqlite3_close(a);
-        bad += disk_process_end(p) != 0;
-        (void)power_cut();
-        a = sql_begin();
-        int old = sql(a, "SELECT CASE (SELECT sum(x) FROM t) WHEN 3 THEN 1 ELSE abs(-1<<63) END");
-        int now = sql(a, "SELECT CASE (SELECT sum(x) FROM t) WHEN 23 THEN 1 ELSE abs(-1<<63) END");
-        bad += (old == SQLITE_OK) == (now == SQLITE_OK) || (rc == SQLITE_OK && now != SQLITE_OK);
-        (void)sqlite3_close(a);
-        if (rc == SQLITE_OK)
-            break;
-    }
-    ok(bad == 0 && k > 5 && k < 100, "the power cut at each of %d changes", k - 1);
-    (void)disk_image_free(image);
-}
-
 /* A connection that closes must not take the WAL away from another. */
 static void test_store_close(void)
 {
@@ -562,7 +508,6 @@ int main(void)
     test_store_full();
     test_store_two();
     test_store_close();
-    test_rollback_journal();
     test_outside();
     test_equal();
     (void)begin(0);

@@ -11,7 +11,7 @@ SIM_REAL  := $(call sim_closure,master/link master/logs worker/agent)
 
 SIM_DISK  := $(addprefix $(O)/tests/sim/,disk.o names.o content.o files.o paths.o image.o wrap.o vfs.o shm.o)
 DISK_TEST := $(call sim_closure,master/logs worker/agent)
-SIM_TBIN  := $(addprefix $(O)/,disk_test_sim disk_random_test_sim disk_real_test_sim)
+SIM_TBIN  := $(addprefix $(O)/,disk_test_sim disk_random_test_sim disk_sqlite_test_sim disk_real_test_sim)
 $(O)/tests/sim/wraps.ok: tests/sim/wraps.sh tests/sim/sim.mk $(foreach m,$(SIM_REAL),$(call libof,$m))
 	@mkdir -p $(@D); tests/sim/wraps.sh "$(SIM_WRAPS)" $(filter %.a,$^) && touch $@
 $(SIM_TBIN): $(O)/%_sim: $(O)/tests/sim/%.o $(SIM_DISK) $(foreach m,$(DISK_TEST),$(call libof,$m)) | $(O)/tests/sim/wraps.ok
