@@ -227,12 +227,19 @@ static uint64_t chance(void *self, uint64_t n)
     return sim_pick(n);
 }
 
+static int64_t file_time(void *self)
+{
+    (void)self;
+    return sim_now;
+}
+
 static void begin(uint64_t seed)
 {
     sim_seed(seed, 0);
     sim_trace_reset();
     host_reset();
     disk_reset(chance, NULL);
+    disk_clock(file_time, NULL, NULL);
     threads_reset();
     oracle_reset();
     remote_reset();

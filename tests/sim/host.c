@@ -7,7 +7,6 @@
 #include <time.h>
 
 #include "shared/base/fault.h"
-#include "shared/base/fs.h"
 #include "tests/sim/sim.h"
 #include "worker/agent/home.h"
 
@@ -16,7 +15,6 @@ enum { POINTS = 128 };
 
 pw_usec sim_now;
 static pw_msec skew[DISK_MACHINES];
-static unsigned boots[DISK_MACHINES];
 static int fuse_process;
 static uint64_t fuse;
 static struct point {
@@ -36,13 +34,7 @@ void host_reset(void)
 {
     sim_now = 1000 * SEC;
     memset(skew, 0, sizeof(skew));
-    memset(boots, 0, sizeof(boots));
     fuse = 0;
-}
-
-void host_reboot(int machine)
-{
-    boots[machine]++;
 }
 
 void host_skew(int machine, pw_msec by)
@@ -109,19 +101,7 @@ __attribute__((constructor)) static void take_randomness(void)
     (void)randombytes_set_implementation(&sodium_sim);
 }
 
-/* ---- who the machine is */
-int __real_pw_fs_read(const char *path, size_t max, pw_buf *b, pw_err *err);
-int __wrap_pw_fs_read(const char *path, size_t max, pw_buf *b, pw_err *err);
-int __wrap_pw_fs_read(const char *path, size_t max, pw_buf *b, pw_err *err)
-{
-    int m = machine_now();
-    if (strcmp(path, "/etc/machine-id") == 0)
-        return pw_buf_addf(b, "machine%d\n", m);
-    if (strcmp(path, "/proc/sys/kernel/random/boot_id") == 0)
-        return pw_buf_addf(b, "00000000-0000-4000-8000-%02d%010u\n", m, boots[m]);
-    return __real_pw_fs_read(path, max, b, err);
-}
-
+/* ---- what the machine is */
 int __wrap_facts_read(pw_list *ret, pw_err *err);
 int __wrap_facts_read(pw_list *ret, pw_err *err)
 {

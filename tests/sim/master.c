@@ -178,7 +178,6 @@ void master_power_cut(pw_usec for_us)
 {
     sim_trace("power cut of the master");
     disk_power_cut(0);
-    host_reboot(0);
     if (sim_mas.process >= 0)
         bury(for_us);
 }

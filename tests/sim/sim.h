@@ -57,7 +57,6 @@ void threads_drop(int process); /* after its process ended: nothing may be left 
 /* ---- host.c: clock, randomness, the machine's names, fault points */
 extern pw_usec sim_now;
 void host_reset(void);
-void host_reboot(int machine);
 void host_skew(int machine, pw_msec by);
 /* Dies at the n-th passage from now of any fault point by that process. 0: not. Counted by name. */
 void host_fuse(int process, uint64_t n);
@@ -207,7 +206,7 @@ typedef struct history_result {
 /* skip: steps that are left out (may be NULL), n of them known. */
 history_result history_run(uint64_t seed, const bool *skip, unsigned n_skip);
 typedef struct history_figures {
-    uint64_t faults[24], steps;
+    uint64_t faults[32], steps;
 } history_figures;
 extern history_figures history_sum;
 const char *history_fault_name(unsigned i); /* NULL behind the last */

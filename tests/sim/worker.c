@@ -150,7 +150,6 @@ void worker_power_cut(int i, pw_usec for_us)
     oracle_excuse_worker(i);
     runners_power_cut(i);
     disk_power_cut(i + 1);
-    host_reboot(i + 1);
     down(w, for_us);
 }
 
