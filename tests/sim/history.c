@@ -105,6 +105,23 @@ static void disk_worker(void)
     oracle_excuse_worker(w);
     disk_fail(w + 1, call, 1 + sim_pick(10), how[sim_pick(2)]);
 }
+static void full_master(void)
+{
+    disk_capacity(0, sim_chance(50) ? 0 : 100000 + sim_pick(700000));
+}
+static void full_worker(void)
+{
+    int w = some_worker();
+    oracle_excuse_worker(w);
+    disk_capacity(w + 1, sim_chance(50) ? 0 : 20000 + sim_pick(200000));
+}
+/* Hours, there and back; below the day for which keys are kept. */
+static void clock_jump(void)
+{
+    static const pw_msec hours[] = {-20, -1, 1, 20};
+    int m = (int)sim_pick(SIM_WORKERS + 1);
+    host_skew_to(m, hours[sim_pick(4)] * 3600 * 1000);
+}
 static void lost_answers(void)
 {
     remote_trouble((unsigned)sim_pick(80));
@@ -142,6 +159,9 @@ static const kind kinds[] = {
     {"lost answers", 3, lost_answers},
     {"stop master", 3, stop_master},
     {"stop agent", 3, stop_agent},
+    {"full disk of master", 3, full_master},
+    {"full disk of worker", 3, full_worker},
+    {"clock jump", 2, clock_jump},
 };
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]), WORK = 8, HEAL = 100000 };
 

@@ -37,9 +37,9 @@ void host_reset(void)
     fuse = 0;
 }
 
-void host_skew(int machine, pw_msec by)
+void host_skew_to(int machine, pw_msec by)
 {
-    skew[machine] += by;
+    skew[machine] = by;
 }
 
 /* ---- time and randomness */

@@ -54,7 +54,8 @@ void __wrap_web_events(web_server *self, uint64_t seq);
 void __wrap_web_events(web_server *self, uint64_t seq)
 {
     (void)self;
-    (void)seq;
+    if (!disk_process_dead(sim_mas.process))
+        oracle_announced(seq);
 }
 void __wrap_web_worker(web_server *self, uint64_t worker, bool connected);
 void __wrap_web_worker(web_server *self, uint64_t worker, bool connected)

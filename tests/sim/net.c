@@ -80,19 +80,21 @@ static bool cut(int w)
 static void told(const char *way, uint64_t peer, int w, const void *head, size_t n, size_t bulk_n)
 {
     static const char *const names[PW_MSG_TYPES] = {
-        [PW_MSG_JOIN] = "join",       [PW_MSG_HELLO] = "hello",     [PW_MSG_JOURNAL] = "journal",
-        [PW_MSG_HEARTBEAT] = "beat",  [PW_MSG_REJECT] = "reject",   [PW_MSG_BYE] = "bye",
-        [PW_MSG_JOINED] = "joined",   [PW_MSG_WELCOME] = "welcome", [PW_MSG_REFUSED] = "refused",
-        [PW_MSG_JOB] = "job",         [PW_MSG_ACK] = "ack",         [PW_MSG_NOTE] = "note",
-        [PW_MSG_CANCEL] = "cancel",   [PW_MSG_FORGET] = "forget",   [PW_MSG_DRAIN] = "drain",
+        [PW_MSG_JOIN] = "join",      [PW_MSG_HELLO] = "hello",     [PW_MSG_JOURNAL] = "journal",
+        [PW_MSG_HEARTBEAT] = "beat", [PW_MSG_REJECT] = "reject",   [PW_MSG_BYE] = "bye",
+        [PW_MSG_JOINED] = "joined",  [PW_MSG_WELCOME] = "welcome", [PW_MSG_REFUSED] = "refused",
+        [PW_MSG_JOB] = "job",        [PW_MSG_ACK] = "ack",         [PW_MSG_NOTE] = "note",
+        [PW_MSG_CANCEL] = "cancel",  [PW_MSG_FORGET] = "forget",   [PW_MSG_DRAIN] = "drain",
         [PW_MSG_PING] = "ping"};
     pw_msg m = {0};
     if (pw_msg_decode(head, n, &m, NULL) < 0) {
         sim_trace("%s w%d/%llu: not a message", way, w, (unsigned long long)peer);
         return;
     }
-    sim_trace("%s w%d/%llu: %s %zu+%zu %s", way, w, (unsigned long long)peer, names[m.type], n, bulk_n,
-              m.type == PW_MSG_REFUSED ? m.u.refused.reason : "");
+    sim_trace("%s w%d/%llu: %s %zu+%zu %s", way, w, (unsigned long long)peer, names[m.type], n,
+              bulk_n, m.type == PW_MSG_REFUSED ? m.u.refused.reason : "");
+    if (*way == 't')
+        oracle_said(&m);
     pw_msg_clear(&m);
 }
 

@@ -11,7 +11,8 @@
 enum { BUILDS = 600 };
 typedef struct attempt {
     unsigned started;
-    bool ended, excused;
+    bool ended, excused, offered, forgotten;
+    uint64_t acked;
     int worker;
     uint64_t epoch, stored;
 } attempt;
@@ -23,6 +24,7 @@ typedef struct build {
 static attempt attempts[SIM_ATTEMPTS];
 static build builds[BUILDS];
 static char broken[400];
+static uint64_t announced; /* newest event */
 static uint64_t max_build;
 oracle_figures oracle_sum;
 
@@ -31,7 +33,7 @@ void oracle_reset(void)
     memset(attempts, 0, sizeof(attempts));
     memset(builds, 0, sizeof(builds));
     broken[0] = '\0';
-    max_build = 0;
+    max_build = announced = 0;
 }
 
 void oracle_fail(const char *fmt, ...)
@@ -97,6 +99,48 @@ void oracle_excuse_worker(int w)
         (void)store_open_attempts(sim_mas.s.st, excuse_row, &w, NULL);
 }
 
+/* ---- what the master said */
+void oracle_said(const pw_msg *m)
+{
+    const msg_ack_item *item = m->u.ack.items.v;
+    if (m->type == PW_MSG_JOB)
+        att(m->u.job.attempt)->offered = true;
+    if (m->type == PW_MSG_FORGET)
+        att(m->u.forget.attempt)->forgotten = true;
+    for (size_t i = 0; m->type == PW_MSG_ACK && i < m->u.ack.items.n; i++) {
+        attempt *a = att(item[i].attempt);
+        a->acked = item[i].stored > a->acked ? item[i].stored : a->acked;
+    }
+}
+
+void oracle_announced(uint64_t event)
+{
+    announced = event > announced ? event : announced;
+}
+
+static void check_said(store *st)
+{
+    store_highest h;
+    if (store_highest_ids(st, &h, NULL) == 0 && h.event < announced)
+        oracle_fail("event %llu was announced, the newest is %llu", (unsigned long long)announced,
+                    (unsigned long long)h.event);
+    for (uint64_t i = 0; i < SIM_ATTEMPTS && !broken[0]; i++) {
+        const attempt *a = &attempts[i];
+        store_attempt row;
+        if (!a->offered)
+            continue;
+        if (store_attempt_get(st, i, &row, NULL) < 0)
+            oracle_fail("attempt %llu was offered and is gone", (unsigned long long)i);
+        else if (a->forgotten && row.state < ATT_FORGOTTEN)
+            oracle_fail("attempt %llu was to be forgotten, and its row says %d",
+                        (unsigned long long)i, (int)row.state);
+        else if (row.stored < a->acked)
+            oracle_fail("%llu bytes of attempt %llu were acknowledged, %llu are stored",
+                        (unsigned long long)a->acked, (unsigned long long)i,
+                        (unsigned long long)row.stored);
+    }
+}
+
 /* ---- while it runs */
 static int open_attempt(void *p, const store_attempt *row)
 {
@@ -151,8 +195,10 @@ void oracle_look(void)
     if (!master_up() || store_in_turn(st) || broken[0])
         return;
     (void)store_open_attempts(st, open_attempt, NULL, NULL);
-    static bool open[BUILDS];
-    memset(open, 0, sizeof(open));
+    static uint64_t seen_start; /* what a new master knows of what the old one said */
+    if (sim_mas.starts != seen_start || sim_pick(16) == 0)
+        check_said(st);
+    seen_start = sim_mas.starts;
     (void)store_open_builds(st, open_build, NULL, NULL);
     for (uint64_t i = 1; i <= max_build && !broken[0]; i++) {
         store_build row = {0};
@@ -325,9 +371,6 @@ static bool green(const final *f, int c)
     return verdict(f, f->fast, c) == PW_SUCCESS && verdict(f, f->slow, c) == PW_SUCCESS;
 }
 
-typedef struct promoted {
-    unsigned done, effects;
-} promoted;
 static int check_promotion(void *p, const store_promotion *r)
 {
     const pushed *v;
@@ -354,13 +397,23 @@ static int check_promotion(void *p, const store_promotion *r)
     return broken[0] ? -1 : 0;
 }
 
+static int same_promotion(void *p, const store_promotion *r)
+{
+    *(bool *)p = r->id > 0;
+    return 0;
+}
+
 static void check_pushes(const final *f)
 {
     const pushed *v;
     size_t n = remote_pushes(&v);
     for (size_t i = 0; i < n; i++) {
+        bool row = false;
         if (!v[i].intent)
             continue;
+        (void)reader_promotion_one(f->rd, v[i].intent, same_promotion, &row, NULL);
+        if (!row)
+            oracle_fail("intent %llu was pushed and has no row", (unsigned long long)v[i].intent);
         if (v[i].branch != 1 || !remote_contains(v[i].to, v[i].from))
             oracle_fail("intent %llu did not move stable forward", (unsigned long long)v[i].intent);
         if (!was_green(f, v[i].to))

@@ -83,9 +83,8 @@ bool remote_contains(int from, int what)
 
 static void move(int branch, int to, uint64_t intent)
 {
-    sim_trace("ref %s: %.7s -> %.7s by %s %llu", remote_branch[branch],
-              remote_short(tip[branch]), remote_short(to), intent ? "intent" : "people",
-              (unsigned long long)intent);
+    sim_trace("ref %s: %.7s -> %.7s by %s %llu", remote_branch[branch], remote_short(tip[branch]),
+              remote_short(to), intent ? "intent" : "people", (unsigned long long)intent);
     if (n_pushes < SIM_PUSHES)
         pushes[n_pushes++] = (pushed){intent, branch, tip[branch], to};
     tip[branch] = to;

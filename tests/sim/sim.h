@@ -57,7 +57,7 @@ void threads_drop(int process); /* after its process ended: nothing may be left 
 /* ---- host.c: clock, randomness, the machine's names, fault points */
 extern pw_usec sim_now;
 void host_reset(void);
-void host_skew(int machine, pw_msec by);
+void host_skew_to(int machine, pw_msec by); /* its wall clock is wrong by that */
 /* Dies at the n-th passage from now of any fault point by that process. 0: not. Counted by name. */
 void host_fuse(int process, uint64_t n);
 uint64_t host_points_hit(void); /* crashes at fault points so far, in this run of the program */
@@ -187,7 +187,10 @@ void oracle_started(uint64_t epoch, uint64_t attempt, int worker); /* a start re
 void oracle_ended(uint64_t attempt);          /* an end record of the runner's own was written */
 void oracle_excuse_attempt(uint64_t attempt); /* it may be lost */
 void oracle_excuse_worker(int worker);        /* all that it has */
-void oracle_look(void);                       /* rows against what was seen before */
+/* The master said it: from then on it must be true, whatever is killed. */
+void oracle_said(const pw_msg *m);
+void oracle_announced(uint64_t event);
+void oracle_look(void); /* rows against what was seen before */
 bool oracle_idle(void);
 const char *oracle_busy(void); /* what it waits for */
 void oracle_final(void);
