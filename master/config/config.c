@@ -79,6 +79,12 @@ static void promotion_clear(config_promotion *p)
     free(p->builders);
 }
 
+static void person_clear(config_person *p)
+{
+    free(p->name);
+    pairs_free(p->logins, p->n_logins);
+}
+
 config *config_ref(config *self)
 {
     __atomic_add_fetch(&self->refs, 1, __ATOMIC_RELAXED);
@@ -97,6 +103,10 @@ config *config_unref(config *self)
         scheduler_clear(&self->schedulers[i]);
     for (size_t i = 0; i < self->n_promotions; i++)
         promotion_clear(&self->promotions[i]);
+    for (size_t i = 0; i < self->n_people; i++)
+        person_clear(&self->people[i]);
+    free(self->people);
+    free(self->user);
     free(self->projects);
     free(self->builders);
     free(self->schedulers);

@@ -119,8 +119,16 @@ typedef struct config_promotion {
     bool allow_warnings;
 } config_promotion;
 
+typedef struct config_person { /* see people.h for what the scopes mean */
+    char *name;
+    unsigned scopes;     /* of its roles */
+    config_pair *logins; /* forge and login there */
+    size_t n_logins;
+} config_person;
+
 typedef struct config {
     char *name;
+    char *user;            /* whom a master that was started as root becomes; NULL: it stays */
     char *web_listen;      /* "127.0.0.1:8010" */
     char *web_url;         /* NULL: from the address in use */
     bool web_read_token;   /* read: token */
@@ -139,8 +147,11 @@ typedef struct config {
     size_t n_promotions;
     config_hidden *secrets; /* see config_secret() */
     size_t n_secrets;
-    char *text;    /* the files as read, for the database's last good copy */
-    unsigned refs; /* shared: config_ref / config_unref, atomic */
+    config_person *people;
+    size_t n_people;
+    bool people_given; /* there is a list: who is not in it is nobody */
+    char *text;        /* the files as read, for the database's last good copy */
+    unsigned refs;     /* shared: config_ref / config_unref, atomic */
 } config;
 
 /* Reads path (and includes). NULL when anything is wrong; then errors has at least one entry. Keys

@@ -35,10 +35,9 @@ typedef struct loader {
     size_t n_bundle;
 } loader;
 
-static const char *const top_keys[] = {"name",       "web",      "workers",  "secrets",
-                                       "include",    "projects", "builders", "schedulers",
-                                       "promotions", NULL};
-static const char *const top_later[] = {"gates", "notify",    "duty",        "triage", "people",
+static const char *const top_keys[] = {"name",     "user",     "web",        "workers",    "secrets", "include",
+                                       "projects", "builders", "schedulers", "promotions", "people",  NULL};
+static const char *const top_later[] = {"gates", "notify",    "duty",        "triage",
                                         "locks", "retention", "credentials", NULL};
 
 static void source_clear(source *s)
@@ -59,6 +58,7 @@ static void loader_clear(loader *l)
     free(l->r.builders.v);
     free(l->r.schedulers.v);
     free(l->r.promotions.v);
+    free(l->r.people.v);
     config_unref(l->r.c);
 }
 
@@ -220,10 +220,13 @@ static void read_file(loader *l, source *s, size_t depth)
     single(l, root, "web", &r->web);
     single(l, root, "workers", &r->workers);
     single(l, root, "secrets", &r->secrets);
+    single(l, root, "user", &r->user);
     gather(l, root, "projects", CONFIG_PROJECTS_MAX, &r->projects);
     gather(l, root, "builders", CONFIG_BUILDERS_MAX, &r->builders);
     gather(l, root, "schedulers", CONFIG_SCHEDULERS_MAX, &r->schedulers);
     gather(l, root, "promotions", CONFIG_PROMOTIONS_MAX, &r->promotions);
+    r->c->people_given |= yaml_node_value(root, "people") != NULL;
+    gather(l, root, "people", CONFIG_PEOPLE_MAX, &r->people);
     v = yaml_node_value(root, "include");
     s->reading = true;
     if (v && yaml_node_type(v) == YAML_LIST)
@@ -267,6 +270,8 @@ static config *finish(loader *l)
     config_reader *r = &l->r;
     config_read_server(r);
     config_read_secrets(r); /* before all that names them */
+    config_read_user(r);
+    config_read_people(r);
     config_read_projects(r);
     config_read_builders(r);
     config_read_schedulers(r);

@@ -14,6 +14,9 @@ enum {
     CONFIG_BUILDERS_MAX = 1000,
     CONFIG_SCHEDULERS_MAX = 1000,
     CONFIG_PROMOTIONS_MAX = 1000,
+    CONFIG_PEOPLE_MAX = 10000,
+    CONFIG_ROLES_MAX = 10,
+    CONFIG_LOGINS_MAX = 20,
     CONFIG_STEPS_MAX = PW_STEPS_MAX,
     CONFIG_PAIRS_MAX = PW_ENV_MAX,
     CONFIG_GLOBS_MAX = 1000, /* what glob_parse() takes */
@@ -48,13 +51,15 @@ typedef struct config_items {
 typedef struct config_reader {
     config *c;
     yaml_errors *errors;
-    config_items projects, builders, schedulers, promotions;
-    const yaml_node *name, *web, *workers, *secrets; /* values, NULL when no file has them */
+    config_items projects, builders, schedulers, promotions, people;
+    const yaml_node *name, *web, *workers, *secrets, *user; /* values, NULL when no file has them */
     bool alone; /* the text has no place: nothing beside it may be read */
 } config_reader;
 
 void config_read_server(config_reader *r);
 void config_read_secrets(config_reader *r);
+void config_read_people(config_reader *r);
+void config_read_user(config_reader *r);
 void config_read_projects(config_reader *r);
 void config_read_builders(config_reader *r);
 void config_read_schedulers(config_reader *r);

@@ -9,6 +9,7 @@
 
 #include "shared/base/buf.h"
 #include "shared/base/err.h"
+#include "shared/base/host.h"
 #include "shared/wire/schema.h"
 
 typedef enum core_cmd_kind {
@@ -24,7 +25,13 @@ typedef enum core_cmd_kind {
     CMD_WORKER_DRAIN,
     CMD_WORKER_REMOVE,
     CMD_PROMOTE, /* name = edge, dry_run: what would move and why not */
-    CMD_HEALTH   /* reads only: checks of the core */
+    CMD_HEALTH,  /* reads only: checks of the core */
+    /* name, scopes (of the token), may (scopes of who asks), person, expires -> {"id", "token"...};
+     * the text of the token is in the answer and nowhere else */
+    CMD_TOKEN_ADD,
+    CMD_TOKEN_REVOKE, /* id */
+    CMD_TOKEN_USED,   /* id; no answer, no line in the audit log */
+    CMD_WORKER_ROTATE /* name -> {"name", "line", "expires"} */
 } core_cmd_kind;
 
 typedef struct core_cmd {
@@ -33,11 +40,16 @@ typedef struct core_cmd {
     char *actor;                                                 /* who asks, for the audit log */
     char *project, *builder, *branch, *revision, *reason, *name; /* owned, NULL when not given */
     pw_list props;                                               /* msg_pair */
+    char *person;                                                /* owned */
     uint64_t id;
+    unsigned scopes, may; /* SCOPE_ bits of master/config/people.h */
+    pw_msec expires;      /* 0: never */
     bool dry_run;
 
     int status;  /* answer: HTTP-like status: 200 202 400 404 409 503 */
     pw_buf body; /* JSON object: the answer, or {"error": {...}} */
+    /* What is kept under the Idempotency-Key instead of an answer that tells a secret; owned. */
+    char *keep;
     /* from the core's thread, after the commit; takes the command */
     void (*done)(struct core_cmd *cmd, void *self);
     void *done_self;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shared/base/fs.h"
+#include "shared/base/num.h"
 #include "shared/crypt/crypt.h"
 
 core_cmd *core_cmd_new(core_cmd_kind kind, pw_err *err)
@@ -35,6 +35,8 @@ core_cmd *core_cmd_free(core_cmd *c)
     free(c->revision);
     free(c->reason);
     free(c->name);
+    free(c->person);
+    free(c->keep);
     core_props_clear(&c->props);
     pw_buf_clear(&c->body);
     free(c);
@@ -108,7 +110,7 @@ static core_worker *find_worker(core *self, core_cmd *c)
     return NULL;
 }
 
-static bool audit(core *self, const core_cmd *c, const char *action, const char *object)
+bool core_audit(core *self, const core_cmd *c, const char *action, const char *object)
 {
     pw_err err = {0};
     return core_turn(self) &&
@@ -169,7 +171,7 @@ static void cmd_force(core *self, core_cmd *c)
                     .n_builders = 1};
     uint64_t set = core_ask_builds(self, &ask, &id);
     core_stamp_unref(s);
-    if (set && audit(self, c, "force", b->name)) {
+    if (set && core_audit(self, c, "force", b->name)) {
         c->status = 202;
         (void)pw_buf_addf(&c->body, "{\"buildset\":%" PRIu64 ",\"requests\":[%" PRIu64 "]}", set,
                           id);
@@ -215,7 +217,7 @@ static void cmd_change(core *self, core_cmd *c)
         /* the repository is the truth: a change told by hand is a hint */
         core_poll_now(self, project);
     }
-    if (self->fault.code || !core_turn(self))
+    if (self->fault.code || !core_audit(self, c, "change", c->branch))
         return;
     c->status = 202;
     (void)pw_buf_addf(&c->body, "{\"change\":%" PRIu64 ",\"buildset\":", id);
@@ -262,7 +264,7 @@ static void cmd_retry(core *self, core_cmd *c)
         uint64_t set = reason ? core_ask_builds(self, &ask, &id) : 0;
         if (!reason)
             (void)core_nomem(self);
-        if (set && audit(self, c, "retry", reason)) {
+        if (set && core_audit(self, c, "retry", reason)) {
             c->status = 202;
             (void)pw_buf_addf(&c->body, "{\"buildset\":%" PRIu64 ",\"requests\":[%" PRIu64 "]}",
                               set, id);
@@ -276,7 +278,10 @@ static void cmd_retry(core *self, core_cmd *c)
 
 static void cancelled(core *self, core_cmd *c)
 {
-    if (audit(self, c, "cancel", NULL)) {
+    char what[40];
+    (void)snprintf(what, sizeof(what), "%s %" PRIu64,
+                   c->kind == CMD_CANCEL_BUILD ? "build" : "request", c->id);
+    if (core_audit(self, c, "cancel", what)) {
         c->status = 202;
         (void)pw_buf_addf(&c->body, "{\"id\":%" PRIu64 "}", c->id);
     }
@@ -313,89 +318,6 @@ static void cmd_cancel_request(core *self, core_cmd *c)
 }
 
 /* ---- workers */
-void core_set_join(core *self, core_join_line *fn, void *fn_self)
-{
-    self->join = fn;
-    self->join_self = fn_self;
-}
-
-static core_worker *worker_row(core *self, core_cmd *c, pw_msec now)
-{
-    core_worker *w;
-    pw_err err = {0};
-    uint64_t id;
-    for (size_t pos = 0; (w = pw_table_next(self->workers, &pos));)
-        if (strcmp(w->row.name, c->name) == 0) {
-            if (w->row.removed || !w->row.has_key)
-                break; /* comes back, or gets a new token before its first join */
-            core_cmd_fail(c, 409, "conflict", "there is a worker \"%s\" already", c->name);
-            return NULL;
-        }
-    if (!core_turn(self))
-        return NULL;
-    if (!w || w->row.removed) {
-        if (!core_ok(self, store_worker_add(self->st, c->name, now, &id, &err), &err))
-            return NULL;
-        if (w) {
-            w->row.removed = w->row.has_key = w->row.paused = w->row.draining = false;
-            return w;
-        }
-        w = calloc(1, sizeof(*w));
-        bool failed = false;
-        if (w) {
-            w->row.id = id;
-            w->row.created = now;
-            w->row.name = pw_strdup(c->name, &failed);
-        }
-        if (!w || failed || pw_table_put(self->workers, id, w, &err) < 0) {
-            if (w)
-                store_worker_clear(&w->row);
-            free(w);
-            (void)core_nomem(self);
-            return NULL;
-        }
-    }
-    return w;
-}
-
-static void cmd_worker_add(core *self, core_cmd *c)
-{
-    pw_err err = {0};
-    uint8_t pub[32], sec[32];
-    char at[PW_TIME_MAX];
-    pw_msec now = pw_wall(self->host);
-    PW_AUTO(pw_buf_clearp) pw_buf line = PW_BUF(4096);
-    if (!c->name || !pw_name_ok(c->name)) {
-        core_cmd_fail(c, 400, "bad_request",
-                      "a worker's name has 1 to 100 letters, digits and . _ + = , @ -");
-        return;
-    }
-    core_worker *w = worker_row(self, c, now);
-    if (!w)
-        return;
-    crypt_keypair(pub, sec);
-    if (!self->join) {
-        core_cmd_fail(c, 503, "unavailable", "this master has no address for workers");
-        return;
-    }
-    if (!core_ok(self, self->join(self->join_self, c->name, sec, now + CORE_ENROL_MS, &line, &err),
-                 &err) ||
-        !core_ok(self, store_enrol_put(self->st, w->row.id, pub, now + CORE_ENROL_MS, &err), &err))
-        return;
-    w->enrolled = true;
-    w->once_expires = now + CORE_ENROL_MS;
-    memcpy(w->once, pub, 32);
-    core_note_event(self, EVENT_WORKER, w->row.id);
-    if (!audit(self, c, "worker.add", c->name))
-        return;
-    c->status = 202;
-    (void)pw_buf_adds(&c->body, "{\"name\":");
-    (void)pw_buf_json(&c->body, c->name);
-    (void)pw_buf_adds(&c->body, ",\"line\":");
-    (void)pw_buf_json(&c->body, pw_buf_str(&line));
-    (void)pw_buf_addf(&c->body, ",\"expires\":\"%s\"}", pw_time_text(now + CORE_ENROL_MS, at));
-}
-
 static void worker_flags(core *self, core_cmd *c, const char *action, bool paused, bool draining,
                          bool removed)
 {
@@ -420,7 +342,7 @@ static void worker_flags(core *self, core_cmd *c, const char *action, bool pause
     w->row.reason = pw_strdup(c->reason, &failed);
     w->row.who = pw_strdup(c->actor, &failed);
     if (removed) { /* from the next message on its key is nobody's */
-        w->row.has_key = w->enrolled = false;
+        w->row.has_key = w->enrolled = w->once_used = false;
         core_effect *e = core_add_effect(self, CORE_DROP);
         if (e) {
             e->worker = w->row.id;
@@ -429,7 +351,7 @@ static void worker_flags(core *self, core_cmd *c, const char *action, bool pause
     }
     self->dispatch = true;
     core_note_event(self, EVENT_WORKER, w->row.id);
-    if (audit(self, c, action, c->name)) {
+    if (core_audit(self, c, action, c->name)) {
         c->status = 202;
         (void)pw_buf_adds(&c->body, "{\"name\":");
         (void)pw_buf_json(&c->body, c->name);
@@ -474,7 +396,7 @@ static void cmd_promote(core *self, core_cmd *c)
                                     : e->reason ? e->reason
                                                 : "the repository was not read yet");
         (void)pw_buf_adds(&c->body, "}");
-        if (!c->dry_run && audit(self, c, "promote", c->name)) {
+        if (!c->dry_run && core_audit(self, c, "promote", c->name)) {
             e->dirty = true;
             e->not_before = 0;
             core_poll_now(self, e->conf->project);
@@ -538,7 +460,11 @@ static void (*const handlers[])(core *, core_cmd *) = {
     [CMD_CANCEL_BUILD] = cmd_cancel_build,
     [CMD_CANCEL_REQUEST] = cmd_cancel_request,
     [CMD_WHY] = core_why,
-    [CMD_WORKER_ADD] = cmd_worker_add,
+    [CMD_WORKER_ADD] = core_cmd_worker_add,
+    [CMD_WORKER_ROTATE] = core_cmd_worker_rotate,
+    [CMD_TOKEN_ADD] = core_cmd_token_add,
+    [CMD_TOKEN_REVOKE] = core_cmd_token_revoke,
+    [CMD_TOKEN_USED] = core_cmd_token_used,
     [CMD_WORKER_PAUSE] = cmd_worker_pause,
     [CMD_WORKER_RESUME] = cmd_worker_resume,
     [CMD_WORKER_DRAIN] = cmd_worker_drain,
@@ -546,6 +472,44 @@ static void (*const handlers[])(core *, core_cmd *) = {
     [CMD_PROMOTE] = cmd_promote,
     [CMD_HEALTH] = cmd_health,
 };
+
+/* ---- answers that are told again */
+static bool tells_secret(core_cmd_kind kind)
+{
+    return kind == CMD_TOKEN_ADD || kind == CMD_WORKER_ADD || kind == CMD_WORKER_ROTATE;
+}
+
+/* What the answer is kept under. One that told a secret is found again only by whoever asked, with
+ * the same request: a key alone, seen somewhere, must not be worth a token. The blank keeps it
+ * apart from the keys of others, which have none. */
+static int idem_key(const core_cmd *c, pw_buf *ret)
+{
+    uint8_t hash[CRYPT_HASH];
+    char hex[2 * CRYPT_HASH + 1];
+    PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(2000);
+    if (!tells_secret(c->kind))
+        return pw_buf_adds(ret, c->idem);
+    if (pw_buf_addf(&b, "%d\n%s\n%s\n%s", (int)c->kind, c->actor ? c->actor : "",
+                    c->name ? c->name : "", c->idem) < 0)
+        return PW_ENOMEM;
+    crypt_hash(b.p, b.len, hash);
+    pw_hex(hash, sizeof(hash), hex);
+    return pw_buf_addf(ret, " %s", hex);
+}
+
+/* The row does not hold the secret, but what it was about: there is a new one. */
+static void again(core *self, core_cmd *c)
+{
+    PW_AUTO(pw_freep) char *kept = pw_strf("%s", pw_buf_str(&c->body));
+    c->status = 0;
+    pw_buf_reset(&c->body);
+    if (!kept)
+        (void)core_nomem(self);
+    else if (c->kind == CMD_TOKEN_ADD)
+        core_token_again(self, c, kept);
+    else
+        core_enrol_again(self, c, kept);
+}
 
 void core_command(core *self, core_cmd *cmd)
 {
@@ -557,9 +521,16 @@ void core_command(core *self, core_cmd *cmd)
         return;
     }
     e->cmd = cmd;
+    PW_AUTO(pw_buf_clearp) pw_buf key = PW_BUF(400);
     bool keep = cmd->idem && *cmd->idem;
+    if (keep && idem_key(cmd, &key) < 0) {
+        (void)core_nomem(self);
+        return;
+    }
     int known =
-        keep ? store_idem_get(self->st, cmd->idem, &cmd->status, &cmd->body, &err) : PW_ENOTFOUND;
+        keep ? store_idem_get(self->st, key.p, &cmd->status, &cmd->body, &err) : PW_ENOTFOUND;
+    if (known == 0 && tells_secret(cmd->kind))
+        again(self, cmd);
     if (known != PW_ENOTFOUND) {
         (void)core_ok(self, known, &err);
         return;
@@ -569,7 +540,7 @@ void core_command(core *self, core_cmd *cmd)
     if (keep && !self->fault.code && cmd->status >= 200 && cmd->status < 300 &&
         cmd->kind != CMD_WHY && core_turn(self))
         (void)core_ok(self,
-                      store_idem_put(self->st, cmd->idem, pw_wall(self->host), cmd->status,
-                                     pw_buf_str(&cmd->body), &err),
+                      store_idem_put(self->st, key.p, pw_wall(self->host), cmd->status,
+                                     cmd->keep ? cmd->keep : pw_buf_str(&cmd->body), &err),
                       &err);
 }

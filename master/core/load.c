@@ -78,7 +78,10 @@ void core_new_epoch(core *self, const char *why)
 {
     pw_err err = {0};
     if (!core_turn(self) || !core_ok(self, store_new_epoch(self->st, &err), &err) ||
-        !core_ok(self, skip_ids(self, &err), &err))
+        !core_ok(self, skip_ids(self, &err), &err) ||
+        !core_ok(self,
+                 store_audit_add(self->st, pw_wall(self->host), "master", "epoch", NULL, why, &err),
+                 &err))
         return;
     pw_log(PW_LOG_ERROR, "new_epoch", "reason=\"%s\"", why);
 }
@@ -139,6 +142,12 @@ static int load_enrol(void *p, uint64_t worker, const uint8_t key[32], pw_msec e
         w->enrolled = true;
         w->once_expires = expires;
         memcpy(w->once, key, 32);
+        uint8_t used[32];
+        size_t n;
+        int r = store_enrol_used(l->self->st, worker, used, &n, l->err);
+        if (r < 0)
+            return r;
+        core_enrol_load(w, used, n);
     }
     return 0;
 }

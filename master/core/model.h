@@ -14,6 +14,7 @@ enum {
     CORE_MOVE_OFFER_US = 30 * 1000000,
     CORE_QUARANTINE_MS = 5 * 60000,
     CORE_ENROL_MS = 3600000,
+    CORE_TOKEN_USED_MS = 60000, /* the last use of a token is noted that often */
     CORE_IDEM_MS = 24 * 3600000,
     CORE_EVENTS_MS = 24 * 3600000,
     CORE_BACKOFF_MIN_US = 1000000,
@@ -121,6 +122,8 @@ typedef struct core_worker {
     bool enrolled;
     uint8_t once[32]; /* one-time key, while enrolled */
     pw_msec once_expires;
+    bool once_used; /* ... by the key `used`: only that one may say its join again */
+    uint8_t used[32];
     bool connected;
     bool rejecting; /* said no: nothing more before its next heartbeat with a free slot */
     char *gate;
@@ -253,6 +256,23 @@ void core_dispatch(core *self);
 core_worker *core_worker_get(const core *self, uint64_t id);
 /* Takes what the buffer and the list hold. */
 void core_offer_effect(core *self, core_attempt *a, pw_buf *job, pw_list *secrets);
+
+/* ---- cmds.c: one line of the audit log, in the turn that does it */
+bool core_audit(core *self, const core_cmd *c, const char *action, const char *object);
+
+/* ---- enrol.c */
+void core_cmd_worker_add(core *self, core_cmd *c);
+void core_cmd_worker_rotate(core *self, core_cmd *c);
+/* The same request again: another line, unless the first one was used. */
+void core_enrol_again(core *self, core_cmd *c, const char *name);
+/* `used` of the enrolment's row, once the worker's own row is there. */
+void core_enrol_load(core_worker *w, const uint8_t *used, size_t n);
+
+/* ---- tokens.c */
+void core_cmd_token_add(core *self, core_cmd *c);
+void core_token_again(core *self, core_cmd *c, const char *kept);
+void core_cmd_token_revoke(core *self, core_cmd *c);
+void core_cmd_token_used(core *self, core_cmd *c);
 
 /* ---- workers.c */
 void core_worker_quarantine(core *self, core_worker *w, const char *why);

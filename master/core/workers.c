@@ -35,32 +35,6 @@ uint64_t core_key_owner(core *self, const uint8_t key[32], bool *ret_enrol)
     return 0;
 }
 
-int core_worker_join(core *self, uint64_t worker, const uint8_t once[32], const char *name,
-                     const uint8_t key[32], pw_err *err)
-{
-    core_worker *w = core_worker_get(self, worker);
-    pw_err e = {0};
-    if (!w || w->row.removed || strcmp(w->row.name, name) != 0)
-        return pw_fail(err, PW_EDENIED, "the token is not for a worker called \"%s\"", name);
-    if (w->row.has_key && crypt_equal(w->row.key, key, 32))
-        return 0; /* said again: the answer was lost */
-    if (w->row.has_key || !w->enrolled || !crypt_equal(w->once, once, 32))
-        return pw_fail(err, PW_EDENIED, "the token was used already");
-    /* the one-time key stays good for the same key, so that a lost answer can be asked for again,
-     * until it expires or the new key is used */
-    if (!core_turn(self) || !core_ok(self, store_worker_join(self->st, worker, key, &e), &e) ||
-        !core_ok(self, store_enrol_put(self->st, worker, once, w->once_expires, &e), &e))
-        return pw_fail(err, PW_ESYS, "the master cannot write its database");
-    memcpy(w->row.key, key, 32);
-    w->row.has_key = true;
-    (void)core_ok(
-        self, store_audit_add(self->st, pw_wall(self->host), name, "worker.join", name, NULL, &e),
-        &e);
-    core_note_event(self, EVENT_WORKER, worker);
-    pw_log(PW_LOG_INFO, "worker_joined", "worker=\"%s\"", name);
-    return 0;
-}
-
 const char *core_worker_name(const core *self, uint64_t worker)
 {
     const core_worker *w = core_worker_get(self, worker);
@@ -133,8 +107,8 @@ void core_worker_up(core *self, uint64_t worker, const core_hello *h, bool *ret_
     memcpy(w->row.boot, h->boot, 16);
     w->row.slots = h->slots;
     w->row.seen = now;
-    if (w->enrolled && w->row.has_key) { /* the new key works: the one-time key has served */
-        w->enrolled = false;
+    if (w->enrolled && w->once_used) { /* the new key works: the one-time key has served */
+        w->enrolled = w->once_used = false;
         (void)core_ok(self, store_worker_join(self->st, worker, w->row.key, &err), &err);
     }
     w->connected = true;

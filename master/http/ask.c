@@ -62,6 +62,8 @@ void web_ask_done(core_cmd *cmd, void *self)
 {
     web_ask *a = self;
     web_hub *h = &a->web->hub;
+    if (cmd->kind == CMD_TOKEN_REVOKE && cmd->status < 300)
+        web_access_changed(a->web); /* committed: what it had open ends */
     (void)pthread_mutex_lock(&h->lock);
     struct MHD_Connection *con = a->con;
     unlist(a);

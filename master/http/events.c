@@ -334,7 +334,7 @@ static ssize_t listen_more(void *self, uint64_t pos, char *to, size_t max)
         if (l->out.len > 0)
             return hand_out(l, to, max);
         (void)web_seen(l->web, &stop);
-        if (stop)
+        if (stop || !web_still(l->web, &l->wait))
             return MHD_CONTENT_READER_END_OF_STREAM;
         if (!from_ring(l, &seen) && from_rows(l, &err) < 0) {
             pw_log_err(PW_LOG_WARN, "events_failed", &err);
@@ -408,6 +408,7 @@ void web_get_events(web_req *q)
     l->web = q->web;
     l->wait.con = q->con;
     l->wait.events = true;
+    web_wait_owner(&l->wait, q);
     pw_buf_init(&l->out, WEB_OUT_MAX);
     (void)pthread_mutex_lock(&q->web->hub.lock);
     l->resets = q->web->hub.resets;

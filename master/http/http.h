@@ -6,6 +6,7 @@
 #define PW_MASTER_HTTP_HTTP_H
 #include <stdatomic.h>
 
+#include "master/config/config.h"
 #include "master/core/cmd.h"
 #include "master/logs/logs.h"
 #include "master/store/reader.h"
@@ -24,6 +25,7 @@ typedef struct web_options {
     const char *listen; /* "127.0.0.1:8010"; port 0 takes a free one */
     const char *url;    /* NULL: from the address in use */
     bool read_token;    /* GET needs a token too */
+    config *conf;       /* referenced: the people */
     const char *db;     /* path of the database */
     logs *log_store;    /* borrowed */
     pw_chan *commands;  /* borrowed: core_cmd pointers go here */
@@ -42,11 +44,12 @@ const char *web_address(const web_server *self);
 /* From the core's thread after a commit: events up to seq can be read now. Cheap; wakes the
  * listeners. */
 void web_events(web_server *self, uint64_t seq);
+/* From any thread: another configuration counts (its people; not addresses). Referenced. */
+void web_configure(web_server *self, config *conf);
 /* From any thread: some log has grown. */
 void web_logs_grew(web_server *self);
 /* From the core's thread: a session of this worker (its row's id) has begun or ended. The database
  * does not know who is connected; as long as this is never called, workers count as connected when
  * any is (the gauge). */
 void web_worker(web_server *self, uint64_t worker, bool connected);
-/* A token of STATE/admin.token's kind is checked against the database (hash); see reader_token. */
 #endif

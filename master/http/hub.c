@@ -45,7 +45,8 @@ bool web_wait_begin(web_server *web, web_wait *w, uint64_t seen, uint64_t genera
         /* first counted, then looked: whoever adds output does it the other way */
         (void)atomic_fetch_add(&h->followers, 1);
     wait = !h->stop && !(w->events && h->pumped != seen) &&
-           !(w->logs && logs_generation(web->log_store) != generation);
+           !(w->logs && logs_generation(web->log_store) != generation) &&
+           atomic_load(&web->access) == w->access;
     if (wait) {
         w->ping = false;
         MHD_suspend_connection(w->con);
@@ -167,6 +168,16 @@ web_presence web_worker_presence(web_server *web, uint64_t worker)
                            : !web->gauges || atomic_load(&web->gauges->workers_connected) > 0;
     (void)pthread_mutex_unlock(&h->lock);
     return here ? WEB_CONNECTED : WEB_MISSING;
+}
+
+void web_access_changed(web_server *web)
+{
+    web_hub *h = &web->hub;
+    (void)pthread_mutex_lock(&h->lock);
+    (void)atomic_fetch_add(&web->access, 1);
+    h->ping_at = 1; /* all are woken, and see whether they may stay */
+    (void)pthread_cond_signal(&h->wake);
+    (void)pthread_mutex_unlock(&h->lock);
 }
 
 /* ---- the thread */

@@ -4,11 +4,13 @@
 #include <microhttpd.h>
 #include <pthread.h>
 
+#include "master/config/people.h"
 #include "master/http/http.h"
 #include "master/http/query.h"
 #include "master/http/render.h"
 #include "master/http/routes.h"
 #include "shared/base/table.h"
+#include "shared/job/job.h"
 
 enum {
     WEB_THREADS = 2,
@@ -36,8 +38,28 @@ enum {
     WEB_TEXT = 4000,    /* longest reason in a command */
     WEB_TALLIES = 4096, /* builders that /metrics counts for */
     WEB_PEERS = 64,     /* addresses whose failed tokens are counted */
-    WEB_FAILURES = 20   /* a minute; then 429 instead of 401 */
+    WEB_FAILURES = 20,  /* a minute; then 429 instead of 401 */
+    WEB_USES = 64,      /* tokens whose last use is remembered, so that it is noted once a minute */
+    WEB_USED_MS = 60000
 };
+
+/* ---- who asks. A request has one identity, found by web_identify before anything else is looked
+ * at. */
+typedef enum web_how {
+    WEB_BY_NOBODY, /* nothing was said: what is open to all is allowed */
+    WEB_BY_TOKEN,
+    WEB_BY_SESSION, /* of the web page: writes must come from the page itself */
+    WEB_BY_PROXY    /* the header of a listed proxy */
+} web_how;
+typedef struct web_identity {
+    web_how how;
+    char actor[PW_NAME_MAX +
+               1];    /* for the audit log: the person, else the token's name; "" nobody */
+    unsigned scopes;  /* SCOPE_ bits: what the token has and its person still may */
+    uint64_t token;   /* id of the token behind it, also a session's; 0 none */
+    uint8_t hash[32]; /* of that token */
+    pw_msec expires;  /* of that token; 0 never */
+} web_identity;
 
 /* ---- what waits: a suspended connection in one of the hub's lists. Under the hub's lock. */
 typedef struct web_wait {
@@ -45,6 +67,8 @@ typedef struct web_wait {
     struct MHD_Connection *con;
     bool events, logs; /* what wakes it */
     bool ping;         /* it was woken to say that it is there */
+    web_identity who;  /* whose stream it is: see web_still */
+    uint64_t access;
 } web_wait;
 
 /* A command on its way: shared by the connection that waits and by the command. */
@@ -116,7 +140,14 @@ struct web_server {
     pw_chan *commands;
     const web_gauges *gauges;
     const pw_host *host;
-    pthread_mutex_t pool_lock;
+    pthread_mutex_t pool_lock; /* also of conf and use */
+    config *conf;              /* a reference of its own */
+    struct {
+        uint64_t token;
+        pw_usec at;
+    } use[WEB_USES];
+    /* grows when a token was revoked or the people changed: streams look whether they may go on */
+    _Atomic uint64_t access;
     reader *pool[WEB_THREADS];
     size_t pooled;
     web_hub hub;
@@ -132,9 +163,10 @@ struct web_req {
     web_match at;
     web_query query;
     pw_buf in;
-    pw_buf actor, scopes; /* of the token */
-    reader *rd;           /* taken from the pool while a handler runs */
-    int status;           /* 0: not decided */
+    web_identity who;
+    uint64_t access; /* of the server, before `who` was looked up */
+    reader *rd;      /* taken from the pool while a handler runs */
+    int status;      /* 0: not decided */
     pw_buf out;
     const char *type; /* content type */
     bool tag;         /* an ETag is worth it */
@@ -171,8 +203,34 @@ bool web_id_param(web_req *q, size_t i, uint64_t *ret);
 reader *web_reader_take(web_server *web, pw_err *err);
 void web_reader_give(web_server *web, reader *rd);
 
-/* ---- auth.c: false: refused already */
+/* ---- auth.c: who asks, and whether the route's scope is his. False: refused already. */
 bool web_auth(web_req *q);
+/* What one way of saying who one is (a bearer token, a cookie, a proxy's header) found. */
+typedef enum web_claim {
+    WEB_CLAIM_NONE,   /* the request says nothing this way: the next way is asked */
+    WEB_CLAIM_GOOD,   /* q->who is filled */
+    WEB_CLAIM_REFUSED /* it says so wrongly: refused already, with 401, 403, 429 or 503 */
+} web_claim;
+/* Asks each way of the table in auth.c in turn: bearer token, then session, then proxy. Called once
+ * a request, by web_auth. */
+web_claim web_identify(web_req *q);
+/* For the ways. Whoever holds the token of this hash: PW_EDENIED with a text for people when it is
+ * unknown, revoked, expired, or its person is gone; other codes when it could not be read. Notes
+ * its use. */
+int web_token_identity(web_req *q, const uint8_t hash[32], web_how how, web_identity *ret,
+                       pw_err *err);
+/* A person of the configuration: PW_EDENIED when there is no such one. */
+int web_person_identity(web_req *q, const char *name, web_how how, web_identity *ret, pw_err *err);
+/* 401, or 429 when this address has failed too often; returns WEB_CLAIM_REFUSED. */
+web_claim web_refuse_claim(web_req *q, const char *text);
+/* The configuration as it is now, with a reference of the caller's. */
+config *web_conf(web_server *web);
+/* A token was revoked, or the people changed: who follows a stream is looked at again, at once. */
+void web_access_changed(web_server *web);
+/* The stream belongs to whoever sent this request. */
+void web_wait_owner(web_wait *w, const web_req *q);
+/* Whether he may still have it; asked by the stream each time that it is woken. */
+bool web_still(web_server *web, web_wait *w);
 
 /* ---- hub.c */
 int web_hub_start(web_server *web, pw_err *err);

@@ -266,7 +266,7 @@ static ssize_t stream_more(void *self, uint64_t pos, char *to, size_t max)
     (void)pos;
     for (;;) {
         uint64_t seen = web_seen(s->web, &stop), generation = logs_generation(s->web->log_store);
-        if (stop)
+        if (stop || !web_still(s->web, &s->wait))
             /* not the end of the log: the client comes again */
             return MHD_CONTENT_READER_END_WITH_ERROR;
         int64_t n = s->finishing ? log_text_finish(&s->text, to, max)
@@ -311,6 +311,7 @@ static void send_stream(web_req *q, const log_at *at, const part *p, const char 
     }
     s->web = q->web;
     s->wait = (web_wait){.con = q->con, .events = true, .logs = true};
+    web_wait_owner(&s->wait, q);
     s->at = *at;
     s->part = *p;
     log_text_init(&s->text);

@@ -169,7 +169,7 @@ static core_cmd *command(web_req *q, core_cmd_kind kind)
         web_fail_err(q, &err);
         return NULL;
     }
-    c->actor = pw_strdup(pw_buf_str(&q->actor), &failed);
+    c->actor = pw_strdup(q->who.actor, &failed);
     int r = failed ? pw_fail(&err, PW_ENOMEM, "out of memory") : idem_of(q, c, &err);
     if (r == 0 && ((r = take_text(body, "project", PW_NAME_MAX, &c->project, &err)) < 0 ||
                    (r = take_text(body, "builder", 2 * PW_NAME_MAX + 1, &c->builder, &err)) < 0 ||

@@ -20,8 +20,6 @@ web_req *web_req_new(web_server *web, struct MHD_Connection *con, const char *ur
     q->uri = pw_strdup(uri, &failed);
     pw_buf_init(&q->in, WEB_BODY_MAX);
     pw_buf_init(&q->out, WEB_OUT_MAX);
-    pw_buf_init(&q->actor, 1000);
-    pw_buf_init(&q->scopes, 1000);
     if (failed) {
         web_req_free(q);
         return NULL;
@@ -40,8 +38,6 @@ void web_req_free(web_req *q)
     web_query_clear(&q->query);
     pw_buf_clear(&q->in);
     pw_buf_clear(&q->out);
-    pw_buf_clear(&q->actor);
-    pw_buf_clear(&q->scopes);
     free(q->uri);
     web_request_end(q->web);
     free(q);

@@ -245,6 +245,7 @@ web_server *web_start(const web_options *o, pw_err *err)
         return NULL;
     }
     self->read_token = o->read_token;
+    self->conf = o->conf ? config_ref(o->conf) : NULL;
     self->log_store = o->log_store;
     self->commands = o->commands;
     self->gauges = o->gauges;
@@ -276,6 +277,7 @@ web_server *web_stop(web_server *self)
     (void)pthread_cond_destroy(&self->hub.wake);
     (void)pthread_mutex_destroy(&self->hub.lock);
     (void)pthread_mutex_destroy(&self->pool_lock);
+    config_unref(self->conf);
     free(self->db);
     free(self->url);
     free(self);

@@ -141,6 +141,7 @@ static int open_web(server *s, pw_err *err)
     web_options o = {.listen = address,
                      .url = s->conf->web_url,
                      .read_token = s->conf->web_read_token,
+                     .conf = s->conf,
                      .db = s->db,
                      .log_store = s->log_store,
                      .commands = s->commands,

@@ -1,4 +1,4 @@
-/* Events, idempotency keys, the audit trail, configurations, tokens. */
+/* Events, idempotency keys, the audit trail, configurations. */
 #include "master/store/impl.h"
 
 static int add(store *self, enum store_stmt id, const sql_arg *arg, size_t n, pw_err *err)
@@ -75,11 +75,4 @@ int store_config_last(store *self, uint64_t *ret_gen, pw_buf *text, pw_err *err)
         return rc;
     *ret_gen = sql_col_u(&cur, 0);
     return 0;
-}
-
-int store_token_put(store *self, const uint8_t hash[32], const char *name, const char *scopes,
-                    pw_msec at, pw_err *err)
-{
-    return add(self, S_TOKEN_PUT, SQL_ARGS(sql_b(hash, 32), sql_t(name), sql_t(scopes), sql_i(at)),
-               err);
 }

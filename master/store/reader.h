@@ -108,7 +108,18 @@ int reader_events(reader *self, uint64_t after, size_t limit,
                   int (*cb)(void *, uint64_t seq, pw_msec at, event_kind kind, uint64_t id),
                   void *cb_self, pw_err *err);
 int reader_event_last(reader *self, uint64_t *ret_seq, pw_err *err);
-/* Name and scopes of a live token; PW_ENOTFOUND. */
-int reader_token(reader *self, const uint8_t hash[32], pw_buf *name, pw_buf *scopes, pw_err *err);
+/* The token of this hash, live or not; PW_ENOTFOUND. */
+int reader_token(reader *self, const uint8_t hash[32], int (*cb)(void *, const store_token *),
+                 void *cb_self, pw_err *err);
+int reader_tokens(reader *self, uint64_t before, size_t limit,
+                  int (*cb)(void *, const store_token *), void *cb_self, pw_err *err);
+/* What people (and workers that join) did; actor NULL: anybody, since 0: ever. */
+typedef struct reader_deed {
+    uint64_t id;
+    pw_msec at;
+    const char *actor, *action, *object, *text; /* the last two may be NULL */
+} reader_deed;
+int reader_audit(reader *self, const char *actor, pw_msec since, uint64_t before, size_t limit,
+                 int (*cb)(void *, const reader_deed *), void *cb_self, pw_err *err);
 int reader_epoch(reader *self, uint64_t *ret, pw_err *err);
 #endif

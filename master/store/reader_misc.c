@@ -1,4 +1,4 @@
-/* The event stream, tokens, the epoch. */
+/* The event stream, the epoch. */
 #include "master/store/reader_impl.h"
 
 /* Lowest and highest event kept; 0 and 0: none. */
@@ -61,20 +61,6 @@ int reader_event_last(reader *self, uint64_t *ret_seq, pw_err *err)
     if (rc == 0)
         *ret_seq = last;
     return rc;
-}
-
-int reader_token(reader *self, const uint8_t hash[32], pw_buf *name, pw_buf *scopes, pw_err *err)
-{
-    PW_AUTO(sql_end) sql_cur cur = {0};
-    int rc = sql_query(&self->c, R_TOKEN, SQL_ARGS(sql_b(hash, 32)), &cur, err);
-
-    if (rc == 0)
-        rc = sql_next(&cur, err);
-    if (rc == 0)
-        return pw_fail(err, PW_ENOTFOUND, "no such token");
-    if (rc < 0 || (rc = sql_col_buf(&cur, 0, name, err)) < 0)
-        return rc;
-    return sql_col_buf(&cur, 1, scopes, err);
 }
 
 int reader_epoch(reader *self, uint64_t *ret, pw_err *err)

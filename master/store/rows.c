@@ -229,6 +229,20 @@ void row_promotion(const sql_cur *cur, store_promotion *ret)
     sql_col_rev(cur, 6, &ret->rev);
 }
 
+void row_token(const sql_cur *cur, store_token *ret)
+{
+    *ret = (store_token){.id = sql_col_u(cur, 1),
+                         .name = sql_col_text(cur, 2),
+                         .scopes = sql_col_text(cur, 3),
+                         .person = sql_col_t(cur, 4),
+                         .creator = sql_col_text(cur, 5),
+                         .created = sql_col_i(cur, 6),
+                         .expires = sql_col_i(cur, 7),
+                         .used = sql_col_i(cur, 8),
+                         .revoked = sql_col_i(cur, 9)};
+    (void)sql_col_bytes(cur, 0, ret->hash, sizeof(ret->hash));
+}
+
 void row_change(const sql_cur *cur, store_change *ret)
 {
     *ret = (store_change){

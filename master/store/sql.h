@@ -22,6 +22,7 @@
     "w.id,w.name,w.key,w.spool,w.boot,w.slots,w.tags,w.facts,w.version,w.created,w.seen,w.paused," \
     "w.draining,w.removed,w.quarantine,w.reason,w.who"
 #define C_PROMOTION "id,edge,project,source,target,old,rev,state,reason,created,finished"
+#define C_TOKEN "hash,id,name,scopes,person,creator,created,expires,used,revoked"
 #define C_CHANGE "c.id,c.stamp,c.at,c.tip,c.forced,c.source,c.author,c.subject,c.files"
 
 /* ---- opening; application_id is "Pawl" */
@@ -201,6 +202,8 @@
     X(WORKER_KEY, "UPDATE worker SET key=?2 WHERE id=?1")                                          \
     X(ENROL_PUT, "INSERT INTO enrol(worker,key,expires) VALUES(?1,?2,?3) ON CONFLICT(worker)"      \
                  " DO UPDATE SET key=excluded.key,expires=excluded.expires,used=NULL")             \
+    X(ENROL_USE, "UPDATE enrol SET used=?2 WHERE worker=?1")                                       \
+    X(ENROL_USED, "SELECT used FROM enrol WHERE worker=?1")                                        \
     X(ENROL_DEL, "DELETE FROM enrol WHERE worker=?1")                                              \
     X(ENROLS, "SELECT worker,key,expires FROM enrol ORDER BY worker")
 
@@ -234,7 +237,14 @@
     X(TOKEN_PUT, "INSERT INTO token(hash,id,name,scopes,creator,created) VALUES(?1,(SELECT "       \
                  "coalesce(max(id),0)+1 FROM token),?2,?3,'master',?4) ON CONFLICT"                \
                  "(hash) DO UPDATE SET name=excluded.name,scopes=excluded.scopes,"                 \
-                 "created=excluded.created,revoked=NULL")
+                 "created=excluded.created,revoked=NULL")                                          \
+    X(TOKEN_ADD, "INSERT INTO token(" C_TOKEN ") VALUES(?1,(SELECT coalesce(max(id),0)+1 FROM"     \
+                 " token),?2,?3,?4,?5,?6,?7,NULL,NULL)")                                           \
+    X(TOKEN_ID, "SELECT id FROM token WHERE hash=?1")                                              \
+    X(TOKEN_ONE, "SELECT " C_TOKEN " FROM token WHERE id=?1")                                      \
+    X(TOKEN_ANEW, "UPDATE token SET hash=?2 WHERE id=?1 AND used IS NULL AND revoked IS NULL")     \
+    X(TOKEN_REVOKE, "UPDATE token SET revoked=?2 WHERE id=?1 AND revoked IS NULL")                 \
+    X(TOKEN_USED, "UPDATE token SET used=?2 WHERE id=?1 AND (used IS NULL OR used<=?3)")
 
 #define STORE_SQL(X)                                                                               \
     SQL_OPEN(X)                                                                                    \
@@ -367,7 +377,11 @@
                 " ORDER BY p.name,x.name")                                                         \
     X(EVENTS, "SELECT seq,at,kind,id FROM event WHERE seq>?1 ORDER BY seq LIMIT ?2")               \
     X(EVENT_RANGE, "SELECT (SELECT min(seq) FROM event),(SELECT max(seq) FROM event)")             \
-    X(TOKEN, "SELECT name,scopes FROM token WHERE hash=?1 AND revoked IS NULL")                    \
+    X(TOKEN, "SELECT " C_TOKEN " FROM token WHERE hash=?1")                                        \
+    X(TOKENS, "SELECT " C_TOKEN " FROM token WHERE id<?1 ORDER BY id DESC LIMIT ?2")               \
+    X(AUDIT, "SELECT id,at,actor,action,object,text FROM audit WHERE id<?1 ORDER BY id DESC")      \
+    X(AUDIT_ACTOR, "SELECT id,at,actor,action,object,text FROM audit WHERE actor=?2 AND id<?1"     \
+                   " ORDER BY id DESC")                                                            \
     X(EPOCH, "SELECT value FROM meta WHERE key='epoch'")                                           \
     X(VERSION, "PRAGMA user_version")                                                              \
     X(BEGIN, "BEGIN")                                                                              \

@@ -117,7 +117,9 @@ static void test_columns(sqlite3 *db)
                 {R_STEPS, 15},
                 {R_FRAMES, 13},
                 {R_LOG, 7},
-                {R_PROMOTIONS, 11}};
+                {R_PROMOTIONS, 11},
+                {R_TOKEN, 10},
+                {R_AUDIT, 6}};
 
     for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
         sqlite3_stmt *st = NULL;

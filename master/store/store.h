@@ -307,6 +307,10 @@ int store_enrol_put(store *self, uint64_t worker, const uint8_t key[32], pw_msec
 int store_enrol_each(store *self,
                      int (*cb)(void *, uint64_t worker, const uint8_t key[32], pw_msec expires),
                      void *cb_self, pw_err *err);
+/* What an enrolment was used for: nothing (0), or up to 32 bytes: see core_worker_join. */
+int store_enrol_use(store *self, uint64_t worker, const void *used, size_t n, pw_err *err);
+int store_enrol_used(store *self, uint64_t worker, uint8_t ret_used[32], size_t *ret_n,
+                     pw_err *err);
 /* sets the worker's key, removes the enrolment */
 int store_worker_join(store *self, uint64_t worker, const uint8_t key[32], pw_err *err);
 /* removes key and enrolment */
@@ -336,6 +340,25 @@ int store_audit_add(store *self, pw_msec at, const char *actor, const char *acti
                     const char *object, const char *text, pw_err *err);
 int store_config_put(store *self, pw_msec at, const char *text, uint64_t *ret_gen, pw_err *err);
 int store_config_last(store *self, uint64_t *ret_gen, pw_buf *text, pw_err *err);
+/* Tokens. Written once; `person`, `expires`, `used` and `revoked` may be absent (NULL, 0). */
+typedef struct store_token {
+    uint8_t hash[32];
+    uint64_t id;
+    const char *name, *scopes, *person, *creator; /* borrowed */
+    pw_msec created, expires, used, revoked;
+} store_token;
+/* The row gets the next id; id, used and revoked of the given one do not count. */
+int store_token_add(store *self, const store_token *t, uint64_t *ret_id, pw_err *err);
+/* The row is borrowed during the callback; PW_ENOTFOUND. */
+int store_token_get(store *self, uint64_t id, int (*cb)(void *, const store_token *), void *cb_self,
+                    pw_err *err);
+/* Another text for a token that was never used; PW_ECONFLICT when it was, or was revoked. */
+int store_token_anew(store *self, uint64_t id, const uint8_t hash[32], pw_err *err);
+/* PW_ECONFLICT: it is not there, or revoked already. */
+int store_token_revoke(store *self, uint64_t id, pw_msec at, pw_err *err);
+/* Notes its use, unless one is noted that is less than `apart` old; returns whether it did. */
+int store_token_used(store *self, uint64_t id, pw_msec at, pw_msec apart, pw_err *err);
+/* The token that a new state directory begins with; again with the same hash: renewed. */
 int store_token_put(store *self, const uint8_t hash[32], const char *name, const char *scopes,
                     pw_msec at, pw_err *err);
 

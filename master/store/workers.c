@@ -1,4 +1,6 @@
 /* Workers and their enrolment. */
+#include <string.h>
+
 #include "master/store/impl.h"
 
 int store_worker_add(store *self, const char *name, pw_msec now, uint64_t *ret_id, pw_err *err)
@@ -74,6 +76,31 @@ int store_enrol_put(store *self, uint64_t worker, const uint8_t key[32], pw_msec
     return store_write_one(self, S_ENROL_PUT,
                            SQL_ARGS(sql_u(worker), sql_b(key, 32), sql_i(expires)), "worker",
                            worker, err);
+}
+
+int store_enrol_use(store *self, uint64_t worker, const void *used, size_t n, pw_err *err)
+{
+    return store_write_one(self, S_ENROL_USE, SQL_ARGS(sql_u(worker), sql_b(n ? used : NULL, n)),
+                           "enrolment of worker", worker, err);
+}
+
+int store_enrol_used(store *self, uint64_t worker, uint8_t ret_used[32], size_t *ret_n, pw_err *err)
+{
+    PW_AUTO(sql_end) sql_cur cur = {0};
+    PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(32);
+    int rc = sql_query(&self->c, S_ENROL_USED, SQL_ARGS(sql_u(worker)), &cur, err);
+
+    if (rc == 0)
+        rc = sql_next(&cur, err);
+    if (rc == 0)
+        return pw_fail(err, PW_ENOTFOUND, "worker %llu is not enrolled",
+                       (unsigned long long)worker);
+    if (rc < 0 || (rc = sql_col_buf(&cur, 0, &b, err)) < 0)
+        return rc;
+    if (b.len)
+        memcpy(ret_used, b.p, b.len);
+    *ret_n = b.len;
+    return 0;
 }
 
 int store_enrol_each(store *self,

@@ -10,7 +10,6 @@ _Static_assert(CRYPT_KEY == crypto_box_PUBLICKEYBYTES, "keys of CURVE");
 _Static_assert(CRYPT_KEY == crypto_box_SECRETKEYBYTES, "keys of CURVE");
 
 static const char TOKEN_HEAD[] = "pawl_";
-enum { TOKEN_RANDOM = 32 };
 
 int crypt_init(pw_err *err)
 {
@@ -39,14 +38,19 @@ void crypt_random(void *p, size_t n)
     randombytes_buf(p, n);
 }
 
+void crypt_token_of(const uint8_t raw[CRYPT_TOKEN_RANDOM], char out[CRYPT_TOKEN_TEXT + 1])
+{
+    _Static_assert(sizeof(TOKEN_HEAD) - 1 + (4 * CRYPT_TOKEN_RANDOM + 2) / 3 == CRYPT_TOKEN_TEXT,
+                   "token");
+    memcpy(out, TOKEN_HEAD, sizeof(TOKEN_HEAD) - 1);
+    crypt_base64(raw, CRYPT_TOKEN_RANDOM, out + sizeof(TOKEN_HEAD) - 1);
+}
+
 void crypt_token(char out[CRYPT_TOKEN_TEXT + 1])
 {
-    uint8_t raw[TOKEN_RANDOM];
-    _Static_assert(sizeof(TOKEN_HEAD) - 1 + (4 * TOKEN_RANDOM + 2) / 3 == CRYPT_TOKEN_TEXT,
-                   "token");
+    uint8_t raw[CRYPT_TOKEN_RANDOM];
     crypt_random(raw, sizeof(raw));
-    memcpy(out, TOKEN_HEAD, sizeof(TOKEN_HEAD) - 1);
-    crypt_base64(raw, sizeof(raw), out + sizeof(TOKEN_HEAD) - 1);
+    crypt_token_of(raw, out);
     sodium_memzero(raw, sizeof(raw));
 }
 

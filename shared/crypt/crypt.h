@@ -19,6 +19,9 @@ bool crypt_equal(const void *a, const void *b, size_t n); /* in constant time */
 /* A fresh API token: "pawl_" and 43 characters of base64url (32 random bytes). What is stored is
  * crypt_hash of the text. */
 void crypt_token(char out[CRYPT_TOKEN_TEXT + 1]);
+enum { CRYPT_TOKEN_RANDOM = 32 };
+/* The same, of randomness that the caller has. */
+void crypt_token_of(const uint8_t raw[CRYPT_TOKEN_RANDOM], char out[CRYPT_TOKEN_TEXT + 1]);
 void crypt_random(void *p, size_t n);
 /* base64url without padding. out has at least (4 * n + 2) / 3 + 1 bytes. */
 void crypt_base64(const void *p, size_t n, char *out);
