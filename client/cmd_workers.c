@@ -55,42 +55,56 @@ static int run_workers(client *c, const args *a, pw_err *err)
     return client_put(c, &b, err);
 }
 
-static int add(client *c, const char *name, pw_err *err)
+/* add and rotate: one line to be run on the build machine */
+static int line(client *c, const char *name, bool rotate, const char *reason, pw_err *err)
 {
     PW_AUTO(rest_answer_clear) rest_answer r = {0};
     PW_AUTO(pw_buf_clearp) pw_buf body = PW_BUF(65536);
+    PW_AUTO(pw_buf_clearp) pw_buf path = PW_BUF(REST_PATH_MAX);
+    (void)pw_buf_adds(&path, "/api/v1/workers");
+    if (rotate) {
+        rest_part(&path, name);
+        rest_part(&path, "rotate");
+    }
     (void)pw_buf_adds(&body, "{");
-    rest_field(&body, "name", name);
+    rest_field(&body, rotate ? "reason" : "name", rotate ? reason : name);
     (void)pw_buf_adds(&body, "}");
-    int rc = rest_post(c, "/api/v1/workers", pw_buf_str(&body), &r, err);
+    if (path.failed || body.failed)
+        return pw_fail(err, PW_EINVAL, "worker: the name or the reason is too long");
+    int rc = rest_post(c, pw_buf_str(&path), pw_buf_str(&body), &r, err);
     if (rc < 0)
-        return pw_err_context(err, "adding worker \"%.100s\"", name);
+        return pw_err_context(err, "%s worker \"%.100s\"",
+                              rotate ? "replacing the key of" : "adding", name);
     if (c->json)
         return rest_raw(c, &r, err);
     /* the line alone on stdout, so that it can be piped to the other machine */
     client_say(c, "%s\n", json_str(json_get(r.value, "line"), "?"));
     if (c->tty)
-        (void)fprintf(stderr,
-                      "Run this line on the build machine within an hour; it works once.\n");
+        (void)fprintf(
+            stderr, rotate ? "Run this line on the build machine within an hour, then restart its "
+                             "agent; until then the old key works.\n"
+                           : "Run this line on the build machine within an hour; it works once.\n");
     return 0;
 }
 
 static int run_worker(client *c, const args *a, pw_err *err)
 {
-    static const char *const verbs[] = {"add", "pause", "resume", "drain", "remove", NULL};
-    static const char *const done[] = {"added", "paused", "resumed",
-                                       "draining: it takes no new jobs", "removed"};
+    static const char *const verbs[] = {"add",   "rotate", "pause", "resume",
+                                        "drain", "remove", NULL};
+    static const char *const done[] = {
+        "added", "rotated", "paused", "resumed", "draining: it takes no new jobs", "removed"};
     const char *verb = a->word[0], *name = a->word[1], *reason = args_get(a, "reason");
     size_t k = 0;
     while (verbs[k] && strcmp(verbs[k], verb) != 0)
         k++;
     if (!verbs[k])
         return pw_fail(err, PW_EINVAL,
-                       "worker: \"%.60s\" is none of add, pause, resume, drain, remove", verb);
+                       "worker: \"%.60s\" is none of add, rotate, pause, resume, drain, remove",
+                       verb);
     if (k == 0 && reason)
         return pw_fail(err, PW_EINVAL, "worker add takes no --reason");
-    if (k == 0)
-        return add(c, name, err);
+    if (k <= 1)
+        return line(c, name, k == 1, reason, err);
     PW_AUTO(rest_answer_clear) rest_answer r = {0};
     PW_AUTO(pw_buf_clearp) pw_buf body = PW_BUF(65536);
     PW_AUTO(pw_buf_clearp) pw_buf path = PW_BUF(REST_PATH_MAX);
@@ -116,8 +130,8 @@ static int run_worker(client *c, const args *a, pw_err *err)
 
 static const arg_option options[] = {{"reason", 'r', "TEXT", "why; shown to everybody"},
                                      {NULL, 0, NULL, NULL}};
-const command cmd_workers[] = {{"workers", "", "The build machines", NULL, 0, 0, run_workers},
-                               {"worker", "add|pause|resume|drain|remove NAME [--reason TEXT]",
-                                "Add a build machine, or switch one off and on", options, 2, 2,
-                                run_worker},
-                               {NULL, NULL, NULL, NULL, 0, 0, NULL}};
+const command cmd_workers[] = {
+    {"workers", "", "The build machines", NULL, 0, 0, run_workers},
+    {"worker", "add|rotate|pause|resume|drain|remove NAME [--reason TEXT]",
+     "Add a build machine, replace its key, or switch one off and on", options, 2, 2, run_worker},
+    {NULL, NULL, NULL, NULL, 0, 0, NULL}};

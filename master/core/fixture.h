@@ -282,6 +282,9 @@ typedef struct say {
     const char *idem, *project, *builder, *branch, *revision, *reason, *name;
     uint64_t id;
     bool dry_run;
+    const char *actor, *person; /* actor NULL: ann */
+    unsigned scopes, may;
+    pw_msec expires;
 } say;
 /* Gives the command, without a commit. */
 static inline void command(world *w, core_cmd_kind kind, say s)
@@ -295,7 +298,11 @@ static inline void command(world *w, core_cmd_kind kind, say s)
     w->status = 0;
     w->body[0] = '\0';
     c->idem = pw_strdup(s.idem, &failed);
-    c->actor = pw_strdup("ann", &failed);
+    c->actor = pw_strdup(s.actor ? s.actor : "ann", &failed);
+    c->person = pw_strdup(s.person, &failed);
+    c->scopes = s.scopes;
+    c->may = s.may;
+    c->expires = s.expires;
     c->project = pw_strdup(s.project, &failed);
     c->builder = pw_strdup(s.builder, &failed);
     c->branch = pw_strdup(s.branch, &failed);

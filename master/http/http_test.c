@@ -293,7 +293,7 @@ static void test_rate(const world *w)
 static void test_closed(void)
 {
     PW_AUTO(reply_clear) reply r = {0};
-    world w;
+    world w = {0};
     bool open = world_open(&w, true);
     ok(open, "a server that is closed to strangers");
     if (open) {
@@ -314,7 +314,7 @@ static void test_closed(void)
 
 int main(void)
 {
-    world w;
+    world w = {0};
     bool open = world_open(&w, false);
     ok(open, "a server");
     if (open) {

@@ -40,7 +40,8 @@ enum {
     WEB_PEERS = 64,     /* addresses whose failed tokens are counted */
     WEB_FAILURES = 20,  /* a minute; then 429 instead of 401 */
     WEB_USES = 64,      /* tokens whose last use is remembered, so that it is noted once a minute */
-    WEB_USED_MS = 60000
+    WEB_USED_MS = 60000,
+    WEB_REFUSALS = 9 /* codes of errors that are counted */
 };
 
 /* ---- who asks. A request has one identity, found by web_identify before anything else is looked
@@ -148,6 +149,7 @@ struct web_server {
     } use[WEB_USES];
     /* grows when a token was revoked or the people changed: streams look whether they may go on */
     _Atomic uint64_t access;
+    _Atomic uint64_t refused[WEB_REFUSALS];
     reader *pool[WEB_THREADS];
     size_t pooled;
     web_hub hub;
@@ -232,6 +234,10 @@ void web_wait_owner(web_wait *w, const web_req *q);
 /* Whether he may still have it; asked by the stream each time that it is woken. */
 bool web_still(web_server *web, web_wait *w);
 
+/* ---- access.c */
+void web_refused(web_req *q); /* counts and logs an answer that is an error */
+void web_refusals(const web_server *web, pw_buf *b);
+
 /* ---- hub.c */
 int web_hub_start(web_server *web, pw_err *err);
 /* Everybody is resumed and nobody waits any more. */
@@ -288,5 +294,6 @@ web_handler web_get_status, web_get_projects, web_get_builders, web_get_builder,
     web_get_changes, web_get_workers, web_get_promotions, web_get_events, web_get_openapi,
     web_get_health, web_get_metrics, web_get_badge, web_page_home, web_page_build, web_page_style,
     web_post_force, web_post_change, web_post_retry, web_post_cancel, web_post_cancel_request,
-    web_post_worker, web_post_worker_action, web_delete_worker, web_post_promote;
+    web_post_worker, web_post_worker_action, web_delete_worker, web_post_promote, web_post_rotate,
+    web_post_token, web_get_tokens, web_delete_token, web_get_audit;
 #endif

@@ -88,5 +88,6 @@ void web_get_metrics(web_req *q)
         (void)pw_buf_addf(&q->out, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", m->name, m->help,
                           m->name, m->type, m->name, atomic_load(v));
     }
+    web_refusals(q->web, &q->out);
     tallies(&q->web->hub, &q->out);
 }

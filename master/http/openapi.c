@@ -35,6 +35,10 @@ static const schema schemas[] = {
     {"Id", "id:integer"},
     {"Name", "name:string"},
     {"Join", "name:string line:string expires:time"},
+    {"Token", "id:integer name:string state:string scopes:array person:string? creator:string "
+              "created:time expires:time? used:time? revoked:time?"},
+    {"NewToken", "id:integer name:string scopes:array person:string? expires:time? token:string"},
+    {"Deed", "id:integer at:time actor:string action:string object:string? text:string?"},
     {"Why", "id:integer state:string reason:string"},
     {"Health", "status:string checks:array"},
     {"OpenAPI", ""},
@@ -126,6 +130,7 @@ static void body(pw_buf *b, const char *keys)
         (void)pw_buf_addf(b, "\"%.*s\":{\"type\":\"%s\"}", (int)k, p,
                           flag                               ? "boolean"
                           : web_has_word("properties", p, k) ? "object"
+                          : web_has_word("scopes", p, k)     ? "array"
                                                              : "string");
         if (k < n)
             (void)pw_buf_addf(&required, "%s\"%.*s\"", required.len ? "," : "", (int)k, p);
@@ -139,7 +144,8 @@ static void answers(pw_buf *b, const web_route *r)
     size_t n = r->answer ? strlen(r->answer) : 0;
     bool list = n > 2 && strcmp(r->answer + n - 2, "[]") == 0;
     web_open(b, "responses", '{');
-    web_open(b, strcmp(r->method, "GET") == 0 ? "200" : "202", '{');
+    bool made = r->answer && strcmp(r->answer, "NewToken") == 0;
+    web_open(b, strcmp(r->method, "GET") == 0 ? "200" : made ? "201" : "202", '{');
     web_str(b, "description", "done");
     if (list)
         (void)pw_buf_addf(b,

@@ -81,6 +81,40 @@ static int take_flag(const json_value *body, const char *key, bool *ret, pw_err 
     return 0;
 }
 
+static int take_time(const json_value *body, const char *key, pw_msec *ret, pw_err *err)
+{
+    const json_value *v = json_get(body, key);
+    const char *s = json_str(v, NULL);
+    if (json_is_null(v))
+        return 0;
+    if (!s || pw_time_parse(s, ret, NULL) < 0)
+        return pw_fail(err, PW_EINVAL, "\"%s\" must be a time like 2026-11-20T12:43:01Z", key);
+    return 0;
+}
+
+/* A list of words, or one text of them. */
+static int take_scopes(const json_value *body, unsigned *ret, pw_err *err)
+{
+    const json_value *v = json_get(body, "scopes");
+    const char *bad = "?";
+    size_t n = json_is_array(v) ? json_count(v) : 1;
+    unsigned all = 0;
+    if (json_is_null(v))
+        return 0;
+    for (size_t i = 0; i < n; i++) {
+        const char *s = json_str(json_is_array(v) ? json_at(v, i) : v, NULL);
+        unsigned bits = s ? scopes_parse(s, &bad) : 0;
+        if (!bits)
+            return pw_fail(err, PW_EINVAL,
+                           "\"scopes\" must be words of read, build, land, operate, admin, not "
+                           "\"%.60s\"",
+                           s ? bad : "?");
+        all |= bits;
+    }
+    *ret = all;
+    return all ? 0 : pw_fail(err, PW_EINVAL, "\"scopes\" must name at least one");
+}
+
 static int property_name(const char *s, pw_err *err)
 {
     static const char own[] = "branch revision project builder build_id worker attempt";
@@ -177,10 +211,14 @@ static core_cmd *command(web_req *q, core_cmd_kind kind)
                    (r = take_text(body, "revision", 100, &c->revision, &err)) < 0 ||
                    (r = take_text(body, "reason", WEB_TEXT, &c->reason, &err)) < 0 ||
                    (r = take_text(body, "name", PW_NAME_MAX, &c->name, &err)) < 0 ||
+                   (r = take_text(body, "person", PW_NAME_MAX, &c->person, &err)) < 0 ||
+                   (r = take_scopes(body, &c->scopes, &err)) < 0 ||
+                   (r = take_time(body, "expires", &c->expires, &err)) < 0 ||
                    (r = take_flag(body, "dry_run", &c->dry_run, &err)) < 0 ||
                    (r = take_flag(body, "failed", &ignored, &err)) < 0 ||
                    (r = take_properties(body, &c->props, &err)) < 0))
         pw_err_context(&err, "the body");
+    c->may = q->who.scopes;
     if (r < 0) {
         web_fail_err(q, &err);
         return core_cmd_free(c);
@@ -273,6 +311,37 @@ void web_post_worker_action(web_req *q)
 void web_delete_worker(web_req *q)
 {
     send_name(q, CMD_WORKER_REMOVE);
+}
+
+void web_post_rotate(web_req *q)
+{
+    send_name(q, CMD_WORKER_ROTATE);
+}
+
+/* Without scopes: those of the person's roles, as far as who asks has them; of nobody: to read. */
+static unsigned usual_scopes(const web_req *q, const char *person)
+{
+    unsigned scopes = SCOPE_READ;
+    config *conf = web_conf(q->web);
+    const config_person *p = person && conf ? config_find_person(conf, person) : NULL;
+    if (p)
+        scopes = p->scopes & q->who.scopes;
+    config_unref(conf);
+    return scopes;
+}
+
+void web_post_token(web_req *q)
+{
+    core_cmd *c = command(q, CMD_TOKEN_ADD);
+    if (!c)
+        return;
+    c->scopes = c->scopes ? c->scopes : usual_scopes(q, c->person);
+    web_ask_send(q, c);
+}
+
+void web_delete_token(web_req *q)
+{
+    send_id(q, CMD_TOKEN_REVOKE);
 }
 
 void web_post_promote(web_req *q)

@@ -202,6 +202,7 @@ enum MHD_Result web_req_reply(web_req *q)
         if (q->out.failed || q->status == 0)
             web_fail(q, 500, "internal", "the answer could not be made: %s",
                      q->out.failed ? "it is too large, or memory ran out" : "nothing answers");
+        web_refused(q);
         if (q->tag && q->status == 200 && not_modified(q)) {
             q->status = 304;
             pw_buf_clear(&q->out);

@@ -278,7 +278,7 @@ static void test_stop(world *w)
 
 int main(void)
 {
-    world w;
+    world w = {0};
     bool open = world_open(&w, false);
     ok(open, "a server");
     if (open) {

@@ -82,6 +82,8 @@ int state_admin_token(server *s, pw_err *err)
     if (r < 0 ||
         (r = store_token_put(s->st, hash, "admin", "read build land operate admin",
                              pw_wall(&pw_host_real), err)) < 0 ||
+        (r = store_audit_add(s->st, pw_wall(&pw_host_real), "master", "token.create", "admin",
+                             "the token of a new state directory", err)) < 0 ||
         (r = store_commit(s->st, err)) < 0) {
         store_rollback(s->st);
         return r;
