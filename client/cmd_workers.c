@@ -81,8 +81,8 @@ static int line(client *c, const char *name, bool rotate, const char *reason, pw
     client_say(c, "%s\n", json_str(json_get(r.value, "line"), "?"));
     if (c->tty)
         (void)fprintf(
-            stderr, rotate ? "Run this line on the build machine within an hour, then restart its "
-                             "agent; until then the old key works.\n"
+            stderr, rotate ? "Run this line on the build machine within an hour; its agent takes "
+                             "the new key by itself. Until then the old one works.\n"
                            : "Run this line on the build machine within an hour; it works once.\n");
     return 0;
 }

@@ -191,7 +191,8 @@ int core_worker_join(core *self, uint64_t worker, const uint8_t once[32], const 
     bool is_enrol;
     if (core_key_owner(self, key, &is_enrol) != 0)
         return pw_fail(err, PW_EDENIED, "this key is in use already");
-    pw_fault("worker.join");
+    if (pw_fault("worker.join"))
+        return pw_fail(err, PW_ESYS, "the master cannot write its database: fault asked for");
     bool rotated = w->row.has_key;
     /* the one-time key stays good for the same key until it expires or the new key is used */
     if (!core_turn(self) || !core_ok(self, store_worker_join(self->st, worker, key, &e), &e) ||

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shared/base/fault.h"
 #include "shared/base/fs.h"
 #include "shared/link/link.h"
 #include "shared/wire/msg.h"
@@ -199,30 +200,41 @@ static int write_conf(const worker_conf *c, pw_err *err)
     return rc < 0 ? rc : pw_fs_replace(c->file, b.p, b.len, 0644, err);
 }
 
-static int get_key(const char *file, uint8_t pub[CRYPT_KEY], pw_err *err)
+/* The key that is to become the worker's: beside the one in use, which works until the master has
+ * taken this one. One that is there already is of a join that was cut short: the master may know
+ * it, and admits no other with the same token. */
+static int next_key(const char *file, uint8_t pub[CRYPT_KEY], bool *ret_made, pw_err *err)
 {
     uint8_t sec[CRYPT_KEY];
     int rc = worker_key_read(file, pub, sec, err);
+    *ret_made = rc == PW_ENOTFOUND;
     if (rc == PW_ENOTFOUND)
         rc = worker_key_make(file, pub, sec, err);
     explicit_bzero(sec, sizeof(sec));
     return rc;
 }
 
-static int run(const join_options *o, const crypt_join *j, worker_conf *c, pw_buf *told,
-               pw_err *err)
+static int take_key(const char *next, const char *key, pw_err *err)
 {
-    uint8_t pub[CRYPT_KEY];
-    bool there = false, failed = false;
-    int rc = choose_places(o, c, err);
-    if (rc == 0)
-        rc = look_at_old(o, j, c, &there, err);
-    if (rc == 0)
-        rc = get_key(c->key, pub, err);
-    if (rc == 0 && (rc = tell_master(j, pub, err)) < 0)
-        (void)pw_err_context(err, "joining as \"%s\"", j->name);
-    if (rc < 0)
-        return rc;
+    const char *slash = strrchr(key, '/');
+    PW_AUTO(pw_freep)
+    char *dir = strndup(slash ? key : ".", slash ? (size_t)(slash - key) + (slash == key) : 1);
+    if (!dir)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    if (pw_fault("worker.key"))
+        return pw_fail(err, PW_ESYS, "putting %s in place: fault asked for", key);
+    if (rename(next, key) < 0)
+        return pw_fail_sys(err, "putting %s in place; run the same line again", key);
+    return pw_fs_sync_dir(dir, err);
+}
+
+/* The master has taken the key: the configuration, then the key. Until the key is in place, the
+ * same line does all of it again. */
+static int settle(const join_options *o, const crypt_join *j, worker_conf *c, bool there,
+                  const char *next, pw_buf *told, pw_err *err)
+{
+    bool failed = false;
+    int rc = 0;
     if (!there) {
         c->name = pw_strdup(j->name, &failed);
         c->address = pw_strdup(j->address, &failed);
@@ -231,14 +243,42 @@ static int run(const join_options *o, const crypt_join *j, worker_conf *c, pw_bu
         rc = failed ? pw_fail(err, PW_ENOMEM, "out of memory") : join_tags(o->tags, &c->tags, err);
         if (rc == 0)
             rc = write_conf(c, err);
-        if (rc < 0)
-            return rc;
     } else if (o->tags || o->slots) {
         (void)pw_buf_addf(told, "%s was there already and is kept: set tags and slots in it\n",
                           c->file);
     }
-    (void)pw_buf_addf(told, "joined as %s; now run:\n    pawl-worker --config %s\n", j->name,
-                      c->file);
+    return rc < 0 ? rc : take_key(next, c->key, err);
+}
+
+static int run(const join_options *o, const crypt_join *j, worker_conf *c, pw_buf *told,
+               pw_err *err)
+{
+    uint8_t pub[CRYPT_KEY];
+    bool there = false, made = false;
+    int rc = choose_places(o, c, err);
+    if (rc == 0)
+        rc = look_at_old(o, j, c, &there, err);
+    PW_AUTO(pw_freep) char *next = rc == 0 ? pw_strf("%s.next", c->key) : NULL;
+    if (rc == 0 && !next)
+        rc = pw_fail(err, PW_ENOMEM, "out of memory");
+    bool rotates = rc == 0 && access(c->key, F_OK) == 0;
+    if (rc == 0)
+        rc = next_key(next, pub, &made, err);
+    if (rc == 0 && (rc = tell_master(j, pub, err)) < 0) {
+        (void)pw_err_context(err, "joining as \"%s\"", j->name);
+        if (made && rc == PW_EDENIED) /* nobody knows it; after silence the master may */
+            (void)unlink(next);
+    }
+    if (rc == 0)
+        rc = settle(o, j, c, there, next, told, err);
+    if (rc < 0)
+        return rc;
+    if (rotates)
+        (void)pw_buf_addf(
+            told, "joined as %s with a new key; an agent that runs takes it by itself\n", j->name);
+    else
+        (void)pw_buf_addf(told, "joined as %s; now run:\n    pawl-worker --config %s\n", j->name,
+                          c->file);
     return told->failed ? pw_fail(err, PW_ENOMEM, "out of memory") : 0;
 }
 

@@ -1,6 +1,7 @@
 /* join.h - `pawl-worker join`: makes the key pair, tells the master by the token's one-time key,
- * writes the configuration. Every step may be repeated: the same key with the same token is the
- * same worker. Blocks up to JOIN_WAIT. */
+ * writes the configuration, puts the key in place. Until that is done every step may be repeated:
+ * the same key with the same token is the same worker. On a spool that has a key already it
+ * replaces that. Blocks up to JOIN_WAIT. */
 #ifndef PW_WORKER_AGENT_JOIN_H
 #define PW_WORKER_AGENT_JOIN_H
 #include "shared/base/buf.h"

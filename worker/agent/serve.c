@@ -63,12 +63,28 @@ static void drop_closed(server *s)
     s->closed = false;
 }
 
+/* `pawl-worker join` may have replaced it: then the master knows the new one only. */
+static void take_key(server *s)
+{
+    uint8_t pub[CRYPT_KEY], secret[CRYPT_KEY];
+    pw_err err = {0};
+    if (worker_key_read(s->conf->key, pub, secret, &err) < 0) {
+        pw_log_err(PW_LOG_WARN, "key_kept", &err);
+        return;
+    }
+    if (!crypt_equal(secret, s->secret, CRYPT_KEY))
+        pw_log(PW_LOG_INFO, "key_taken", "file=%s", s->conf->key);
+    memcpy(s->secret, secret, CRYPT_KEY);
+    explicit_bzero(secret, sizeof(secret));
+}
+
 /* Called by the agent's tick only, never inside a callback of the dialer. */
 static int wire_open(void *self, pw_err *err)
 {
     server *s = self;
     s->closed = true;
     drop_closed(s);
+    take_key(s);
     s->dialer = link_dial(s->ctx, s->loop, s->conf->address, s->conf->master_key, s->secret,
                           PW_MSG_MAX, &dialer_ops, s, err);
     return s->dialer ? 0 : err->code;
