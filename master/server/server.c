@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "master/server/privs.h"
 #include "master/server/state.h"
 #include "shared/base/fs.h"
 #include "shared/base/log.h"
@@ -21,7 +22,10 @@ enum {
 
 static void complain(const char *what, const pw_err *err)
 {
-    (void)fprintf(stderr, "pawl-master: %s: %s\n", what, err->text);
+    char why[100];
+    const char *sys = err->sys > 0 ? strerror_r(err->sys, why, sizeof(why)) : NULL;
+    (void)fprintf(stderr, "pawl-master: %s: %s%s%s\n", what, err->text, sys ? ": " : "",
+                  sys ? sys : "");
 }
 
 char *server_config_path(const server_options *o, pw_err *err)
@@ -159,17 +163,31 @@ static void trim(pw_loop *loop, void *p)
     pw_trim();
 }
 
+/* As root where there is one, for ports below 1024 and what only root may read. */
+static int open_sockets(server *s, const privs *p, pw_err *err)
+{
+    int r = privs_raise(p, err);
+    if (r < 0)
+        return r;
+    r = open_links(s, err);
+    if (r >= 0)
+        r = open_web(s, err);
+    int back = privs_lower(p, r < 0 ? NULL : err);
+    return r < 0 ? r : back;
+}
+
 static int open_all(server *s, const char *dir, pw_err *err)
 {
     int r;
-    if ((r = crypt_init(err)) < 0 || (r = state_open(s, dir, err)) < 0 ||
-        (r = open_queues(s, err)) < 0)
+    privs p;
+    if ((r = privs_begin(&p, s->conf->user, dir, err)) < 0 || (r = crypt_init(err)) < 0 ||
+        (r = state_open(s, dir, err)) < 0 || (r = open_queues(s, err)) < 0)
         return r;
     if (!(s->git = git_start(s->mirror_dir, s->git_answers, err)))
         return err->code;
     if ((r = turn_load(s, err)) < 0 || (r = state_admin_token(s, err)) < 0 ||
-        (r = janitor_start(&s->janitor, s->db, err)) < 0 || (r = open_links(s, err)) < 0 ||
-        (r = open_web(s, err)) < 0)
+        (r = janitor_start(&s->janitor, s->db, err)) < 0 || (r = open_sockets(s, &p, err)) < 0 ||
+        (r = privs_drop(&p, err)) < 0)
         return r;
     return state_write_addresses(s, err);
 }
