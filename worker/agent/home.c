@@ -92,10 +92,10 @@ static int get_id(spool_home *h, pw_err *err)
 static int get_boot(spool_home *h, pw_err *err)
 {
     char was[HOME_BOOT];
-    if (read_line("/proc/sys/kernel/random/boot_id", h->boot, sizeof(h->boot), NULL) < 0 ||
-        !h->boot[0])
-        (void)snprintf(h->boot, sizeof(h->boot), "unknown");
-    int rc = stored_line(h->path, "boot", was, sizeof(was), err);
+    /* without it nobody could tell a power cut from a restart of the agent: no agent then */
+    int rc = read_line("/proc/sys/kernel/random/boot_id", h->boot, sizeof(h->boot), err);
+    if (rc == 0)
+        rc = stored_line(h->path, "boot", was, sizeof(was), err);
     if (rc < 0)
         return rc;
     h->other_boot = was[0] && strcmp(was, h->boot) != 0;
