@@ -118,7 +118,7 @@ static void full_worker(void)
 /* Hours, there and back; below the day for which keys are kept. */
 static void clock_jump(void)
 {
-    static const pw_msec hours[] = {-20, -1, 1, 20};
+    static const pw_msec hours[] = {-11, -1, 1, 11};
     int m = (int)sim_pick(SIM_WORKERS + 1);
     host_skew_to(m, hours[sim_pick(4)] * 3600 * 1000);
 }
