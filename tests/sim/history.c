@@ -311,14 +311,15 @@ static void peace(uint64_t seed)
             disk_process_fuse(sim_workers[w].process, 0, false);
         people_resume(w);
     }
-    for (int i = 0; i < 2000 && !oracle_broken(); i++) {
+    uint64_t before = 0;
+    for (int i = 0, calm = 0; i < 2000 && !oracle_broken(); i++) {
         run_until(sim_now + 5 * SEC);
         oracle_look();
-        if (oracle_idle()) { /* polls, promotions and seals that follow */
-            run_until(sim_now + 45 * SEC);
-            if (oracle_idle())
-                return;
-        }
+        /* polls, promotions and seals that follow */
+        calm = oracle_idle() && oracle_work() == before ? calm + 1 : 0;
+        before = oracle_work();
+        if (calm == 9)
+            return;
     }
     if (!oracle_broken())
         oracle_fail("it does not come to an end: %s", oracle_busy());

@@ -221,13 +221,21 @@ void oracle_look(void)
     }
 }
 
+static int one_promotion(void *p, const store_promotion *r)
+{
+    *(uint64_t *)p += r->state == PROMO_OPEN;
+    return 0;
+}
+
 bool oracle_idle(void)
 {
     core_figures f;
     if (!master_up() || people_waiting())
         return false;
     core_get_figures(sim_mas.s.core, &f);
-    if (f.waiting || f.open || f.busy)
+    uint64_t intents = 0;
+    (void)store_promotions_open(sim_mas.s.st, one_promotion, &intents, NULL);
+    if (f.waiting || f.open || f.busy || intents)
         return false;
     for (int w = 0; w < SIM_WORKERS; w++)
         if (!sim_workers[w].agent || agent_session(sim_workers[w].agent) != SESSION_UP ||
@@ -235,6 +243,15 @@ bool oracle_idle(void)
             !TAILQ_EMPTY(jobs_list(agent_jobs(sim_workers[w].agent), PW_JOB_RUNNING)))
             return false;
     return true;
+}
+
+uint64_t oracle_work(void)
+{
+    uint64_t n = 0;
+    const pushed *v;
+    if (master_up())
+        (void)store_promotions_open(sim_mas.s.st, one_promotion, &n, NULL);
+    return n * 100000 + max_build * 100 + remote_pushes(&v);
 }
 
 const char *oracle_busy(void)

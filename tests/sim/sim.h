@@ -192,6 +192,7 @@ void oracle_said(const pw_msg *m);
 void oracle_announced(uint64_t event);
 void oracle_look(void); /* rows against what was seen before */
 bool oracle_idle(void);
+uint64_t oracle_work(void); /* changes when there was something to do */
 const char *oracle_busy(void); /* what it waits for */
 void oracle_final(void);
 typedef struct oracle_figures {

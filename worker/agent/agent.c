@@ -8,15 +8,12 @@
 
 #include "shared/base/log.h"
 #include "shared/job/job.h"
+#include "worker/agent/rejects.h"
 #include "worker/agent/ship.h"
 
-enum { GATE_MAX = 200, WHY_MAX = 300, RETRY_BUSY_MS = 1000, RETRY_GATE_MS = 30000, FEATURES = 4 };
+enum { GATE_MAX = 200, RETRY_BUSY_MS = 1000, RETRY_GATE_MS = 30000, FEATURES = 4 };
 
-struct rejected {
-    spool_job id;
-    char reason[WHY_MAX];
-    uint64_t retry_ms;
-};
+#define RESYNC_US (5 * INT64_C(1000000)) /* a job's files could not be read: asked for anew */
 
 struct agent {
     const worker_conf *conf;
@@ -28,13 +25,13 @@ struct agent {
     pw_list facts;               /* owned */
     uint8_t mark[HOME_MARK_MAX]; /* newest; written to the spool now and then */
     size_t mark_n;
-    struct rejected *rejected; /* owned, on demand; a ring */
-    size_t rejected_next;
+    rejects rejected;
     bool draining;
     bool list_kept;         /* the next hello lists forgotten jobs too */
     bool kept_listed;       /* the last one did */
     uint64_t settled_epoch; /* its master has had the chance to ask for kept jobs; 0: none */
     pw_usec poll_at, care_at, pump_at;
+    pw_usec resync_at;   /* -1: all jobs of the session are shipped */
     int64_t disk;        /* free bytes, as last seen */
     char gate[GATE_MAX]; /* why no job should come; "": none */
     agent_counts count;
@@ -192,6 +189,8 @@ static void resume(agent *a, agent_job *j, uint64_t offset, uint64_t window)
     pw_log_err(PW_LOG_ERROR, "job_not_resumed", &err);
     if (rc == PW_ENOTFOUND || rc == PW_EINVAL)
         jobs_hold(a->jobs, j);
+    else
+        a->resync_at = pw_now(a->deps.host) + RESYNC_US;
 }
 
 static void verdict(agent *a, const msg_welcome_job *w)
@@ -246,6 +245,7 @@ static void session_begins(void *self, const msg_welcome *w)
         return;
     }
     a->settled_epoch = w->epoch;
+    a->resync_at = -1;
     ship_begin(a->ship, w->window);
     for (size_t i = 0; i < w->jobs.n; i++)
         verdict(a, &v[i]);
@@ -255,15 +255,16 @@ static void session_begins(void *self, const msg_welcome *w)
 static void session_ends(void *self)
 {
     agent *a = self;
+    a->resync_at = -1;
     ship_end(a->ship);
 }
 
 /* ---- a job is offered */
 
-static void say_no(agent *a, const struct rejected *r)
+static void say_no(agent *a, const reject_answer *r)
 {
     pw_err err = {0};
-    char reason[WHY_MAX];
+    char reason[REJECT_WHY];
     memcpy(reason, r->reason, sizeof(reason));
     msg_reject m = {.session = session_id(a->session),
                     .epoch = r->id.epoch,
@@ -279,28 +280,15 @@ __attribute__((format(printf, 4, 5))) static void reject(agent *a, spool_job id,
                                                          const char *fmt, ...)
 {
     char name[SPOOL_JOB_NAME];
-    struct rejected r = {.id = id, .retry_ms = retry_ms};
+    reject_answer r = {.id = id, .retry_ms = retry_ms};
     va_list ap;
     va_start(ap, fmt);
     (void)vsnprintf(r.reason, sizeof(r.reason), fmt, ap);
     va_end(ap);
     a->count.rejected++;
     pw_log(PW_LOG_INFO, "job_rejected", "job=%s reason=\"%s\"", spool_job_name(id, name), r.reason);
-    if (!a->rejected)
-        a->rejected = calloc(AGENT_REJECTED, sizeof(*a->rejected));
-    if (a->rejected) /* without memory the answer to a repetition may differ; the attempt is closed
-                        by the first anyway */
-        a->rejected[a->rejected_next++ % AGENT_REJECTED] = r;
+    rejects_keep(&a->rejected, &r);
     say_no(a, &r);
-}
-
-static const struct rejected *rejected_before(const agent *a, spool_job id)
-{
-    size_t n = a->rejected_next < AGENT_REJECTED ? a->rejected_next : AGENT_REJECTED;
-    for (size_t i = 0; a->rejected && i < n; i++)
-        if (a->rejected[i].id.epoch == id.epoch && a->rejected[i].id.attempt == id.attempt)
-            return &a->rejected[i];
-    return NULL;
 }
 
 static const char *missing_feature(const agent *a, const pw_strs *must)
@@ -375,7 +363,7 @@ static void on_job(agent *a, const msg_job *m, const void *bulk, size_t n)
     spool_job id = {m->epoch, m->attempt};
     pw_err err = {0};
     agent_job *j = jobs_find(a->jobs, id);
-    const struct rejected *old = j ? NULL : rejected_before(a, id);
+    const reject_answer *old = j ? NULL : rejects_find(&a->rejected, id);
     const char *lacks = missing_feature(a, &m->must);
     if (j) {
         job_again(a, j, m);
@@ -399,6 +387,8 @@ static void on_job(agent *a, const msg_job *m, const void *bulk, size_t n)
         } else {
             reject(a, id, RETRY_GATE_MS, "%s", err.text);
         }
+        if (rc < 0 && j)
+            a->resync_at = pw_now(a->deps.host) + RESYNC_US;
         if (rc < 0)
             pw_log_err(PW_LOG_ERROR, "job_trouble", &err);
     }
@@ -475,6 +465,7 @@ agent *agent_new(const worker_conf *conf, spool_home *home, const agent_deps *de
     a->home = home;
     a->deps = *deps;
     a->poll_at = a->care_at = a->pump_at = pw_now(deps->host);
+    a->resync_at = -1;
     memcpy(a->mark, home->mark, home->mark_n);
     a->mark_n = home->mark_n;
     if (read_facts(a, err) < 0)
@@ -500,7 +491,7 @@ agent *agent_free(agent *a)
     (void)jobs_free(a->jobs);
     (void)ship_free(a->ship);
     facts_clear(&a->facts);
-    free(a->rejected);
+    rejects_clear(&a->rejected);
     free(a);
     return NULL;
 }
@@ -540,6 +531,8 @@ void agent_tick(agent *a)
 {
     pw_usec now = pw_now(a->deps.host);
     session_tick(a->session);
+    if (a->resync_at >= 0 && now >= a->resync_at && session_where(a->session) == SESSION_UP)
+        session_again(a->session, "a job's files could not be read: asked for anew");
     if (now >= a->poll_at) {
         a->poll_at = now + AGENT_POLL;
         jobs_poll(a->jobs);
@@ -562,7 +555,7 @@ static pw_usec sooner(pw_usec a, pw_usec b)
 pw_usec agent_due(const agent *a)
 {
     pw_usec due = sooner(session_due(a->session), a->pump_at);
-    due = sooner(due, a->care_at);
+    due = sooner(sooner(due, a->care_at), a->resync_at);
     return needs_poll(a) ? sooner(due, a->poll_at) : due;
 }
 

@@ -9,7 +9,6 @@
 #include "worker/agent/jobs.h"
 #include "worker/agent/session.h"
 
-enum { AGENT_REJECTED = 64 }; /* answers kept, to repeat them */
 #define AGENT_POLL (INT64_C(1000000))
 #define AGENT_CARE (10 * INT64_C(1000000)) /* kept jobs, mark, disk */
 

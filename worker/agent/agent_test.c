@@ -218,8 +218,42 @@ static void rejections(world *w)
        "cancelled and forgotten");
 }
 
+/* A journal that cannot be opened when the master wants it: the session goes on for the others, and
+ * resync is asked for again. */
+static void unreadable(world *w)
+{
+    if (!connect_with(w, NULL, 0, 1 << 20))
+        return;
+    offer_job(w, (offer){.attempt = 30});
+    PW_AUTO(pw_freep) char *path = spool_path_journal(w->dir, (spool_job){EPOCH, 30});
+    PW_AUTO(pw_freep) char *aside = path ? pw_strf("%s.aside", path) : NULL;
+    PW_AUTO(journal_writer_freep) journal_writer *r = runner_of(w, 30);
+    ok(write_rec(r, PW_REC_START, 1), "it runs");
+    if (!aside || !r || !start(w))
+        return;
+    ok(rename(path, aside) == 0 && symlink("/nowhere", path) == 0, "its file cannot be opened");
+    settle(w);
+    /* a border that the agent does not know by heart */
+    msg_welcome_job v = {.epoch = EPOCH, .attempt = 30, .verdict = PW_RESUME, .window = 1 << 20};
+    agent_job *j = jobs_find(agent_jobs(w->agent), (spool_job){EPOCH, 30});
+    v.offset = j ? j->whole - JOURNAL_HEAD - JOURNAL_TAIL - 1 : 0;
+    welcome_with(w, EPOCH, 1 << 20, &v, 1);
+    int opens = w->opens;
+    ok(agent_session(w->agent) == SESSION_UP && j && !j->shipping, "not resumed");
+    ok(unlink(path) == 0 && rename(aside, path) == 0, "it can be opened again");
+    later(w, 4 * SECOND);
+    ok(agent_session(w->agent) == SESSION_UP && w->opens == opens, "a moment later");
+    later(w, 2 * SECOND);
+    settle(w);
+    ok(w->opens == opens + 1 && agent_session(w->agent) != SESSION_UP, "the agent asks again");
+    welcome_with(w, EPOCH, 1 << 20, &v, 1);
+    settle(w);
+    ok(shipped(w, 30) > 0, "and ships it");
+}
+
 int main(void)
 {
-    void (*const all[])(world *) = {greeting, silence, pauses, refusals, one_job, rejections};
+    void (*const all[])(world *) = {greeting, silence,    pauses,    refusals,
+                                    one_job,  rejections, unreadable};
     return world_run(all, sizeof(all) / sizeof(all[0]));
 }
