@@ -283,7 +283,7 @@ int64_t pw_fs_free(const char *path)
     return (int64_t)(v.f_bavail * size);
 }
 
-int pw_fs_lock(const char *path, pw_err *err)
+static int lock_file(const char *path, int how, pw_err *err)
 {
     PW_AUTO(pw_closep) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     int locked;
@@ -291,7 +291,7 @@ int pw_fs_lock(const char *path, pw_err *err)
     if (fd < 0)
         return fs_fail(err, "opening lock file \"%s\"", path);
     do
-        locked = flock(fd, LOCK_EX | LOCK_NB);
+        locked = flock(fd, how);
     while (locked < 0 && errno == EINTR);
     if (locked < 0 && errno == EWOULDBLOCK)
         return pw_fail(err, PW_EAGAIN, "\"%s\" is locked by another process", path);
@@ -300,4 +300,14 @@ int pw_fs_lock(const char *path, pw_err *err)
     locked = fd;
     fd = -1;
     return locked;
+}
+
+int pw_fs_lock(const char *path, pw_err *err)
+{
+    return lock_file(path, LOCK_EX | LOCK_NB, err);
+}
+
+int pw_fs_lock_shared(const char *path, pw_err *err)
+{
+    return lock_file(path, LOCK_SH, err);
 }

@@ -38,4 +38,6 @@ int64_t pw_fs_free(const char *path);
 /* Takes an exclusive flock without waiting; returns the fd (owned, O_CLOEXEC), PW_EAGAIN when
  * another holds it. Makes the file. */
 int pw_fs_lock(const char *path, pw_err *err);
+/* The same lock, shared, waited for: many may hold it, and none who wants it alone. */
+int pw_fs_lock_shared(const char *path, pw_err *err);
 #endif

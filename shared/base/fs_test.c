@@ -166,6 +166,15 @@ static void test_lock(void)
     pw_closep(&a);
     b = pw_fs_lock(in("lock"), &err);
     ok(b >= 0, "until it is closed");
+    pw_closep(&b);
+    a = pw_fs_lock_shared(in("lock"), &err);
+    b = pw_fs_lock_shared(in("lock"), &err);
+    ok(a >= 0 && b >= 0, "many share it");
+    pw_closep(&a);
+    ok(pw_fs_lock(in("lock"), &err) == PW_EAGAIN, "and nobody has it alone meanwhile");
+    pw_closep(&b);
+    a = pw_fs_lock(in("lock"), &err);
+    ok(a >= 0, "afterwards one has");
     ok(pw_fs_lock(in("zz/lock"), &err) == PW_ENOTFOUND, "no folder");
 }
 

@@ -39,7 +39,7 @@ struct exchange {
     struct curl_slist *headers; /* owned */
     pw_buf url;
     pw_buf body; /* of the answer, or of a stream's refusal */
-    char etag[128], done[8];
+    char etag[128], done[8], date[48];
     http_sink *sink; /* NULL: collect */
     void *sink_self;
     pw_usec idle, last_byte;
@@ -175,9 +175,10 @@ static size_t on_header(char *p, size_t size, size_t n, void *self)
     (void)size;
     x->last_byte = pw_now(&pw_host_real);
     if (n >= 5 && memcmp(p, "HTTP/", 5) == 0) /* of the last answer only: a 100 may come before */
-        x->etag[0] = x->done[0] = '\0';
+        x->etag[0] = x->done[0] = x->date[0] = '\0';
     keep_header(p, n, "ETag", x->etag, sizeof(x->etag));
     keep_header(p, n, "Pawl-Done", x->done, sizeof(x->done));
+    keep_header(p, n, "Date", x->date, sizeof(x->date));
     return n;
 }
 
@@ -385,6 +386,8 @@ int http_call(http_client *self, const char *method, const char *path, const htt
     (void)curl_easy_getinfo(self->easy, CURLINFO_RESPONSE_CODE, &ret->status);
     memcpy(ret->etag, x.etag, sizeof(ret->etag));
     memcpy(ret->pawl_done, x.done, sizeof(ret->pawl_done));
+    time_t date = x.date[0] ? curl_getdate(x.date, NULL) : -1;
+    ret->date = date > 0 ? (pw_msec)date * 1000 : 0;
     return 0;
 }
 

@@ -23,6 +23,7 @@ typedef struct http_answer {
     pw_buf body; /* owned: pw_buf_clear */
     char etag[128];
     char pawl_done[8]; /* Pawl-Done header */
+    pw_msec date;      /* Date header; 0: none */
 } http_answer;
 /* method path(with query) body(may be NULL). The answer is filled whatever the status; a negative
  * code means that none came (text says the address and why). timeout for the whole exchange. */

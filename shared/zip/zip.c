@@ -11,6 +11,7 @@ enum {
     LEVEL_MAX = 19, /* above that zstd spends tens of MB on tables for nothing that a log needs */
     WINDOW_LOG =
         19, /* 512 KiB: as much as a log frame holds, so that a larger window finds nothing more */
+    STREAM_WINDOW_LOG = 23, /* 8 MiB: what zstd itself takes up to level 19 */
 };
 static const uint32_t FRAME_MAGIC = 0xFD2FB528u;
 
@@ -18,6 +19,8 @@ struct zip_ctx {
     int level;
     ZSTD_CCtx *c; /* owned, NULL until the first pack */
     ZSTD_DCtx *d; /* owned, NULL until the first unpack */
+    ZSTD_DCtx *s; /* owned, NULL until the first zip_stream */
+    bool inside;  /* of a frame of the stream */
 };
 
 zip_ctx *zip_new(int level, pw_err *err)
@@ -42,6 +45,7 @@ zip_ctx *zip_free(zip_ctx *self)
         return NULL;
     (void)ZSTD_freeCCtx(self->c);
     (void)ZSTD_freeDCtx(self->d);
+    (void)ZSTD_freeDCtx(self->s);
     free(self);
     return NULL;
 }
@@ -134,4 +138,32 @@ int zip_unpack(zip_ctx *self, const void *in, size_t n, void *out, size_t raw_le
     if (got != raw_len)
         return pw_fail(err, PW_ECORRUPT, "zstd frame held %zu bytes, expected %zu", got, raw_len);
     return 0;
+}
+
+int64_t zip_stream(zip_ctx *self, const void **in, size_t *n, void *out, size_t cap, pw_err *err)
+{
+    if (!self->s) {
+        if (!(self->s = ZSTD_createDCtx()))
+            return pw_fail(err, PW_ENOMEM, "out of memory");
+        (void)ZSTD_DCtx_setParameter(self->s, ZSTD_d_windowLogMax, STREAM_WINDOW_LOG);
+    }
+    ZSTD_inBuffer i = {*in, *n, 0};
+    ZSTD_outBuffer o = {out, cap, 0};
+    while (o.pos == 0 && cap > 0) {
+        size_t before = i.pos;
+        size_t r = ZSTD_decompressStream(self->s, &o, &i);
+        if (ZSTD_isError(r))
+            return pw_fail(err, PW_ECORRUPT, "zstd stream: %s", ZSTD_getErrorName(r));
+        if (o.pos == 0 && i.pos == before)
+            break; /* it has said nothing of the frame: it wants input */
+        self->inside = r != 0;
+    }
+    *in = (const char *)*in + i.pos;
+    *n -= i.pos;
+    return (int64_t)o.pos;
+}
+
+bool zip_stream_whole(const zip_ctx *self)
+{
+    return !self->inside;
 }

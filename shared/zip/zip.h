@@ -2,6 +2,7 @@
  * includes zstd. One thread per object. */
 #ifndef PW_SHARED_ZIP_ZIP_H
 #define PW_SHARED_ZIP_ZIP_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,4 +20,11 @@ int64_t zip_pack(zip_ctx *self, const void *in, size_t n, void *out, size_t cap,
 /* The frame must declare exactly raw_len (checked before anything is written). Returns 0;
  * PW_ECORRUPT for anything else. */
 int zip_unpack(zip_ctx *self, const void *in, size_t n, void *out, size_t raw_len, pw_err *err);
+
+/* A stream of frames, of any make, read piece by piece: takes *n bytes at *in at most (moves both),
+ * writes at most cap. Returns how many were written; 0 while more input is wanted. PW_ECORRUPT for
+ * what is not zstd, or wants a window above 8 MiB. */
+int64_t zip_stream(zip_ctx *self, const void **in, size_t *n, void *out, size_t cap, pw_err *err);
+/* True when what was read ends where a frame ends. */
+bool zip_stream_whole(const zip_ctx *self);
 #endif

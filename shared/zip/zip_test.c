@@ -83,6 +83,54 @@ static void hostile(zip_ctx *z)
        "the context works on after all that");
 }
 
+/* Two frames one behind the other, given in pieces of each size. */
+static void stream(zip_ctx *z)
+{
+    enum { N = 70000 };
+    PW_AUTO(pw_freep) char *raw = malloc(N);
+    PW_AUTO(pw_freep) char *back = malloc(N);
+    PW_AUTO(pw_freep) char *packed = malloc(2 * zip_bound(N));
+    pw_err err = {.code = PW_OK};
+    if (!raw || !back || !packed)
+        return;
+    fill(raw, N);
+    int64_t a = zip_pack(z, raw, N / 2, packed, zip_bound(N), &err);
+    int64_t b = a > 0 ? zip_pack(z, raw + N / 2, N - N / 2, packed + a, zip_bound(N), &err) : -1;
+    if (a < 0 || b < 0)
+        return;
+    for (size_t piece = 1; piece < 100000; piece = piece * 9 + 1) {
+        PW_AUTO(zip_freep) zip_ctx *s = zip_new(1, &err);
+        size_t total = (size_t)(a + b), given = 0, got = 0, n = 0;
+        const void *in = packed;
+        bool early = false;
+        int64_t k = 0;
+        while (s && (k = zip_stream(s, &in, &n, back + got, N - got, &err)) >= 0) {
+            got += (size_t)k;
+            if (k == 0 && n == 0) {
+                if (given == total || got == N)
+                    break;
+                early |= given > 0 && given < (size_t)a && zip_stream_whole(s);
+                n = total - given < piece ? total - given : piece;
+                in = packed + given;
+                given += n;
+            }
+        }
+        ok(!s || err.code == PW_ENOMEM ||
+               (k == 0 && got == N && memcmp(raw, back, N) == 0 && zip_stream_whole(s) && !early),
+           "a stream in pieces of %zu: %s", piece, err.text);
+    }
+    PW_AUTO(zip_freep) zip_ctx *bad = zip_new(1, &err);
+    const void *in = raw;
+    size_t n = 100;
+    ok(!bad || zip_stream(bad, &in, &n, back, N, &err) < 0, "no zstd: %s", err.text);
+    PW_AUTO(zip_freep) zip_ctx *half = zip_new(1, &err);
+    in = packed;
+    n = (size_t)a - 3;
+    while (half && n > 0 && zip_stream(half, &in, &n, back, N, &err) > 0)
+        ;
+    ok(!half || !zip_stream_whole(half), "the end of a frame is missing");
+}
+
 /* malloc counts only where it is the system's own: a sanitizer replaces it */
 static void memory(void)
 {
@@ -122,6 +170,7 @@ int main(void)
     round_trip(z, FRAME);
     round_trip(z, FRAME * 3 + 1);
     hostile(z);
+    stream(z);
     memory();
     PW_AUTO(zip_freep) zip_ctx *hard = zip_new(19, &err);
     if (hard)
