@@ -16,19 +16,25 @@
 
 enum {
     ROUND_SEALS = 32, /* logs sealed before their folders are synced and the core hears of them */
-    RETRY_NS = 5 * 1000000, /* the queue of answers is full, or memory is short: asked again */
+    RETRY_NS = 5 * 1000000,  /* the queue of answers is full, or memory is short: asked again */
+    KEEP_NS = 500 * 1000000, /* a backup reads segments that nobody else needs: looked again */
     PACK_LEVEL = 3,
 };
 
 /* With the lock, which is given up meanwhile. */
-static void pause_a_while(logs *self)
+static void pause_for(logs *self, long ns)
 {
     struct timespec t;
     (void)clock_gettime(CLOCK_REALTIME, &t);
-    t.tv_nsec += RETRY_NS;
+    t.tv_nsec += ns;
     t.tv_sec += t.tv_nsec / 1000000000;
     t.tv_nsec %= 1000000000;
     (void)pthread_cond_timedwait(&self->wake, &self->lock, &t);
+}
+
+static void pause_a_while(logs *self)
+{
+    pause_for(self, RETRY_NS);
 }
 
 /* With the lock. Never blocks for good: the receiver may be the one who waits for this thread to
@@ -146,21 +152,36 @@ bool archive_breathe(logs *self)
     return !stop;
 }
 
-/* ---- segments that no frame names. With the lock, which is given up meanwhile. */
-static void trash_round(logs *self)
+/* ---- segments that no frame names. With the lock, which is given up meanwhile. False: a backup
+ * reads them still, and they stay. */
+static bool trash_round(logs *self)
 {
-    segment *list = self->trash;
+    PW_AUTO(pw_closep) int allowed = -1;
+    pw_err why = {0};
+    segment *list = self->trash, **end = &list;
     self->trash = NULL;
     logs_unlock(self);
+    int may = segment_may_go(self, &allowed, &why);
+    if (may == PW_EAGAIN) {
+        logs_lock(self);
+        while (*end)
+            end = &(*end)->next;
+        *end = self->trash;
+        self->trash = list;
+        return false;
+    }
+    if (may < 0)
+        pw_log_err(PW_LOG_WARN, "log_segment", &why);
     while (list) {
         pw_err err = {0};
         segment *s = list;
         list = s->next;
-        if (segment_unlink(self, s->id, &err) < 0) /* the next start removes it */
+        if (may == 0 && segment_unlink(self, s->id, &err) < 0) /* the next start removes it */
             pw_log_err(PW_LOG_WARN, "log_segment", &err);
         segment_unref(self, s);
     }
     logs_lock(self);
+    return true;
 }
 
 /* ---- seals */
@@ -284,16 +305,18 @@ static void *archive_main(void *arg)
     logs_lock(self);
     while (!self->stop) {
         sync_round(self);
-        if (self->trash)
-            trash_round(self);
+        bool kept = self->trash && !trash_round(self);
         if (self->seals) {
             seal_job *jobs = seals_take(self);
             logs_unlock(self);
             seal_round(self, jobs);
             logs_lock(self);
         }
-        if (!self->stop && !self->trash && !self->seals &&
-            (self->failed || self->answered >= self->requested))
+        if (self->stop || self->seals || (!self->failed && self->answered < self->requested))
+            continue;
+        if (kept)
+            pause_for(self, KEEP_NS);
+        else if (!self->trash)
             (void)pthread_cond_wait(&self->wake, &self->lock);
     }
     logs_unlock(self);

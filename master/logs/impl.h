@@ -77,6 +77,7 @@ typedef struct seal_job {
 struct logs {
     pw_chan *answers;
     char *dir, *seg_dir;
+    char *keep_lock;        /* NULL: none; set before the first segment is given up */
     uint64_t segment_bytes; /* a segment is closed when it has reached that */
     _Atomic uint64_t generation;
     void (*grew)(void *);
@@ -122,6 +123,9 @@ void segment_forget_bad(logs *self); /* lock */
 /* Without the lock; closes the file when nobody counts on it. */
 void segment_unref(logs *self, segment *s);
 int segment_unlink(logs *self, uint32_t id, pw_err *err);
+/* The lock that allows to remove: its descriptor (owned), -1 when there is none to take;
+ * PW_EAGAIN: a backup reads. */
+int segment_may_go(const logs *self, int *ret_fd, pw_err *err);
 /* Unlinks every segment that no frame names. */
 int segment_sweep(logs *self, pw_err *err);
 void segment_free_all(logs *self);

@@ -62,6 +62,18 @@ logs *logs_open(const char *dir, const pw_host *host, pw_chan *answers, pw_err *
     return pw_take(self);
 }
 
+int logs_keep_while(logs *self, const char *lock_path, pw_err *err)
+{
+    char *copy = strdup(lock_path);
+    if (!copy)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    logs_lock(self);
+    free(self->keep_lock);
+    self->keep_lock = copy;
+    logs_unlock(self);
+    return 0;
+}
+
 logs *logs_close(logs *self)
 {
     if (!self)
@@ -73,6 +85,7 @@ logs *logs_close(logs *self)
     (void)pthread_mutex_destroy(&self->lock);
     free(self->dir);
     free(self->seg_dir);
+    free(self->keep_lock);
     free(self);
     return NULL;
 }

@@ -42,6 +42,9 @@ typedef struct logs_answer {
 /* dir: STATE/logs, made when absent. The answers go to `answers` (borrowed, outlives the object).
  */
 logs *logs_open(const char *dir, const pw_host *host, pw_chan *answers, pw_err *err);
+/* While another process holds this lock (shared: a backup reads the files), no segment is removed.
+ * Before logs_loaded. */
+int logs_keep_while(logs *self, const char *lock_path, pw_err *err);
 /* ends the archive thread; views are closed before; what was asked for and not answered is not done
  */
 logs *logs_close(logs *self);

@@ -84,12 +84,27 @@ static segment *segment_find(const logs *self, uint32_t id)
     return s;
 }
 
+int segment_may_go(const logs *self, int *ret_fd, pw_err *err)
+{
+    int fd = self->keep_lock ? pw_fs_lock(self->keep_lock, err) : -1;
+    if (self->keep_lock && fd < 0)
+        return fd;
+    *ret_fd = fd;
+    return 0;
+}
+
 int segment_sweep(logs *self, pw_err *err)
 {
     PW_AUTO(dir_closep) DIR *d = seg_dir_open(self, err);
+    PW_AUTO(pw_closep) int allowed = -1;
     const struct dirent *e;
     if (!d)
         return PW_ESYS;
+    int may = segment_may_go(self, &allowed, err);
+    if (may == PW_EAGAIN) /* a backup reads: the next start removes them */
+        return 0;
+    if (may < 0)
+        return may;
     while ((e = readdir(d))) {
         uint32_t id = segment_of_name(e->d_name);
         int r;

@@ -244,7 +244,10 @@
     X(TOKEN_ONE, "SELECT " C_TOKEN " FROM token WHERE id=?1")                                      \
     X(TOKEN_ANEW, "UPDATE token SET hash=?2 WHERE id=?1 AND used IS NULL AND revoked IS NULL")     \
     X(TOKEN_REVOKE, "UPDATE token SET revoked=?2 WHERE id=?1 AND revoked IS NULL")                 \
-    X(TOKEN_USED, "UPDATE token SET used=?2 WHERE id=?1 AND (used IS NULL OR used<=?3)")
+    X(TOKEN_USED, "UPDATE token SET used=?2 WHERE id=?1 AND (used IS NULL OR used<=?3)")           \
+    X(OUTBOX_GIVE_UP, "UPDATE outbox INDEXED BY outbox_open SET state=3,finished=?1,reason="       \
+                      "'restored from a backup: it may have been sent after it'"                   \
+                      " WHERE state<2")
 
 #define STORE_SQL(X)                                                                               \
     SQL_OPEN(X)                                                                                    \

@@ -25,6 +25,7 @@ static const struct {
     {"EVENT_RANGE", "CONSTANT ROW"},
     {"EVENTS_EXPIRE", "(subquery-2)"}, /* at most ?2 rows */
     {"QUIETS", "quiet"},
+    {"OUTBOX_GIVE_UP", "outbox"}, /* its open ones, at a restore */
     {"WORKERS", "worker"},
     {"WORKERS", "w"},
     {"ENROLS", "enrol"},
