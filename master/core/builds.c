@@ -157,11 +157,11 @@ core_attempt *core_attempt_next(core *self, uint64_t worker, size_t *pos)
     return NULL;
 }
 
-bool core_attempt_was(core *self, uint64_t id, uint64_t worker)
+bool core_attempt_was(core *self, uint64_t epoch, uint64_t id, uint64_t worker)
 {
     store_attempt row;
-    return store_attempt_get(self->st, id, &row, NULL) == 0 && row.worker == worker &&
-           row.state == ATT_FORGOTTEN;
+    return store_attempt_get(self->st, id, &row, NULL) == 0 && row.epoch == epoch &&
+           row.worker == worker && row.state == ATT_FORGOTTEN;
 }
 
 void core_att_started(core *self, core_attempt *a)

@@ -425,6 +425,33 @@ void core_condition(core *self, const char *name, const char *text)
     self->n_conds += v[i].name != NULL;
 }
 
+/* Told, but not our failure. */
+static void health_notes(core *self, core_cmd *c)
+{
+    for (size_t i = 0; i < self->conf->n_projects; i++) {
+        if (!self->project[i].trouble)
+            continue;
+        (void)pw_buf_adds(&c->body, ",{\"name\":\"repository ");
+        (void)pw_buf_addf(&c->body, "%s\",\"ok\":true,\"text\":", self->conf->projects[i].name);
+        (void)pw_buf_json(&c->body, self->project[i].trouble);
+        (void)pw_buf_adds(&c->body, "}");
+    }
+    const core_worker *w;
+    for (size_t pos = 0; (w = pw_table_next(self->workers, &pos));) {
+        if (!w->held || w->row.removed)
+            continue;
+        (void)pw_buf_adds(&c->body, ",{\"name\":");
+        PW_AUTO(pw_freep) char *name = pw_strf("held %s", w->row.name);
+        PW_AUTO(pw_freep)
+        char *text =
+            pw_strf("worker %s holds %zu jobs that are not wanted from it", w->row.name, w->held);
+        (void)pw_buf_json(&c->body, name ? name : "held");
+        (void)pw_buf_adds(&c->body, ",\"ok\":true,\"text\":");
+        (void)pw_buf_json(&c->body, text ? text : "");
+        (void)pw_buf_adds(&c->body, "}");
+    }
+}
+
 static void cmd_health(core *self, core_cmd *c)
 {
     bool fine = true;
@@ -441,15 +468,7 @@ static void cmd_health(core *self, core_cmd *c)
         (void)pw_buf_json(&c->body, self->cond[i].text ? self->cond[i].text : "");
         (void)pw_buf_adds(&c->body, "}");
     }
-    /* a repository that cannot be read is told, but is not our failure */
-    for (size_t i = 0; i < self->conf->n_projects; i++) {
-        if (!self->project[i].trouble)
-            continue;
-        (void)pw_buf_adds(&c->body, ",{\"name\":\"repository ");
-        (void)pw_buf_addf(&c->body, "%s\",\"ok\":true,\"text\":", self->conf->projects[i].name);
-        (void)pw_buf_json(&c->body, self->project[i].trouble);
-        (void)pw_buf_adds(&c->body, "}");
-    }
+    health_notes(self, c);
     (void)pw_buf_adds(&c->body, "]}");
 }
 

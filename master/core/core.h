@@ -162,7 +162,10 @@ core_attempt *core_attempt_find(core *self, uint64_t id); /* open ones only; NUL
 /* Each open attempt of a worker, in id order. */
 core_attempt *core_attempt_next(core *self, uint64_t worker, size_t *pos);
 /* An id that is not open: forgotten (true) or never known / retention (false). */
-bool core_attempt_was(core *self, uint64_t id, uint64_t worker);
+bool core_attempt_was(core *self, uint64_t epoch, uint64_t id, uint64_t worker);
+/* How many jobs this worker holds (in its last hello) that are not wanted from it: shown by
+ * CMD_HEALTH. */
+void core_worker_held(core *self, uint64_t worker, size_t n);
 void core_att_started(core *self, core_attempt *a);
 void core_att_step_started(core *self, core_attempt *a, const rec_step_start *r);
 void core_att_step_ended(core *self, core_attempt *a, const rec_step_end *r);

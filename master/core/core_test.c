@@ -66,8 +66,10 @@ static void from_change_to_result(void)
        "the attempt is forgotten, the log sealed, the slot free");
     world_restart(w, NULL);
     ok(figures(w).open == 0 && figures(w).waiting == 0 && w->core &&
-           core_attempt_was(w->core, 1, id) && !core_attempt_was(w->core, 1, id + 1) &&
-           !core_attempt_was(w->core, 2, id),
+           core_attempt_was(w->core, store_epoch(w->st), 1, id) &&
+           !core_attempt_was(w->core, store_epoch(w->st), 1, id + 1) &&
+           !core_attempt_was(w->core, store_epoch(w->st) + 1, 1, id) &&
+           !core_attempt_was(w->core, store_epoch(w->st), 2, id),
        "after a restart there is nothing left of it but rows");
     up(w, id, 7, 2);
     push(w, 0, "master", 2, 2);

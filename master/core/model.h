@@ -129,6 +129,7 @@ typedef struct core_worker {
     char *gate;
     uint64_t busy; /* attempts that hold a slot */
     unsigned bad_offers;
+    size_t held; /* jobs in its spool that are not wanted from it */
 } core_worker;
 
 typedef struct core_cond {

@@ -122,6 +122,16 @@ void core_worker_up(core *self, uint64_t worker, const core_hello *h, bool *ret_
            w->row.name, w->row.slots, h->version);
 }
 
+void core_worker_held(core *self, uint64_t worker, size_t n)
+{
+    core_worker *w = core_worker_get(self, worker);
+    if (!w || w->held == n)
+        return;
+    w->held = n;
+    if (n)
+        pw_log(PW_LOG_WARN, "jobs_held", "worker=\"%s\" jobs=%zu", w->row.name, n);
+}
+
 void core_worker_down(core *self, uint64_t worker, const char *why)
 {
     core_worker *w = core_worker_get(self, worker);

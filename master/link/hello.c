@@ -91,7 +91,10 @@ static void verdict_for(sessions *self, const session *s, const msg_hello_job *j
     core_attempt *a = core_attempt_find(self->core, j->attempt);
     if (a && a->epoch != j->epoch)
         a = NULL; /* the same number in another history */
-    resync_fact f = {.this_epoch = a || j->epoch == store_epoch(core_store(self->core)),
+    /* one of an earlier epoch is known too, when the restored rows have it */
+    bool was = !a && core_attempt_was(self->core, j->epoch, j->attempt, s->worker);
+    resync_fact f = {.this_epoch = a || was || j->epoch == store_epoch(core_store(self->core)),
+                     .forgotten = was,
                      .open = a != NULL,
                      .start = j->start,
                      .length = j->length};
@@ -100,8 +103,6 @@ static void verdict_for(sessions *self, const session *s, const msg_hello_job *j
         f.closed = a->state > ATT_RUNNING;
         f.applied = a->applied;
         f.stored = a->stored;
-    } else if (f.this_epoch) {
-        f.forgotten = core_attempt_was(self->core, j->attempt, s->worker);
     }
     *v = (msg_welcome_job){.epoch = j->epoch, .attempt = j->attempt, .verdict = PW_HOLD};
     switch (resync_decide(&f)) {
@@ -236,8 +237,12 @@ void sessions_hello(sessions *self, uint64_t peer, uint64_t worker, const msg_he
     memcpy(h.boot, boot, 16);
     core_worker_up(self->core, worker, &h, &rebooted);
     const msg_hello_job *j = m->jobs.v;
-    for (size_t i = 0; i < m->jobs.n; i++)
+    size_t held = 0;
+    for (size_t i = 0; i < m->jobs.n; i++) {
         verdict_for(self, s, &j[i], &verdict[i]);
+        held += verdict[i].verdict == PW_HOLD;
+    }
+    core_worker_held(self->core, worker, held);
     bool again = absent(self, s, m, rebooted, settled);
     sessions_mark(self, mark);
     msg_welcome w = {.session = s->id,

@@ -410,6 +410,8 @@ static void marks(void)
     agent_ship(&a, j, 1, 3);
     ok(done(n->w, 2, PW_SUCCESS) && got(n, a.peer, PW_MSG_FORGET)->m.u.forget.epoch == epoch,
        "under its own epoch");
+    ok(agent_hello(&a) && agent_verdict(&a, 1)->verdict == PW_FORGET,
+       "listed once more: it is known of the earlier epoch, and done with");
     uint64_t r = force(n->w, "unit");
     ok(r > 1000000, "new ids are far above the old ones");
     agent_clear(&a);
