@@ -176,18 +176,18 @@ static int open_sockets(server *s, const privs *p, pw_err *err)
     return r < 0 ? r : back;
 }
 
-static int open_all(server *s, const char *dir, pw_err *err)
+static int open_all(server *s, const server_options *o, pw_err *err)
 {
     int r;
     privs p;
-    if ((r = privs_begin(&p, s->conf->user, dir, err)) < 0 || (r = crypt_init(err)) < 0 ||
-        (r = state_open(s, dir, err)) < 0 || (r = open_queues(s, err)) < 0)
+    if ((r = privs_begin(&p, s->conf->user, o->state, err)) < 0 || (r = crypt_init(err)) < 0 ||
+        (r = state_open(s, o->state, err)) < 0 || (r = open_queues(s, err)) < 0)
         return r;
     if (!(s->git = git_start(s->mirror_dir, s->git_answers, err)))
         return err->code;
     if ((r = turn_load(s, err)) < 0 || (r = state_admin_token(s, err)) < 0 ||
-        (r = janitor_start(&s->janitor, s->db, err)) < 0 || (r = open_sockets(s, &p, err)) < 0 ||
-        (r = privs_drop(&p, err)) < 0)
+        (r = lastconf_keep(s, err)) < 0 || (r = janitor_start(&s->janitor, s->db, err)) < 0 ||
+        (r = open_sockets(s, &p, err)) < 0 || (r = privs_drop(&p, err)) < 0)
         return r;
     return state_write_addresses(s, err);
 }
@@ -224,16 +224,20 @@ int server_run(const server_options *o)
     pw_err err = {0};
     PW_AUTO(pw_freep) char *path = server_config_path(o, &err);
     PW_AUTO(pw_freep) server *s = calloc(1, sizeof(*s));
-    if (!path || !s) {
+    if (!path || !s)
         complain("starting", &err);
+    if (!s)
         return 2;
-    }
     s->lock = -1;
-    if (!(s->conf = load_config(path)))
+    s->new_key = o->new_key;
+    s->conf = path ? load_config(path) : NULL;
+    if (!s->conf && !(s->conf = lastconf_load(s, o->state, path, err.text)))
         return 2;
     int status = 1;
-    if (open_all(s, o->state, &err) < 0) {
+    if (open_all(s, o, &err) < 0) {
         complain("starting", &err);
+        if (err.code == PW_ECORRUPT)
+            integrity_way_out(o->state);
     } else {
         pw_log(PW_LOG_INFO, "ready", "web=%s workers=%s", web_address(s->web),
                link_listener_address(s->listener));

@@ -8,10 +8,11 @@
 
 #include "master/server/state.h"
 #include "shared/base/fs.h"
+#include "shared/base/log.h"
 #include "shared/base/num.h"
 
-static int load_key(const char *dir, const char *name, uint8_t key[CRYPT_KEY], bool curve,
-                    pw_err *err)
+static int load_key(const server *s, const char *dir, const char *name, uint8_t key[CRYPT_KEY],
+                    bool curve, pw_err *err)
 {
     PW_AUTO(pw_freep) char *path = pw_path_join(dir, name);
     PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(200);
@@ -19,8 +20,12 @@ static int load_key(const char *dir, const char *name, uint8_t key[CRYPT_KEY], b
     uint8_t pub[CRYPT_KEY];
     if (!path)
         return pw_fail(err, PW_ENOMEM, "out of memory");
-    int r = pw_fs_read(path, 200, &b, err);
+    int r = integrity_mode(path, err);
+    if (r == 0)
+        r = pw_fs_read(path, 200, &b, err);
     if (r == PW_ENOTFOUND) {
+        if (!s->new_key && (r = integrity_key_missing(s, path, err)) < 0)
+            return r;
         if (curve)
             crypt_keypair(pub, key);
         else
@@ -36,15 +41,21 @@ static int load_key(const char *dir, const char *name, uint8_t key[CRYPT_KEY], b
     return 0;
 }
 
-int state_open(server *s, const char *dir, pw_err *err)
+static int open_folders(const char *dir, pw_err *err)
 {
     static const char *const folders[] = {"logs", "artifacts", "mirrors", "keys"};
-    int r = pw_fs_mkdirs(dir, 0700, err);
-    s->dir = dir;
+    int r = 0;
     for (size_t i = 0; r >= 0 && i < sizeof(folders) / sizeof(folders[0]); i++) {
         PW_AUTO(pw_freep) char *path = pw_path_join(dir, folders[i]);
         r = path ? pw_fs_mkdirs(path, 0700, err) : pw_fail(err, PW_ENOMEM, "out of memory");
     }
+    return r;
+}
+
+int state_open(server *s, const char *dir, pw_err *err)
+{
+    int r = pw_fs_mkdirs(dir, 0700, err);
+    s->dir = dir;
     if (r < 0)
         return r;
     PW_AUTO(pw_freep) char *lock = pw_path_join(dir, "lock");
@@ -58,8 +69,9 @@ int state_open(server *s, const char *dir, pw_err *err)
         return s->lock == PW_EAGAIN
                    ? pw_fail(err, PW_ECONFLICT, "another master runs on \"%s\"", dir)
                    : s->lock;
-    if ((r = load_key(keys, "master.secret", s->secret, true, err)) < 0 ||
-        (r = load_key(keys, "mark.secret", s->mark_key, false, err)) < 0)
+    if ((r = integrity_check(s, err)) < 0 || (r = open_folders(dir, err)) < 0 ||
+        (r = load_key(s, keys, "master.secret", s->secret, true, err)) < 0 ||
+        (r = load_key(s, keys, "mark.secret", s->mark_key, false, err)) < 0)
         return r;
     crypt_public(s->secret, s->public);
     return 0;
@@ -72,8 +84,12 @@ int state_admin_token(server *s, pw_err *err)
     uint8_t hash[CRYPT_HASH];
     if (!path)
         return pw_fail(err, PW_ENOMEM, "out of memory");
-    if (access(path, F_OK) == 0)
+    if (access(path, F_OK) == 0) {
+        pw_err why = {0};
+        if (integrity_mode(path, &why) < 0)
+            pw_log_err(PW_LOG_WARN, "admin_token_readable", &why);
         return 0;
+    }
     crypt_token(text);
     size_t n = strlen(text);
     crypt_hash(text, n, hash);

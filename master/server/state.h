@@ -31,6 +31,7 @@ typedef struct server {
     const char *dir;
     char *db, *log_dir, *mirror_dir; /* owned */
     int lock;
+    bool new_key;
     uint8_t secret[CRYPT_KEY], public[CRYPT_KEY], mark_key[CRYPT_KEY];
     config *conf;
     pw_loop *loop;
@@ -51,20 +52,46 @@ typedef struct server {
     uint64_t event;    /* newest event of this turn, 0 none */
     char trouble[400]; /* why core is NULL */
     pw_usec retry_at;
-    pw_usec seal_at; /* what could not be sealed is tried again; 0: nothing */
+    pw_usec seal_at;          /* what could not be sealed is tried again; 0: nothing */
+    const char *logs_trouble; /* STATE/logs was gone at the start; NULL: it was not */
+    char conf_trouble[400];   /* why the last good configuration is used; "": the file is */
 } server;
 
 /* ---- state.c: what stands in the state directory */
-int state_open(server *s, const char *dir, pw_err *err); /* folders, lock, keys */
+/* Folders, lock, keys; refuses what cannot be right (integrity.c). new_key of the server: a lost
+ * key is made anew, though workers know the old one. */
+int state_open(server *s, const char *dir, pw_err *err);
 int state_admin_token(server *s, pw_err *err);
 int state_write_addresses(server *s, pw_err *err);
 /* The address to listen on: a port taken for :0 is kept in the database and taken again. out has
  * 300 bytes. */
 int state_listen_address(server *s, const char *configured, const char *key, char *out,
                          pw_err *err);
+/* Files that a backup reads are not removed: its lock is told to the log store. */
+int state_keep_backups(server *s, pw_err *err);
 int state_keep_port(server *s, const char *key, const char *address, pw_err *err);
 int state_join_line(void *self, const char *worker, const uint8_t secret[32], pw_msec expires,
                     pw_buf *line, pw_err *err);
+
+/* ---- integrity.c: what a state directory must be before anything is made or opened in it */
+/* Whose it is, whether a restore is half done, whether the database is there that the other files
+ * speak of. Sets logs_trouble. */
+int integrity_check(server *s, pw_err *err);
+/* A key is missing: PW_ECORRUPT when workers know it. */
+int integrity_key_missing(const server *s, const char *path, pw_err *err);
+/* PW_EDENIED when others can read it. */
+int integrity_mode(const char *path, pw_err *err);
+/* The ways out of a damaged state, for stderr. */
+void integrity_way_out(const char *dir);
+
+/* ---- lastconf.c: the configuration that was good before (PROTOCOL 7.3) */
+/* The one in the database, since `path` (NULL: none was found) cannot be used because of `why`;
+ * NULL when there is none. */
+config *lastconf_load(server *s, const char *dir, const char *path, const char *why);
+/* Remembers the present one, when it is another than the last. */
+int lastconf_keep(server *s, pw_err *err);
+/* Conditions of /healthz that a core loaded anew must be told. */
+void state_conditions(server *s);
 
 /* ---- turn.c */
 void turn_hook(pw_loop *loop, void *self);

@@ -60,7 +60,8 @@ int turn_load(server *s, pw_err *err)
      * rows say */
     if (s->log_store)
         logs_reset(s->log_store);
-    else if (!(s->log_store = logs_open(s->log_dir, &pw_host_real, s->log_answers, err)))
+    else if (!(s->log_store = logs_open(s->log_dir, &pw_host_real, s->log_answers, err)) ||
+             state_keep_backups(s, err) < 0)
         return err->code;
     if ((r = store_frames_open(s->st, load_frame, s->log_store, err)) < 0 ||
         (r = logs_loaded(s->log_store, err)) < 0)
@@ -69,6 +70,7 @@ int turn_load(server *s, pw_err *err)
               sessions_new(s->core, s->log_store, &pw_host_real, s->mark_key, send_frame, s, err)))
         return err->code;
     core_set_join(s->core, state_join_line, s);
+    state_conditions(s);
     r = core_commit(s->core, apply, s, err);
     if (r < 0 || (r = store_logs_open(s->st, seal_left_over, s, err)) < 0)
         return r;
