@@ -7,7 +7,7 @@ MODULES := shared/base shared/wire shared/job shared/journal shared/zip shared/c
            shared/json shared/http shared/cron shared/scan shared/notify \
            worker/spool worker/run worker/agent \
            master/config master/store master/logs master/promote master/core master/link master/git master/http \
-           master/server \
+           master/server master/backup master/doctor \
            client
 
 USES_shared/base    :=
@@ -51,12 +51,14 @@ USES_master/http    := master/core master/logs master/store master/config shared
 LIB_master/http     := libmicrohttpd
 USES_master/server  := master/http master/link master/git master/core master/logs master/store master/config shared/link \
                        shared/crypt shared/notify shared/base
+USES_master/backup  := master/store shared/zip shared/json shared/crypt shared/base
+USES_master/doctor  := master/logs master/store master/config shared/crypt shared/base
 USES_client         := shared/json shared/http shared/cron shared/crypt shared/base
 
 # programs: their main file, and the folders that they stand on
 PROGRAMS := pawl-master pawl-worker pawl-run pawl
 MAIN_pawl-master := master/main.c
-USES_pawl-master := master/server
+USES_pawl-master := master/server master/backup master/doctor
 MAIN_pawl-worker := worker/main.c
 USES_pawl-worker := worker/agent shared/notify shared/crypt
 MAIN_pawl-run    := worker/run/main.c

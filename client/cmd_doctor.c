@@ -15,7 +15,12 @@
 #define DEFAULT_STATE "/var/lib/pawl/master"
 #define DEFAULT_CONFIG "/etc/pawl/master.yaml"
 #define CLOCK_LEAST INT64_C(1735689600000) /* 2025: older than this program */
-enum { RUN_S = 20, OUTPUT_MAX = 1024 * 1024 };
+enum {
+    RUN_S = 20,
+    DEEP_S = 24 * 3600,
+    OUTPUT_MAX = 1024 * 1024,
+    DEEP_OUTPUT_MAX = 8 * 1024 * 1024
+};
 
 static int run(const char *const *argv, pw_buf *out, pw_buf *said, pw_err *err)
 {
@@ -129,6 +134,7 @@ static void check_master(client *c, doctor *d)
         return;
     }
     doctor_add(d, "master", DOCTOR_OK, NULL, "%s answers", c->address);
+    doctor_date(d, h.date, pw_wall(c->host));
     PW_AUTO(json_freep) json_value *v = json_parse(pw_buf_str(&h.body), h.body.len, NULL);
     if (v)
         doctor_health(d, v);
@@ -140,18 +146,51 @@ static void check_master(client *c, doctor *d)
     if (rest_get(c, "/api/v1/workers", &r, &err) < 0)
         doctor_add(d, "workers", DOCTOR_WRONG, "see the message", "%s", err.text);
     else
-        doctor_workers(d, json_get(r.value, "items"), pw_wall(c->host));
+        doctor_workers(d, json_get(r.value, "items"));
+}
+
+/* What reads the state itself is pawl-master's: this program knows no database. */
+static void check_deep(doctor *d, const char *state)
+{
+    PW_AUTO(pw_freep) char *program = master_program();
+    PW_AUTO(pw_buf_clearp) pw_buf out = PW_BUF(DEEP_OUTPUT_MAX);
+    PW_AUTO(pw_buf_clearp) pw_buf said = PW_BUF(OUTPUT_MAX);
+    pw_err err = {0};
+    if (!program) {
+        d->failed = true;
+        return;
+    }
+    const char *const argv[] = {program, "--state", state, "--json", "--deep", "doctor", NULL};
+    pw_spawn s = {.argv = argv, .in = -1, .out = -1, .err = -1};
+    int rc = pw_spawn_run(&s, NULL, (pw_usec)DEEP_S * 1000000, &out, &said, &err);
+    PW_AUTO(json_freep)
+    json_value *v = rc >= 0 ? json_parse(pw_buf_str(&out), out.len, NULL) : NULL;
+    if (v)
+        doctor_take(d, v);
+    else
+        doctor_add(d, "deep", DOCTOR_WRONG,
+                   "run it on the master's machine, where pawl-master is installed, as its user",
+                   "pawl-master doctor: %.*s",
+                   (int)strcspn(rc < 0 ? err.text : pw_buf_str(&said), "\n"),
+                   rc < 0 ? err.text : pw_buf_str(&said));
 }
 
 static int run_doctor(client *c, const args *a, pw_err *err)
 {
     PW_AUTO(doctor_clear) doctor d = {0};
     PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF((size_t)8 * 1024 * 1024);
-    (void)a;
-    if (c->state)
-        check_state(&d, c->state);
-    else if (!c->url && access(DEFAULT_STATE, R_OK | X_OK) == 0)
-        check_state(&d, DEFAULT_STATE);
+    const char *state = c->state;
+    if (!state && !c->url && access(DEFAULT_STATE, R_OK | X_OK) == 0)
+        state = DEFAULT_STATE;
+    if (args_get(a, "deep") && !state)
+        return pw_fail(
+            err, PW_EINVAL,
+            "doctor --deep reads the state directory: run it on the master's machine, with "
+            "--state DIR");
+    if (state && args_get(a, "deep"))
+        check_deep(&d, state);
+    else if (state)
+        check_state(&d, state);
     if (pw_wall(c->host) < CLOCK_LEAST)
         doctor_add(&d, "clock", DOCTOR_WRONG, "set the clock; run a time service",
                    "this machine's clock stands in the past");
@@ -167,7 +206,12 @@ static int run_doctor(client *c, const args *a, pw_err *err)
     return rc < 0 ? rc : doctor_wrong(&d);
 }
 
+static const arg_option options[] = {
+    {"deep", 0, NULL,
+     "read every page, every log, and ask every repository (on the master's machine)"},
+    {NULL, 0, NULL, NULL}};
+
 const command cmd_doctor[] = {{"doctor", "",
-                               "Check the installation, with the cure for each finding", NULL, 0, 0,
-                               run_doctor},
+                               "Check the installation, with the cure for each finding", options, 0,
+                               0, run_doctor},
                               {NULL, NULL, NULL, NULL, 0, 0, NULL}};

@@ -133,10 +133,15 @@ void doctor_health(doctor *d, const json_value *health)
             doctor_add(d, name, DOCTOR_WRONG,
                        "see the log of pawl-master; it goes on by itself once the cause is gone",
                        "%s", text);
-        else if (*text) /* told, but not the master's failure: a repository that cannot be read */
+        else if (*text) /* told, but not the master's failure */
             doctor_add(
                 d, name, DOCTOR_NOTE,
-                "check its address and that the master's user may read it: git ls-remote ADDRESS",
+                strncmp(name, "held", 4) == 0
+                    ? "they are of builds that this master does not know (after a restore) or "
+                      "that another worker has; their files are in held/ of the spool, and go "
+                      "after 30 days"
+                    : "check its address and that the master's user may read it: git ls-remote "
+                      "ADDRESS",
                 "%s", text);
     }
     if (!wrong && strcmp(status, "ok") == 0)
@@ -164,10 +169,9 @@ static const char *worker_cure(const char *state)
     return NULL;
 }
 
-void doctor_workers(doctor *d, const json_value *items, pw_msec now)
+void doctor_workers(doctor *d, const json_value *items)
 {
     size_t connected = 0, known = 0;
-    pw_msec seen = 0;
     for (size_t i = 0; i < json_count(items); i++) {
         const json_value *w = json_at(items, i);
         const char *state = json_str(json_get(w, "state"), "?"),
@@ -178,9 +182,7 @@ void doctor_workers(doctor *d, const json_value *items, pw_msec now)
             continue;
         known++;
         connected += fine;
-        if (fine) /* the time of the master's clock: a connected worker is seen all the time */
-            (void)pw_time_parse(json_str(json_get(w, "last_seen"), ""), &seen, NULL);
-        else
+        if (!fine)
             doctor_add(
                 d, "worker",
                 strcmp(state, "missing") == 0 || strcmp(state, "quarantined") == 0 ? DOCTOR_WRONG
@@ -196,13 +198,34 @@ void doctor_workers(doctor *d, const json_value *items, pw_msec now)
                    known ? "none of %zu is connected: nothing is built"
                          : "there is none: nothing is built",
                    known);
-    int64_t skew = seen ? (now - seen) / 1000 : 0;
-    if (skew > SKEW_S || skew < -SKEW_S)
+}
+
+void doctor_date(doctor *d, pw_msec date, pw_msec now)
+{
+    int64_t skew = (now - date) / 1000;
+    if (date && (skew > SKEW_S || skew < -SKEW_S))
         doctor_add(d, "clock", DOCTOR_WRONG,
                    "run a time service (systemd-timesyncd, chrony) on both machines",
                    "this machine's clock and the master's differ by %" PRId64 " s", skew);
-    else if (seen)
+    else if (date)
         doctor_add(d, "clock", DOCTOR_OK, NULL, "agrees with the master's");
+}
+
+void doctor_take(doctor *d, const json_value *answer)
+{
+    const json_value *items = json_get(answer, "items");
+    if (!json_is_array(items))
+        doctor_add(d, "deep", DOCTOR_WRONG, "install the same version of pawl and pawl-master",
+                   "pawl-master doctor gives no findings");
+    for (size_t i = 0; i < json_count(items); i++) {
+        const json_value *x = json_at(items, i);
+        const char *level = json_str(json_get(x, "level"), "?");
+        doctor_add(d, json_str(json_get(x, "name"), "?"),
+                   strcmp(level, "ok") == 0     ? DOCTOR_OK
+                   : strcmp(level, "note") == 0 ? DOCTOR_NOTE
+                                                : DOCTOR_WRONG,
+                   json_str(json_get(x, "cure"), ""), "%s", json_str(json_get(x, "text"), ""));
+    }
 }
 
 void doctor_space(doctor *d, const char *path, int64_t bytes)

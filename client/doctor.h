@@ -31,6 +31,10 @@ void doctor_json(const doctor *d, pw_buf *b);
 bool doctor_git_new(const char *text);
 void doctor_mode(doctor *d, const char *name, const char *path, unsigned mode, unsigned allowed);
 void doctor_health(doctor *d, const json_value *health);
-void doctor_workers(doctor *d, const json_value *items, pw_msec now);
+void doctor_workers(doctor *d, const json_value *items);
+/* The master's clock by the Date of its answer (0: none) against ours. */
+void doctor_date(doctor *d, pw_msec date, pw_msec now);
+/* Findings of `pawl-master doctor --json`. */
+void doctor_take(doctor *d, const json_value *answer);
 void doctor_space(doctor *d, const char *path, int64_t bytes);
 #endif

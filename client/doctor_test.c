@@ -57,15 +57,41 @@ static void masters(void)
     doctor_health(&d, v);
     ok(has(&d, DOCTOR_WRONG, "no room") && has(&d, DOCTOR_NOTE, "gone"),
        "what fails, and what is only told");
-    doctor_workers(&d, w, seen + 60000);
+    doctor_workers(&d, w);
+    doctor_date(&d, seen, seen + 60999);
     ok(has(&d, DOCTOR_OK, "1 of 3 connected") && has(&d, DOCTOR_WRONG, "b is missing") &&
            has(&d, DOCTOR_NOTE, "c is paused: new disk"),
        "workers");
     ok(has(&d, DOCTOR_OK, "agrees"), "a minute apart is fine");
-    doctor_workers(&d, w, seen + 61000);
+    doctor_date(&d, seen, seen + 61000);
     ok(has(&d, DOCTOR_WRONG, "differ by 61 s"), "a second more is not");
-    doctor_workers(&d, NULL, seen);
+    doctor_date(&d, seen + 61000, seen);
+    ok(has(&d, DOCTOR_WRONG, "differ by -61 s"), "on either side");
+    size_t before = d.n;
+    doctor_date(&d, 0, seen);
+    ok(d.n == before, "an answer without a date says nothing");
+    doctor_workers(&d, NULL);
     ok(has(&d, DOCTOR_WRONG, "there is none"), "no worker at all");
+}
+
+/* What pawl-master found is taken over; what is no list of findings is no silence. */
+static void taken(void)
+{
+    static const char text[] =
+        "{\"items\":[{\"name\":\"modes\",\"level\":\"wrong\",\"text\":\"0644\",\"cure\":\"chmod\"},"
+        "{\"name\":\"logs\",\"level\":\"ok\",\"text\":\"read\",\"cure\":\"\"},"
+        "{\"name\":\"orphan\",\"level\":\"note\",\"text\":\"one\",\"cure\":\"rm\"}]}";
+    PW_AUTO(doctor_clear) doctor d = {0};
+    PW_AUTO(doctor_clear) doctor none = {0};
+    PW_AUTO(json_freep) json_value *v = json_parse(text, sizeof(text) - 1, NULL);
+    if (!v)
+        return;
+    doctor_take(&d, v);
+    ok(has(&d, DOCTOR_WRONG, "0644") && has(&d, DOCTOR_OK, "read") && has(&d, DOCTOR_NOTE, "one"),
+       "findings are taken over");
+    ok(d.failed || strcmp(d.finding[0].cure, "chmod") == 0, "with their cures");
+    doctor_take(&none, NULL);
+    ok(doctor_wrong(&none), "no findings at all are wrong");
 }
 
 static void texts(void)
@@ -99,6 +125,7 @@ int main(void)
     versions();
     files();
     masters();
+    taken();
     texts();
     return tap_done();
 }
