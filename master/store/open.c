@@ -6,10 +6,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "master/store/deep.h"
 #include "master/store/impl.h"
+#include "shared/base/fault.h"
+#include "shared/base/log.h"
 
 #define APPLICATION 1348564844 /* "Pawl" in the file's header */
 #define SMALL_PAGES 512        /* 2 MiB: a whole check takes 6-10 ms */
+#define COPY_PAGES 65536       /* 256 MiB: a copy takes a third of a second */
 #define CLOSE_BUSY_MS 200      /* how long the last checkpoint waits for readers */
 #define TEXT_OF(stmt) (store_sql[(stmt)])
 
@@ -63,8 +67,9 @@ static int identify(store *self, int64_t *ret_version, pw_err *err)
     if (version < 0 || version > STORE_SCHEMA)
         return pw_fail(err, PW_ECONFLICT,
                        "database \"%s\" has schema %lld, this program knows up to %d: a newer "
-                       "version has written it",
-                       self->c.path, (long long)version, STORE_SCHEMA);
+                       "version has written it. Install that one again, or go back: restore the "
+                       "backup (or take \"%s.schema-%d\") from before the upgrade",
+                       self->c.path, (long long)version, STORE_SCHEMA, self->c.path, STORE_SCHEMA);
     *ret_version = version;
     return 0;
 }
@@ -92,6 +97,23 @@ static int configure(store *self, pw_err *err)
     return 0;
 }
 
+/* A small database is copied beside before it is changed, for who wants to go back to the old
+ * program; for a large one there are backups (docs/operations.md). */
+static int keep_old(store *self, int64_t version, pw_err *err)
+{
+    PW_AUTO(pw_freep)
+    char *copy = pw_strf("%s.schema-%lld", self->c.path, (long long)version);
+    int64_t pages;
+    int rc = copy ? number(self, S_PAGES, &pages, err) : pw_fail(err, PW_ENOMEM, "out of memory");
+
+    if (rc == 0 && pages <= COPY_PAGES)
+        rc = store_copy(self->c.path, copy, NULL, NULL, err);
+    if (rc == 0)
+        pw_log(PW_LOG_INFO, "database_migrates", "from=%lld to=%d copy=\"%s\"", (long long)version,
+               STORE_SCHEMA, pages <= COPY_PAGES ? copy : "");
+    return rc < 0 ? (pw_err_context(err, "copying the database before its migration"), rc) : 0;
+}
+
 /* All missing migrations, and the first epoch, in one transaction. */
 static int migrate(store *self, int64_t version, pw_err *err)
 {
@@ -100,13 +122,16 @@ static int migrate(store *self, int64_t version, pw_err *err)
 
     if (version == STORE_SCHEMA)
         return 0;
-    if ((rc = run(self, S_MIGRATE, err)) < 0)
+    if ((version > 0 && (rc = keep_old(self, version, err)) < 0) ||
+        (rc = run(self, S_MIGRATE, err)) < 0)
         return rc;
     rc = number(self, S_VERSION, &version, err);
     for (int64_t v = version; rc == 0 && v < STORE_SCHEMA; v++) {
         int db = sqlite3_exec(self->c.db, store_migrations[v].sql, NULL, NULL, NULL);
         rc = db == SQLITE_OK ? run(self, store_migrations[v].version, err)
                              : sql_fail(&self->c, db, "migration", err);
+        if (rc == 0 && version > 0 && pw_fault("store.migrate"))
+            rc = pw_fail(err, PW_ESYS, "migrating: fault point store.migrate");
     }
     if (rc == 0 && version == 0) {
         while (!epoch)

@@ -408,3 +408,35 @@ def test_last_good_configuration(simple, repo):
     # without any good one there is no start
     p = subprocess.run([MASTER, "--config", "/nonexistent/x.yaml", "--state", os.path.join(pawl.dir, "fresh")], capture_output=True, text=True, timeout=60)
     assert p.returncode == 2 and "x.yaml" in p.stderr, p.stderr
+
+
+def test_old_schema(simple, repo):
+    """The database of the first schema: a backup before the upgrade, the upgrade, and what was there."""
+    pawl = simple
+    stopped(pawl)
+    pawl.kill(pawl.workers["w1"], signal.SIGTERM)
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    pawl.state = os.path.join(pawl.dir, "old")
+    os.mkdir(pawl.state, 0o700)
+    db = sqlite3.connect(os.path.join(pawl.state, "pawl.db"))
+    db.executescript(open(os.path.join(root, "tests/data/schema/1.sql")).read())
+    db.close()
+    os.chmod(os.path.join(pawl.state, "pawl.db"), 0o600)
+    old = rows(pawl, "SELECT id, result FROM build WHERE state=4 ORDER BY id")
+    path, made = backup(pawl)
+    assert made["schema"] == 1 and old
+    os.makedirs(os.path.join(pawl.state, "keys"), 0o700)
+    for k in ("master.secret", "mark.secret"):  # workers know one
+        shutil.copy2(os.path.join(pawl.dir, "state/keys", k), os.path.join(pawl.state, "keys", k))
+    pawl.start_master()
+    got = {b["id"]: b["result"] for b in pawl.builds("?limit=1000")}
+    assert set(i for i, _ in old) <= set(got)
+    assert rows(pawl, "PRAGMA user_version") == [(2,)] and os.path.exists(os.path.join(pawl.state, "pawl.db.schema-1"))
+    other = os.path.join(pawl.dir, "other")
+    master(pawl, "restore", path, state=other)
+    assert rows(pawl, "PRAGMA user_version", state=other) == [(2,)]
+    assert rows(pawl, "SELECT id, result FROM build WHERE state=4 ORDER BY id", state=other) == old
+    stopped(pawl)
+    rows(pawl, "PRAGMA user_version=99")
+    said = refused(pawl)
+    assert "newer version" in said and "backup" in said, said
