@@ -122,7 +122,7 @@
     X(CLOCK,                                                                                       \
       "SELECT w.id,'the clock of \"'||w.name||'\" was '||CASE WHEN t.started<a.offered"            \
       " THEN ((a.offered-t.started)/1000)||' s behind' ELSE ((t.started-a.ended)/1000)||"          \
-      "' s ahead of' END||' the master''s at attempt '||a.id FROM (SELECT max(id) AS id"             \
+      "' s ahead of' END||' the master''s at attempt '||a.id FROM (SELECT max(id) AS id"           \
       " FROM attempt WHERE state>=2 AND ended IS NOT NULL GROUP BY worker) m JOIN attempt a"       \
       " ON a.id=m.id JOIN worker w ON w.id=a.worker JOIN step t ON t.attempt=a.id"                 \
       " AND t.idx=0 WHERE w.removed=0 AND t.started IS NOT NULL AND"                               \
