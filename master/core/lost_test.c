@@ -199,7 +199,8 @@ static void gone(void)
     ok(done(w, 2, PW_EXCEPTION) && !att(w, 2) && att_row(w, 2, NULL) == ATT_LOST &&
            count(w, CORE_OFFER) == 2 && last(w, CORE_SEAL)->attempt == 2,
        "another journal under its id: closed, sealed");
-    ok(w->core && !core_attempt_was(w->core, 2, one) && core_attempt_was(w->core, 1, one),
+    ok(w->core && !core_attempt_was(w->core, store_epoch(w->st), 2, one) &&
+           core_attempt_was(w->core, store_epoch(w->st), 1, one),
        "and what the worker has is not to be forgotten, but held");
 }
 
