@@ -117,6 +117,10 @@ config *config_unref(config *self)
     free(self->name);
     free(self->web_listen);
     free(self->web_url);
+    free(self->web_cert);
+    free(self->web_key);
+    free(self->web_user_header);
+    free(self->web_proxies);
     free(self->workers_listen);
     free(self->workers_address);
     free(self->text);

@@ -29,6 +29,21 @@ typedef struct config_hidden {
     size_t n;
 } config_hidden;
 
+/* A network; addresses are 16 bytes, those of IPv4 as ::ffff:a.b.c.d. */
+typedef struct config_net {
+    uint8_t addr[16];
+    unsigned bits;
+} config_net;
+
+/* What one address, one token, one request may take of the web server. */
+typedef struct config_limits {
+    uint64_t body;                   /* bytes of a request; webhooks have a bound of their own */
+    int64_t rate, burst;             /* requests of an address: per second, at once */
+    int64_t token_rate, token_burst; /* the same, of a token */
+    int64_t connections;             /* of an address */
+    pw_usec request_time;            /* in which a request must be there to its end */
+} config_limits;
+
 typedef struct config_project {
     char *name, *repository;
     glob_list *branches; /* of `branches`, default all */
@@ -128,11 +143,16 @@ typedef struct config_person { /* see people.h for what the scopes mean */
 
 typedef struct config {
     char *name;
-    char *user;            /* whom a master that was started as root becomes; NULL: it stays */
-    char *web_listen;      /* "127.0.0.1:8010" */
-    char *web_url;         /* NULL: from the address in use */
-    bool web_read_token;   /* read: token */
-    bool web_insecure;     /* plain HTTP beyond loopback is allowed */
+    char *user;               /* whom a master that was started as root becomes; NULL: it stays */
+    char *web_listen;         /* "127.0.0.1:8010" */
+    char *web_url;            /* NULL: from the address in use */
+    bool web_read_token;      /* read: token */
+    bool web_insecure;        /* plain HTTP beyond loopback is allowed */
+    char *web_cert, *web_key; /* TLS: files in PEM form, absolute; NULL: plain HTTP */
+    char *web_user_header;    /* header in which a proxy names the person; NULL: none */
+    config_net *web_proxies;  /* whose header counts */
+    size_t n_web_proxies;
+    config_limits limits;
     char *workers_listen;  /* "tcp://127.0.0.1:9989" */
     char *workers_address; /* what workers are told; NULL: derived */
     pw_usec lost_after;    /* default 10 min */
@@ -165,6 +185,12 @@ config *config_load_text(const char *file, const char *text, size_t n, yaml_erro
 config *config_ref(config *self);
 config *config_unref(config *self);
 PW_DEFINE_FREEP(config, config_unref)
+
+/* "10.0.0.0/8", "127.0.0.1", "::1", "fd00::/8". False: none of these. */
+bool config_net_parse(const char *s, config_net *ret);
+bool config_net_has(const config_net *nets, size_t n, const uint8_t addr[16]);
+/* What holds where the file says nothing. */
+void config_limits_default(config_limits *ret);
 
 /* Index of a builder by "NAME" (unique among projects) or "PROJECT/NAME"; -1 when absent, -2 when
  * several have it. */

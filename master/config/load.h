@@ -60,6 +60,8 @@ void config_read_server(config_reader *r);
 void config_read_secrets(config_reader *r);
 void config_read_people(config_reader *r);
 void config_read_user(config_reader *r);
+/* Of `web`: `tls`, `user_header`, `proxies`, `limits`. */
+void config_read_web(config_reader *r, const yaml_node *map);
 void config_read_projects(config_reader *r);
 void config_read_builders(config_reader *r);
 void config_read_schedulers(config_reader *r);
@@ -121,6 +123,8 @@ typedef enum config_globs_empty {
 /* A list of globs; `otherwise` (one glob, or NULL for the empty list) stands for an absent key. */
 void config_get_globs(config_reader *r, const yaml_node *map, const char *key, glob_kind kind,
                       const char *otherwise, config_globs_empty empty, glob_list **out);
+/* The path as seen from the root; `file` is where it stands. NULL: no memory (told). */
+char *config_absolute(config_reader *r, const char *file, const char *path);
 /* Whether any byte is a control character. */
 bool config_has_control(const char *s);
 #endif

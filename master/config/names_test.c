@@ -62,8 +62,6 @@ static const struct mistake {
     {"include: [/etc/passwd]\n", 1, 11, "\"/etc/passwd\" cannot be included here"},
     {"include: {a: b}\n", 1, 10, "\"include\" must be a list of paths"},
     /* web and workers */
-    {"web: {tls: {cert: a}}\n", 1, 7, "\"tls\" is not supported by this version"},
-    {"web: {user_header: X}\n", 1, 7, "\"user_header\" is not supported by this version"},
     {"web: {listen: 8010}\n", 1, 15, "\"listen\" must be HOST:PORT, not \"8010\""},
     {"web: {listen: \"127.0.0.1:65536\"}\n", 1, 15, "must be HOST:PORT"},
     {"web: {listen: \"127.0.0.300:80\"}\n", 1, 15, "must be HOST:PORT"},

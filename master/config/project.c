@@ -17,7 +17,7 @@ enum { REPOSITORY_MAX = 2000 };
 
 /* The path as seen from the root: repositories are handed to workers and to git, which have other
  * directories. */
-static char *absolute(config_reader *r, const char *file, const char *path)
+char *config_absolute(config_reader *r, const char *file, const char *path)
 {
     char cwd[PATH_MAX];
     const char *slash = strrchr(file, '/');
@@ -73,7 +73,7 @@ static void check_repository(config_reader *r, const yaml_node *map, config_proj
     }
     if (s[word] == ':')
         return;
-    char *path = absolute(r, yaml_node_file(v), s);
+    char *path = config_absolute(r, yaml_node_file(v), s);
     if (path) {
         free(p->repository);
         p->repository = path;

@@ -63,10 +63,9 @@ static bool url_ok(const char *s)
 
 static void read_web(config_reader *r)
 {
-    static const char *const keys[] = {"listen", "url", "read", "insecure", NULL};
-    static const char *const later[] = {"tls", "user_header", "proxies", NULL}, *const reads[] = {
-                                                                                    "open", "token",
-                                                                                    NULL};
+    static const char *const keys[] = {"listen",      "url",     "read",   "insecure", "tls",
+                                       "user_header", "proxies", "limits", NULL};
+    static const char *const later[] = {NULL}, *const reads[] = {"open", "token", NULL};
     const yaml_node *map = r->web;
     config *c = r->c;
     address a;
@@ -76,16 +75,18 @@ static void read_web(config_reader *r)
         return;
     (void)yaml_get_enum(map, "read", reads, &read, r->errors);
     c->web_read_token = read == 1;
+    config_read_web(r, map);
     bool insecure_ok = yaml_get_bool(map, "insecure", &c->web_insecure, r->errors);
     if (yaml_get_str(map, "listen", false, 300, &c->web_listen, r->errors) && c->web_listen) {
         const yaml_node *v = yaml_node_get(map, "listen");
         if (!address_parse(c->web_listen, &a))
             yaml_fail(r->errors, v, "\"listen\" must be HOST:PORT, not \"%.60s\"", c->web_listen);
-        else if (insecure_ok && !c->web_insecure && !loopback(a.host))
+        else if (insecure_ok && !c->web_insecure && !yaml_node_value(map, "tls") &&
+                 !loopback(a.host))
             yaml_fail(r->errors, v,
                       "\"%s\" is reachable by others, and the page is plain HTTP: listen on "
-                      "127.0.0.1 behind a proxy with TLS, "
-                      "or say \"insecure: true\"",
+                      "127.0.0.1 behind a proxy with TLS, give it a certificate with \"tls: {cert, "
+                      "key}\", or say \"insecure: true\"",
                       c->web_listen);
     }
     if (!yaml_get_str(map, "url", false, 500, &c->web_url, r->errors) || !c->web_url)
@@ -129,6 +130,7 @@ void config_read_server(config_reader *r)
 {
     config *c = r->c;
     c->lost_after = 600 * CONFIG_SECOND;
+    config_limits_default(&c->limits);
     if (r->name) {
         const char *name = yaml_node_text(r->name);
         if (!name || !*name || strlen(name) > 100 || config_has_control(name))

@@ -5,36 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <arpa/inet.h>
 
 #include "master/http/impl.h"
 #include "shared/base/num.h"
 #include "shared/crypt/crypt.h"
 
-static uint32_t peer_hash(const web_req *q)
-{
-    const union MHD_ConnectionInfo *i =
-        MHD_get_connection_info(q->con, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    if (!i || !i->client_addr)
-        return 0;
-    if (i->client_addr->sa_family == AF_INET) {
-        struct sockaddr_in in;
-        memcpy(&in, i->client_addr, sizeof(in));
-        return pw_crc32c(0, &in.sin_addr, sizeof(in.sin_addr));
-    }
-    if (i->client_addr->sa_family == AF_INET6) {
-        struct sockaddr_in6 in;
-        memcpy(&in, i->client_addr, sizeof(in));
-        return pw_crc32c(0, &in.sin6_addr, 8); /* a network, not a machine: it has 2^64 addresses */
-    }
-    return 0;
-}
-
 static bool too_many(web_req *q)
 {
     web_hub *h = &q->web->hub;
     pw_usec now = pw_now(q->web->host);
-    uint32_t hash = peer_hash(q);
+    uint32_t hash = pw_crc32c(0, q->from.b, sizeof(q->from.b));
     (void)pthread_mutex_lock(&h->lock);
     web_peer *p = &h->peer[hash % WEB_PEERS];
     if (p->hash != hash || now - p->since > 60000000)
@@ -175,6 +155,8 @@ static web_claim by_token(web_req *q)
         return web_refuse_claim(q, "only bearer tokens are known here");
     given += 7 + strspn(given + 7, " ");
     crypt_hash(given, strlen(given), hash);
+    if (!web_gate_token(q, hash))
+        return WEB_CLAIM_REFUSED;
     int r = web_token_identity(q, hash, WEB_BY_TOKEN, &q->who, &err);
     if (r == 0)
         return WEB_CLAIM_GOOD;

@@ -25,7 +25,7 @@ typedef struct web_options {
     const char *listen; /* "127.0.0.1:8010"; port 0 takes a free one */
     const char *url;    /* NULL: from the address in use */
     bool read_token;    /* GET needs a token too */
-    config *conf;       /* referenced: the people */
+    config *conf;       /* referenced; NULL: nobody is known, default limits */
     const char *db;     /* path of the database */
     logs *log_store;    /* borrowed */
     pw_chan *commands;  /* borrowed: core_cmd pointers go here */

@@ -144,10 +144,11 @@ static void test_pages(const world *w)
     ok(get(w, "/style.css", &r) == 200 && has(&r, "prefers-color-scheme"), "style");
 }
 
+enum { BODY_MAX = 1024 * 1024 };
 static void test_refusals(const world *w)
 {
     PW_AUTO(reply_clear) reply r = {0};
-    static char big[WEB_BODY_MAX + 2];
+    static char big[BODY_MAX + 2];
     ok(get(w, "/api/v2/builds", &r) == 404 && is_error(&r, "not_found") &&
            get(w, "/api/v1/builds/", &r) == 404,
        "404");
@@ -168,14 +169,14 @@ static void test_refusals(const world *w)
             &r) == 403 &&
            is_error(&r, "forbidden"),
        "403 without the scope");
-    memset(big, ' ', WEB_BODY_MAX + 1);
+    memset(big, ' ', BODY_MAX + 1);
     big[0] = '{';
-    big[WEB_BODY_MAX - 1] = '}';
-    big[WEB_BODY_MAX] = '\0';
+    big[BODY_MAX - 1] = '}';
+    big[BODY_MAX] = '\0';
     ok(call(w, "POST", "/api/v1/builds/1/retry", "Authorization: Bearer t-build\r\n", big, &r) ==
            202,
        "a body of 1 MiB");
-    big[WEB_BODY_MAX] = ' ';
+    big[BODY_MAX] = ' ';
     ok(call(w, "POST", "/api/v1/builds/1/retry", "Authorization: Bearer t-build\r\n", big, &r) ==
                413 &&
            is_error(&r, "too_large"),

@@ -259,13 +259,16 @@ static void look(web_server *web, pw_usec now)
         wake(h, false, false, true);
     }
     expire(h, now, false);
+    web_gate_sweep(web, now);
 }
 
 /* When something is due next; with the lock, which must not be let go before the sleep. */
-static pw_usec due(web_hub *h)
+static pw_usec due(web_server *web)
 {
-    pw_usec next = INT64_MAX;
-    (void)web_ask_expire(h, INT64_MIN, false, &next);
+    web_hub *h = &web->hub;
+    pw_usec next = web_gate_due(web), ask = INT64_MAX;
+    (void)web_ask_expire(h, INT64_MIN, false, &ask);
+    next = least(next, ask);
     if (h->told != h->pumped)
         next = least(next, h->pump_at);
     if (h->logs_grew)
@@ -282,7 +285,7 @@ static void *run(void *self)
     (void)pthread_mutex_lock(&h->lock);
     while (!h->stop) {
         look(web, pw_now(web->host));
-        pw_usec next = due(h);
+        pw_usec next = due(web);
         if (!h->stop && next > pw_now(web->host))
             sleep_until(h, pw_now(web->host), next);
     }

@@ -6,6 +6,7 @@
 
 #include "master/config/people.h"
 #include "master/http/http.h"
+#include "master/http/limits.h"
 #include "master/http/query.h"
 #include "master/http/render.h"
 #include "master/http/routes.h"
@@ -15,7 +16,13 @@
 enum {
     WEB_THREADS = 2,
     WEB_STACK = 256 * 1024,
-    WEB_BODY_MAX = 1024 * 1024, /* of a request */
+    WEB_TLS_STACK = 1024 * 1024,
+    WEB_HOOK_BODY_MAX = 25 * 1024 * 1024, /* of a webhook's delivery: GitHub's own bound */
+    WEB_HOOK_TIME_US = 120000000,         /* in which it must be there: a slow line brings 25 MiB */
+    WEB_BODIES_MAX = 256 * 1024 * 1024,   /* of all requests together */
+    WEB_URL_MAX = 4096,
+    WEB_HEAD_MAX =
+        10 * 1024, /* the library's own bound is that of the connection's memory, below */
     /* read and dropped so that the client sees its 413; beyond: cut off */
     WEB_DISCARD_MAX = 16 * 1024 * 1024,
     WEB_OUT_MAX = 32 * 1024 * 1024, /* of an answer that is not a stream */
@@ -61,6 +68,34 @@ typedef struct web_identity {
     uint8_t hash[32]; /* of that token */
     pw_msec expires;  /* of that token; 0 never */
 } web_identity;
+
+/* ---- the gate */
+typedef enum web_gate_why {
+    WEB_GATE_RATE,
+    WEB_GATE_CONNECTIONS,
+    WEB_GATE_SLOW,
+    WEB_GATE_SIGNATURE, /* of a webhook */
+    WEB_GATE_HEADER,    /* user_header from an address that is no proxy: ignored */
+    WEB_GATE_CSRF,
+    WEB_GATE_COUNT
+} web_gate_why;
+
+typedef struct web_conn { /* a connection; under the gate's lock */
+    struct web_conn *next, **prev;
+    int fd;
+    uint8_t addr[16];
+    web_whom key;
+    pw_usec deadline; /* it is cut off then; INT64_MAX: nothing is awaited from it */
+} web_conn;
+
+typedef struct web_gate {
+    pthread_mutex_t lock;
+    web_conn *conns;
+    pw_usec sweep_at; /* no deadline is before it */
+    web_buckets *buckets;
+    _Atomic uint64_t bodies; /* bytes */
+    _Atomic uint64_t refused[WEB_GATE_COUNT];
+} web_gate;
 
 /* ---- what waits: a suspended connection in one of the hub's lists. Under the hub's lock. */
 typedef struct web_wait {
@@ -136,6 +171,13 @@ struct web_server {
     char address[300];
     char *url;
     bool read_token;
+    bool tls, https; /* https: by ourselves, or `url` says that a proxy does it */
+    pw_buf cert, key;
+    config_limits limits;
+    config *base;              /* the configuration of the start: addresses, limits, secrets */
+    const config_net *proxies; /* of it */
+    size_t n_proxies;
+    web_gate gate;
     char *db;
     logs *log_store;
     pw_chan *commands;
@@ -159,7 +201,10 @@ struct web_server {
 struct web_req {
     web_server *web;
     struct MHD_Connection *con;
-    char *uri; /* owned, raw; cut at "?" */
+    web_conn *conn;
+    web_whom from;  /* the address that it is counted for */
+    size_t counted; /* bytes of the body that the gate knows of */
+    char *uri;      /* owned, raw; cut at "?" */
     bool begun, head, discard;
     uint64_t discarded;
     web_match at;
@@ -172,6 +217,7 @@ struct web_req {
     pw_buf out;
     const char *type; /* content type */
     bool tag;         /* an ETag is worth it */
+    bool secret;      /* the answer must not be kept by anybody */
     struct {
         const char *name;
         char value[64];
@@ -187,6 +233,8 @@ struct web_req {
 web_req *web_req_new(web_server *web, struct MHD_Connection *con, const char *uri);
 void web_req_free(web_req *q);
 void web_req_begin(web_req *q, const char *method);
+/* Bytes that the body of this request may have. */
+size_t web_req_body_max(const web_req *q);
 enum MHD_Result web_req_reply(web_req *q);
 void web_fail(web_req *q, int status, const char *code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
@@ -200,6 +248,29 @@ pw_buf *web_json(web_req *q);
 reader *web_reader(web_req *q);
 /* A parameter of the path as an id. False: refused already. */
 bool web_id_param(web_req *q, size_t i, uint64_t *ret);
+
+/* ---- gate.c */
+int web_gate_init(web_server *web, pw_err *err);
+void web_gate_clear(web_server *web);
+enum MHD_Result web_gate_accept(void *self, const struct sockaddr *sa, socklen_t len);
+void web_gate_notify(void *self, struct MHD_Connection *con, void **place,
+                     enum MHD_ConnectionNotificationCode code);
+web_conn *web_gate_conn(struct MHD_Connection *con);
+/* The request must be there to its end in this time; it is. */
+void web_gate_reading(web_req *q, pw_usec time);
+void web_gate_read(web_req *q);
+/* When the next one is to be cut off, and doing it. */
+pw_usec web_gate_due(web_server *web);
+void web_gate_sweep(web_server *web, pw_usec now);
+/* False: refused already. web_gate_request also finds where the request comes from. */
+bool web_gate_request(web_req *q);
+bool web_gate_token(web_req *q, const uint8_t hash[32]);
+bool web_gate_body(web_req *q, size_t more);
+void web_gate_body_end(web_req *q);
+
+/* ---- tls.c */
+int web_tls_load(web_server *self, const char *cert, const char *key, pw_err *err);
+void web_tls_clear(web_server *self);
 
 /* ---- pool.c */
 reader *web_reader_take(web_server *web, pw_err *err);

@@ -74,6 +74,20 @@ static void tallies(web_hub *h, pw_buf *b)
         event, listeners, streams - listeners);
 }
 
+static void refusals(web_gate *g, pw_buf *b)
+{
+    static const char *const why[WEB_GATE_COUNT] = {
+        [WEB_GATE_RATE] = "rate",          [WEB_GATE_CONNECTIONS] = "connections",
+        [WEB_GATE_SLOW] = "slow",          [WEB_GATE_SIGNATURE] = "signature",
+        [WEB_GATE_HEADER] = "user_header", [WEB_GATE_CSRF] = "csrf",
+    };
+    (void)pw_buf_adds(b, "# HELP pawl_web_refused_total requests and connections that were "
+                         "refused\n# TYPE pawl_web_refused_total counter\n");
+    for (size_t i = 0; i < WEB_GATE_COUNT; i++)
+        (void)pw_buf_addf(b, "pawl_web_refused_total{why=\"%s\"} %" PRIu64 "\n", why[i],
+                          atomic_load(&g->refused[i]));
+}
+
 void web_get_metrics(web_req *q)
 {
     q->status = 200;
@@ -90,4 +104,5 @@ void web_get_metrics(web_req *q)
     }
     web_refusals(q->web, &q->out);
     tallies(&q->web->hub, &q->out);
+    refusals(&q->web->gate, &q->out);
 }

@@ -17,10 +17,12 @@ web_req *web_req_new(web_server *web, struct MHD_Connection *con, const char *ur
     q->web = web;
     q->con = con;
     web_request_begin(web);
+    q->conn = web_gate_conn(con);
+    web_gate_reading(q, web->limits.request_time);
     q->uri = pw_strdup(uri, &failed);
-    pw_buf_init(&q->in, WEB_BODY_MAX);
+    pw_buf_init(&q->in, WEB_HOOK_BODY_MAX);
     pw_buf_init(&q->out, WEB_OUT_MAX);
-    if (failed) {
+    if (failed || !q->conn) {
         web_req_free(q);
         return NULL;
     }
@@ -32,6 +34,7 @@ void web_req_free(web_req *q)
     if (!q)
         return;
     web_ask_drop(q);
+    web_gate_body_end(q);
     if (q->stream_self)
         q->stream_free(q->stream_self);
     web_reader_give(q->web, q->rd);
@@ -125,21 +128,25 @@ bool web_id_param(web_req *q, size_t i, uint64_t *ret)
 }
 
 /* ---- the beginning: route, token, query; what is refused here has its body read and dropped */
+size_t web_req_body_max(const web_req *q)
+{
+    return (size_t)q->web->limits.body;
+}
+
 static void check_size(web_req *q)
 {
     const char *s = MHD_lookup_connection_value(q->con, MHD_HEADER_KIND, "Content-Length");
     uint64_t n = 0;
-    if (s && pw_parse_u64(s, &n, NULL) == 0 && n > WEB_BODY_MAX)
-        web_fail(q, 413, "too_large", "a request has at most %d bytes", WEB_BODY_MAX);
+    if (s && pw_parse_u64(s, &n, NULL) == 0 && n > web_req_body_max(q))
+        web_fail(q, 413, "too_large", "a request has at most %zu bytes", web_req_body_max(q));
 }
 
-void web_req_begin(web_req *q, const char *method)
+static void look_at(web_req *q, const char *method)
 {
     pw_err err = {0};
     char *raw = strchr(q->uri, '?');
     if (raw)
         *raw++ = '\0';
-    q->head = strcmp(method, "HEAD") == 0;
     int r =
         web_route_find(web_routes, web_n_routes, q->head ? "GET" : method, q->uri, &q->at, &err);
     if (r == PW_EDENIED) {
@@ -153,6 +160,13 @@ void web_req_begin(web_req *q, const char *method)
         else
             check_size(q);
     }
+}
+
+void web_req_begin(web_req *q, const char *method)
+{
+    q->head = strcmp(method, "HEAD") == 0;
+    if (web_gate_request(q))
+        look_at(q, method);
     q->discard = q->status != 0;
     web_reader_give(q->web, pw_take(q->rd)); /* not held while a slow client sends its body */
 }
@@ -169,19 +183,40 @@ static bool not_modified(web_req *q)
     return known && (strcmp(known, "*") == 0 || strstr(known, tag + 2));
 }
 
+/* Every answer has them, refusals too. `same-origin` for the referrer, not `no-referrer`: that
+ * would make the Origin of our own forms "null", and they could not be told from those of others.
+ */
+static void guard_lines(const web_req *q, struct MHD_Response *r)
+{
+    bool page = q->type && strncmp(q->type, "text/html", 9) == 0;
+    /* badges are made to be shown by other sites; style and badge are the same for all */
+    bool badge = q->type && strcmp(q->type, "image/svg+xml") == 0;
+    bool same_for_all = badge || (q->type && strcmp(q->type, "text/css") == 0);
+    (void)MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+    (void)MHD_add_response_header(r, "X-Frame-Options", "DENY");
+    (void)MHD_add_response_header(
+        r, "Content-Security-Policy",
+        page ? "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
+               "form-action 'self'; frame-ancestors 'none'"
+             : "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+               "sandbox");
+    (void)MHD_add_response_header(r, "Referrer-Policy", "same-origin");
+    (void)MHD_add_response_header(r, "Cross-Origin-Opener-Policy", "same-origin");
+    (void)MHD_add_response_header(r, "Cross-Origin-Resource-Policy",
+                                  badge ? "cross-origin" : "same-origin");
+    (void)MHD_add_response_header(r, "Cache-Control",
+                                  q->secret      ? "no-store"
+                                  : same_for_all ? "no-cache"
+                                                 : "private, no-cache");
+    if (q->web->https)
+        (void)MHD_add_response_header(r, "Strict-Transport-Security", "max-age=31536000");
+}
+
 static void head_lines(const web_req *q, struct MHD_Response *r)
 {
-    (void)MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
-    (void)MHD_add_response_header(r, "Cache-Control", "no-cache");
+    guard_lines(q, r);
     if (q->type && q->status != 304)
         (void)MHD_add_response_header(r, "Content-Type", q->type);
-    if (q->type && strncmp(q->type, "text/html", 9) == 0) {
-        (void)MHD_add_response_header(
-            r, "Content-Security-Policy",
-            "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
-            "form-action 'none'; frame-ancestors 'none'");
-        (void)MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
-    }
     if (q->status == 401)
         (void)MHD_add_response_header(r, "WWW-Authenticate", "Bearer realm=\"pawl\"");
     for (size_t i = 0; i < q->n_headers; i++)

@@ -77,7 +77,7 @@ static int split(const char *text, char *host, size_t cap, const char **ret_port
 
 /* "http://127.0.0.1:40123" of what is bound; an address that means all is told as one that can be
  * called. */
-static void tell(const address *a, char *out, size_t cap)
+static void tell(const address *a, bool tls, char *out, size_t cap)
 {
     char host[INET6_ADDRSTRLEN] = "127.0.0.1";
     bool six = a->sa.sa_family == AF_INET6;
@@ -87,11 +87,11 @@ static void tell(const address *a, char *out, size_t cap)
         (void)snprintf(host, sizeof(host), "::1");
     else if (a->in.sin_addr.s_addr != htonl(INADDR_ANY))
         (void)inet_ntop(AF_INET, &a->in.sin_addr, host, sizeof(host));
-    (void)snprintf(out, cap, six ? "http://[%s]:%u" : "http://%s:%u", host,
+    (void)snprintf(out, cap, six ? "http%s://[%s]:%u" : "http%s://%s:%u", tls ? "s" : "", host,
                    ntohs(six ? a->in6.sin6_port : a->in.sin_port));
 }
 
-static int listen_on(const char *text, char *ret_address, size_t cap, pw_err *err)
+static int listen_on(const char *text, bool tls, char *ret_address, size_t cap, pw_err *err)
 {
     char host[256], why[100];
     const char *port = "";
@@ -114,7 +114,7 @@ static int listen_on(const char *text, char *ret_address, size_t cap, pw_err *er
     len = sizeof(a);
     if (getsockname(fd, &a.sa, &len) < 0)
         return pw_fail_sys(err, "reading the web address \"%s\"", text);
-    tell(&a, ret_address, cap);
+    tell(&a, tls, ret_address, cap);
     r = fd;
     fd = -1;
     return r;
@@ -129,7 +129,9 @@ static void *on_uri(void *self, const char *uri, struct MHD_Connection *con)
 static void on_completed(void *self, struct MHD_Connection *con, void **con_cls,
                          enum MHD_RequestTerminationCode toe)
 {
-    (void)self, (void)con, (void)toe;
+    (void)con, (void)toe;
+    if (*con_cls)
+        web_gate_reading(*con_cls, ((const web_server *)self)->limits.request_time);
     web_req_free(*con_cls);
     *con_cls = NULL;
 }
@@ -143,8 +145,12 @@ static size_t as_it_is(void *self, struct MHD_Connection *con, char *s)
 
 static enum MHD_Result body_part(web_req *q, const char *data, size_t *size)
 {
-    if (!q->discard && q->in.len + *size > WEB_BODY_MAX) {
-        web_fail(q, 413, "too_large", "a request has at most %d bytes", WEB_BODY_MAX);
+    if (!q->discard && q->in.len + *size > web_req_body_max(q)) {
+        web_fail(q, 413, "too_large", "a request has at most %zu bytes", web_req_body_max(q));
+        pw_buf_clear(&q->in);
+        q->discard = true;
+    }
+    if (!q->discard && !web_gate_body(q, *size)) {
         pw_buf_clear(&q->in);
         q->discard = true;
     }
@@ -184,6 +190,7 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *con, const 
     }
     if (*size > 0)
         return body_part(q, data, size);
+    web_gate_read(q);
     if (q->ask)
         web_ask_answer(q);
     else if (!q->status) {
@@ -204,16 +211,31 @@ static int start_daemon(web_server *self, int *fd, pw_err *err)
         return pw_fail(err, PW_ESYS, "blocking signals");
     int r = web_hub_start(self, err);
     if (r == 0) {
+        /* TLS 1.2 and 1.3; the handshake needs more stack than a request */
+        struct MHD_OptionItem tls[] = {
+            {MHD_OPTION_HTTPS_MEM_CERT, 0, self->cert.p},
+            {MHD_OPTION_HTTPS_MEM_KEY, 0, self->key.p},
+            {MHD_OPTION_HTTPS_PRIORITIES, 0,
+             (char *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
+            {MHD_OPTION_END, 0, NULL}};
+        unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME;
+        size_t stack = self->tls ? (size_t)WEB_TLS_STACK : (size_t)WEB_STACK;
         self->daemon = MHD_start_daemon(
-            MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request,
-            self, MHD_OPTION_LISTEN_SOCKET, *fd, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)WEB_THREADS,
-            MHD_OPTION_THREAD_STACK_SIZE, (size_t)WEB_STACK, MHD_OPTION_CONNECTION_LIMIT,
+            self->tls ? flags | MHD_USE_TLS : flags, 0, web_gate_accept, self, on_request, self,
+            MHD_OPTION_LISTEN_SOCKET, *fd, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)WEB_THREADS,
+            MHD_OPTION_THREAD_STACK_SIZE, stack, MHD_OPTION_CONNECTION_LIMIT,
             (unsigned)WEB_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)WEB_IDLE_S,
             MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)WEB_CONNECTION_BYTES,
             MHD_OPTION_URI_LOG_CALLBACK, on_uri, self, MHD_OPTION_UNESCAPE_CALLBACK, as_it_is, NULL,
-            MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+            MHD_OPTION_NOTIFY_COMPLETED, on_completed, self, MHD_OPTION_NOTIFY_CONNECTION,
+            web_gate_notify, self, MHD_OPTION_ARRAY, self->tls ? tls : &tls[3], MHD_OPTION_END);
         if (self->daemon)
             *fd = -1; /* the daemon's now */
+        else if (self->tls)
+            r = pw_fail(err, PW_ESYS,
+                        "the web server on %s does not start: certificate and key may not belong "
+                        "together, or are not what TLS can use",
+                        self->address);
         else
             r = pw_fail(err, PW_ESYS, "the web server on %s does not start", self->address);
     }
@@ -244,14 +266,27 @@ web_server *web_start(const web_options *o, pw_err *err)
         (void)pw_fail(err, PW_ENOMEM, "out of memory");
         return NULL;
     }
+    self->host = o->host;
+    if (web_gate_init(self, err) < 0)
+        return web_stop(self);
     self->read_token = o->read_token;
     self->conf = o->conf ? config_ref(o->conf) : NULL;
+    self->base = o->conf ? config_ref(o->conf) : NULL;
+    if (!o->conf)
+        config_limits_default(&self->limits);
+    else
+        self->limits = o->conf->limits;
+    self->proxies = o->conf ? o->conf->web_proxies : NULL;
+    self->n_proxies = o->conf ? o->conf->n_web_proxies : 0;
+    pw_buf_init(&self->cert, 1024 * 1024);
+    pw_buf_init(&self->key, 1024 * 1024);
+    if (o->conf && web_tls_load(self, o->conf->web_cert, o->conf->web_key, err) < 0)
+        return web_stop(self);
     self->log_store = o->log_store;
     self->commands = o->commands;
     self->gauges = o->gauges;
-    self->host = o->host;
     self->db = pw_strdup(o->db, &failed);
-    fd = listen_on(o->listen, self->address, sizeof(self->address), err);
+    fd = listen_on(o->listen, self->tls, self->address, sizeof(self->address), err);
     if (fd < 0)
         return web_stop(self);
     self->url = pw_strdup(o->url ? o->url : self->address, &failed);
@@ -259,6 +294,7 @@ web_server *web_start(const web_options *o, pw_err *err)
         (void)pw_fail(err, PW_ENOMEM, "out of memory");
         return web_stop(self);
     }
+    self->https = strncmp(self->url, "https://", 8) == 0;
     if (!(self->hub.rd = reader_open(self->db, err)) || start_daemon(self, &fd, err) < 0)
         return web_stop(self);
     return self;
@@ -274,6 +310,9 @@ web_server *web_stop(web_server *self)
     web_hub_clear(self);
     while (self->pooled > 0)
         reader_close(self->pool[--self->pooled]);
+    web_gate_clear(self);
+    web_tls_clear(self);
+    config_unref(self->base);
     (void)pthread_cond_destroy(&self->hub.wake);
     (void)pthread_mutex_destroy(&self->hub.lock);
     (void)pthread_mutex_destroy(&self->pool_lock);
