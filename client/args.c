@@ -7,6 +7,7 @@
 const arg_option args_global[] = {
     {"url", 0, "URL", "address of the master (PAWL_URL, or `url =` in ~/.config/pawl/config)"},
     {"token-file", 0, "FILE", "file with the access token"},
+    {"ca", 0, "FILE", "certificates (PEM) that an https master is checked with (PAWL_CA)"},
     {"state", 0, "DIR",
      "state directory of a master on this machine: address and token come from there"},
     {"json", 0, NULL, "print the REST answer as it is"},

@@ -17,7 +17,7 @@
 typedef struct client {
     const pw_host *host;
     FILE *out;
-    const char *url, *token_file, *state; /* options; borrowed, NULL when not given */
+    const char *url, *token_file, *state, *ca; /* options; borrowed, NULL when not given */
     bool json;
     bool tty;    /* out is a terminal: relative times, progress */
     bool colour; /* tty, and NO_COLOR is not set */

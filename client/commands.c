@@ -58,6 +58,7 @@ int commands_run(client *c, int argc, char *const *argv, pw_err *err)
     c->url = url ? url : c->url;
     c->token_file = token_file ? token_file : c->token_file;
     c->state = state ? state : c->state;
+    c->ca = args_get(&a, "ca") ? args_get(&a, "ca") : c->ca;
     c->json |= args_get(&a, "json") != NULL;
     return cmd->run(c, &a, err);
 }

@@ -8,12 +8,22 @@
 #include "client/commands.h"
 #include "shared/crypt/crypt.h"
 
-enum { EXIT_FAILED = 1, EXIT_USAGE = 2, OPT_URL = 1000, OPT_TOKEN_FILE, OPT_STATE, OPT_JSON };
+enum {
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    OPT_URL = 1000,
+    OPT_TOKEN_FILE,
+    OPT_CA,
+    OPT_STATE,
+    OPT_JSON
+};
 
 static const struct argp_option option_table[] = {
     {"url", OPT_URL, "URL", 0,
      "address of the master (default: PAWL_URL, ~/.config/pawl/config, " CLIENT_DEFAULT_URL ")", 0},
     {"token-file", OPT_TOKEN_FILE, "FILE", 0, "file with the access token", 0},
+    {"ca", OPT_CA, "FILE", 0,
+     "certificates (PEM) that an https master is checked with (default: PAWL_CA, the system's)", 0},
     {"state", OPT_STATE, "DIR", 0,
      "state directory of a master on this machine: address and token come from there", 0},
     {"json", OPT_JSON, NULL, 0, "print the REST answer as it is", 0},
@@ -33,6 +43,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_TOKEN_FILE:
         s->c->token_file = arg;
+        return 0;
+    case OPT_CA:
+        s->c->ca = arg;
         return 0;
     case OPT_STATE:
         s->c->state = arg;

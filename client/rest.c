@@ -43,6 +43,9 @@ http_client *rest_client(client *c, pw_err *err)
     c->http = http_client_new(c->address, token, err);
     if (token)
         explicit_bzero(token, strlen(token));
+    const char *env = getenv("PAWL_CA"), *ca = c->ca ? c->ca : env && *env ? env : NULL;
+    if (c->http && http_client_ca(c->http, ca, err) < 0)
+        c->http = http_client_free(c->http);
     return c->http;
 }
 

@@ -28,6 +28,7 @@ struct http_client {
     CURL *easy;   /* owned */
     char *base;   /* owned; without a slash at the end */
     char *token;  /* owned; NULL: none */
+    char *ca;     /* owned; NULL: the system's */
     bool global, local;
     char text[CURL_ERROR_SIZE]; /* of the last failure, from curl */
 };
@@ -115,6 +116,17 @@ http_client *http_client_new(const char *base, const char *token, pw_err *err)
     return pw_take(self);
 }
 
+int http_client_ca(http_client *self, const char *file, pw_err *err)
+{
+    bool failed = false;
+    char *copy = pw_strdup(file, &failed);
+    if (failed)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    free(self->ca);
+    self->ca = copy;
+    return 0;
+}
+
 http_client *http_client_free(http_client *self)
 {
     if (!self)
@@ -126,6 +138,7 @@ http_client *http_client_free(http_client *self)
         curl_global_cleanup();
     free(self->base);
     free(self->token);
+    free(self->ca);
     free(self);
     return NULL;
 }
@@ -283,6 +296,11 @@ static int set_options(struct exchange *x, const char *path, const void *body, s
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2); /* or newer */
+    if (c->ca) {
+        SET(CURLOPT_CAINFO, c->ca);
+        SET(CURLOPT_CAPATH, NULL);
+    }
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
     SET(CURLOPT_BUFFERSIZE, (long)RECEIVE);
     SET(CURLOPT_USERAGENT, "pawl/" PW_VERSION);
@@ -323,7 +341,14 @@ static int explain(const struct exchange *x, CURLcode rc, pw_err *err)
         return pw_fail(err, PW_ENOTFOUND, "%s %.200s: %.150s", x->method, c->base, why);
     case CURLE_URL_MALFORMAT:
         return pw_fail(err, PW_EINVAL, "%s %.200s: %.150s", x->method, c->base, why);
+    case CURLE_SSL_CACERT_BADFILE:
+        return pw_fail(err, PW_EINVAL, "the CA file \"%.200s\" cannot be used: %.100s",
+                       c->ca ? c->ca : "", why);
     case CURLE_PEER_FAILED_VERIFICATION:
+        return pw_fail(err, PW_EDENIED,
+                       "%s %.150s: %.120s; a certificate of your own is named with --ca FILE or "
+                       "PAWL_CA",
+                       x->method, c->base, why);
     case CURLE_SSL_CONNECT_ERROR:
         return pw_fail(err, PW_EDENIED, "%s %.200s: %.150s", x->method, c->base, why);
     default:

@@ -12,6 +12,9 @@
 typedef struct http_client http_client;
 /* base: "http://127.0.0.1:8010"; token may be NULL. Copied. */
 http_client *http_client_new(const char *base, const char *token, pw_err *err);
+/* https: the certificate must come from an authority in this file (PEM) instead of the system's.
+ * NULL: the system's. */
+int http_client_ca(http_client *self, const char *file, pw_err *err);
 http_client *http_client_free(http_client *self);
 PW_DEFINE_FREEP(http_client, http_client_free)
 
