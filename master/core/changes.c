@@ -150,6 +150,7 @@ void core_poll_tick(core *self, pw_usec now)
         e->index = i;
         p->polling = true;
         p->again = false;
+        core_hooks_asked(p);
     }
 }
 
@@ -291,5 +292,6 @@ void core_polled(core *self, size_t project, const char *head, const core_move *
     }
     if (n > 0)
         core_edges_touched(self, p->row, NULL);
+    core_hooks_seen(self, p);
     next_look(self, p);
 }

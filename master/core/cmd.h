@@ -12,6 +12,11 @@
 #include "shared/base/host.h"
 #include "shared/wire/schema.h"
 
+enum {
+    CORE_HOOK_BYTES = 25 * 1024 * 1024, /* of a delivery: what GitHub sends at most */
+    CORE_DELIVERY_MAX = 200
+};
+
 typedef enum core_cmd_kind {
     CMD_FORCE = 1,      /* builder; project branch revision props reason */
     CMD_CHANGE,         /* project branch revision */
@@ -29,9 +34,12 @@ typedef enum core_cmd_kind {
     /* name, scopes (of the token), may (scopes of who asks), person, expires -> {"id", "token"...};
      * the text of the token is in the answer and nowhere else */
     CMD_TOKEN_ADD,
-    CMD_TOKEN_REVOKE, /* id */
-    CMD_TOKEN_USED,   /* id; no answer, no line in the audit log */
-    CMD_WORKER_ROTATE /* name -> {"name", "line", "expires"} */
+    CMD_TOKEN_REVOKE,  /* id */
+    CMD_TOKEN_USED,    /* id; no answer, no line in the audit log */
+    CMD_WORKER_ROTATE, /* name -> {"name", "line", "expires"} */
+    CMD_HOOK,          /* project, name (of the sender's kind), delivery, event, data -> {"hook"} */
+    CMD_LOGIN,         /* hash (of the session), token (hash), expires */
+    CMD_LOGOUT         /* hash */
 } core_cmd_kind;
 
 typedef struct core_cmd {
@@ -45,6 +53,9 @@ typedef struct core_cmd {
     unsigned scopes, may; /* SCOPE_ bits of master/config/people.h */
     pw_msec expires;      /* 0: never */
     bool dry_run;
+    char *delivery, *event; /* owned */
+    pw_buf data;            /* owned: a delivery as it came */
+    uint8_t hash[32], token[32];
 
     int status;  /* answer: HTTP-like status: 200 202 400 404 409 503 */
     pw_buf body; /* JSON object: the answer, or {"error": {...}} */

@@ -20,6 +20,7 @@ core_cmd *core_cmd_new(core_cmd_kind kind, pw_err *err)
     }
     c->kind = kind;
     pw_buf_init(&c->body, 1024 * 1024);
+    pw_buf_init(&c->data, CORE_HOOK_BYTES);
     return c;
 }
 
@@ -37,6 +38,9 @@ core_cmd *core_cmd_free(core_cmd *c)
     free(c->name);
     free(c->person);
     free(c->keep);
+    free(c->delivery);
+    free(c->event);
+    pw_buf_clear(&c->data);
     core_props_clear(&c->props);
     pw_buf_clear(&c->body);
     free(c);
@@ -484,6 +488,9 @@ static void (*const handlers[])(core *, core_cmd *) = {
     [CMD_TOKEN_ADD] = core_cmd_token_add,
     [CMD_TOKEN_REVOKE] = core_cmd_token_revoke,
     [CMD_TOKEN_USED] = core_cmd_token_used,
+    [CMD_HOOK] = core_cmd_hook,
+    [CMD_LOGIN] = core_cmd_login,
+    [CMD_LOGOUT] = core_cmd_logout,
     [CMD_WORKER_PAUSE] = cmd_worker_pause,
     [CMD_WORKER_RESUME] = cmd_worker_resume,
     [CMD_WORKER_DRAIN] = cmd_worker_drain,

@@ -213,8 +213,9 @@ void core_tick(core *self)
         if (core_turn(self)) {
             n = store_events_expire(self->st, wall - CORE_EVENTS_MS, 2000, &err);
             if (core_ok(self, n, &err))
-                (void)core_ok(self, store_idem_expire(self->st, wall - CORE_IDEM_MS, 2000, &err),
-                              &err);
+                (void)(core_ok(self, store_idem_expire(self->st, wall - CORE_IDEM_MS, 2000, &err),
+                               &err) &&
+                       core_ok(self, core_hooks_expire(self, 100, &err), &err));
         }
         if (n == 2000)
             self->housekeeping = now + 1000000;

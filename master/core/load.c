@@ -261,7 +261,8 @@ int core_load_all(core *self, pw_err *err)
         (r = store_open_requests(self->st, load_request, &l, err)) < 0 ||
         (r = store_open_builds(self->st, load_build, &l, err)) < 0 ||
         (r = store_open_attempts(self->st, load_attempt, &l, err)) < 0 ||
-        (r = core_schedule_load(self, err)) < 0 || (r = core_promotions_load(self, err)) < 0)
+        (r = core_hooks_load(self, err)) < 0 || (r = core_schedule_load(self, err)) < 0 ||
+        (r = core_promotions_load(self, err)) < 0)
         return r;
     end_gone(self);
     return 0;

@@ -84,6 +84,9 @@ typedef struct core_project {
     char *head;
     pw_usec next_poll;
     unsigned failures;
+    /* newest delivery of a webhook that is not acted on, 0 none; of those the newest when the look
+     * under way began */
+    uint64_t hook, hook_asked;
     char *trouble; /* why the last look failed; NULL fine */
 } core_project;
 
@@ -274,6 +277,18 @@ void core_cmd_token_add(core *self, core_cmd *c);
 void core_token_again(core *self, core_cmd *c, const char *kept);
 void core_cmd_token_revoke(core *self, core_cmd *c);
 void core_cmd_token_used(core *self, core_cmd *c);
+
+/* ---- hooks.c: deliveries of webhooks, sessions of the page */
+void core_cmd_hook(core *self, core_cmd *c);
+void core_cmd_login(core *self, core_cmd *c);
+void core_cmd_logout(core *self, core_cmd *c);
+/* Which projects have deliveries that nothing was done for. */
+int core_hooks_load(core *self, pw_err *err);
+/* A look at the project began; it ended well. */
+void core_hooks_asked(core_project *p);
+void core_hooks_seen(core *self, core_project *p);
+/* Returns how many rows were removed, at most `most` of each. */
+int core_hooks_expire(core *self, int most, pw_err *err);
 
 /* ---- workers.c */
 void core_worker_quarantine(core *self, core_worker *w, const char *why);

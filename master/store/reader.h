@@ -111,6 +111,9 @@ int reader_event_last(reader *self, uint64_t *ret_seq, pw_err *err);
 /* The token of this hash, live or not; PW_ENOTFOUND. */
 int reader_token(reader *self, const uint8_t hash[32], int (*cb)(void *, const store_token *),
                  void *cb_self, pw_err *err);
+/* The token behind a session of the page, and when the session ends; PW_ENOTFOUND. */
+int reader_session(reader *self, const uint8_t hash[32], uint8_t ret_token[32],
+                   pw_msec *ret_expires, pw_err *err);
 int reader_tokens(reader *self, uint64_t before, size_t limit,
                   int (*cb)(void *, const store_token *), void *cb_self, pw_err *err);
 /* What people (and workers that join) did; actor NULL: anybody, since 0: ever. */

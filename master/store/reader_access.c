@@ -18,6 +18,22 @@ int reader_token(reader *self, const uint8_t hash[32], int (*cb)(void *, const s
     return sql_row(cb(cb_self, &t));
 }
 
+int reader_session(reader *self, const uint8_t hash[32], uint8_t ret_token[32],
+                   pw_msec *ret_expires, pw_err *err)
+{
+    PW_AUTO(sql_end) sql_cur cur = {0};
+    int rc = sql_query(&self->c, R_SESSION, SQL_ARGS(sql_b(hash, 32)), &cur, err);
+
+    if (rc == 0)
+        rc = sql_next(&cur, err);
+    if (rc == 0 || (rc > 0 && !sql_col_bytes(&cur, 0, ret_token, 32)))
+        return pw_fail(err, PW_ENOTFOUND, "no such session");
+    if (rc < 0)
+        return rc;
+    *ret_expires = sql_col_i(&cur, 1);
+    return 0;
+}
+
 int reader_tokens(reader *self, uint64_t before, size_t limit,
                   int (*cb)(void *, const store_token *), void *cb_self, pw_err *err)
 {

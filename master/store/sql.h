@@ -249,6 +249,21 @@
                       "'restored from a backup: it may have been sent after it'"                   \
                       " WHERE state<2")
 
+/* Webhooks, sessions of the page. */
+#define SQL_WEB(X)                                                                                 \
+    X(HOOK_ADD, "INSERT INTO hook(project,kind,delivery,event,at,body,state)"                      \
+                " VALUES(?1,?2,?3,?4,?5,?6,0) ON CONFLICT(project,kind,delivery) DO NOTHING")      \
+    X(HOOK_ID, "SELECT id FROM hook WHERE project=?1 AND kind=?2 AND delivery=?3")                 \
+    X(HOOKS_NEW, "SELECT id,project FROM hook INDEXED BY hook_new WHERE state=0 ORDER BY id")      \
+    X(HOOKS_DONE, "UPDATE hook SET state=1 WHERE id IN (SELECT id FROM hook INDEXED BY hook_new"   \
+                  " WHERE state=0 AND project=?1 AND id<=?2)")                                     \
+    X(HOOKS_EXPIRE, "DELETE FROM hook WHERE id IN (SELECT id FROM (SELECT id,at FROM hook"         \
+                    " ORDER BY id LIMIT ?2) WHERE at<?1)")                                         \
+    X(SESSION_ADD, "INSERT INTO session(hash,token,created,expires) VALUES(?1,?2,?3,?4)")          \
+    X(SESSION_DEL, "DELETE FROM session WHERE hash=?1")                                            \
+    X(SESSIONS_EXPIRE, "DELETE FROM session WHERE hash IN (SELECT hash FROM session"               \
+                       " WHERE expires<?1 ORDER BY expires LIMIT ?2)")
+
 #define STORE_SQL(X)                                                                               \
     SQL_OPEN(X)                                                                                    \
     SQL_COMMIT(X)                                                                                  \
@@ -259,7 +274,8 @@
     SQL_LOGS(X)                                                                                    \
     SQL_WORKERS(X)                                                                                 \
     SQL_PROMOTIONS(X)                                                                              \
-    SQL_MISC(X)
+    SQL_MISC(X)                                                                                    \
+    SQL_WEB(X)
 
 /* ---- readers. Lists of builds, newest first, give ids, and BUILD_NAMES then the row of one with
  * its names; the commonest two give the whole row at once, which is twice as fast. Their values: ?1
@@ -381,6 +397,7 @@
     X(EVENTS, "SELECT seq,at,kind,id FROM event WHERE seq>?1 ORDER BY seq LIMIT ?2")               \
     X(EVENT_RANGE, "SELECT (SELECT min(seq) FROM event),(SELECT max(seq) FROM event)")             \
     X(TOKEN, "SELECT " C_TOKEN " FROM token WHERE hash=?1")                                        \
+    X(SESSION, "SELECT token,expires FROM session WHERE hash=?1")                                  \
     X(TOKENS, "SELECT " C_TOKEN " FROM token WHERE id<?1 ORDER BY id DESC LIMIT ?2")               \
     X(AUDIT, "SELECT id,at,actor,action,object,text FROM audit WHERE id<?1 ORDER BY id DESC")      \
     X(AUDIT_ACTOR, "SELECT id,at,actor,action,object,text FROM audit WHERE actor=?2 AND id<?1"     \

@@ -24,6 +24,10 @@ static const struct {
     {"HIGHEST", "CONSTANT ROW"},
     {"EVENT_RANGE", "CONSTANT ROW"},
     {"EVENTS_EXPIRE", "(subquery-2)"}, /* at most ?2 rows */
+    {"HOOKS_NEW", "hook USING INDEX hook_new"},
+    {"HOOKS_DONE", "hook USING INDEX hook_new"},
+    {"HOOKS_EXPIRE", "(subquery-1)"}, /* at most ?2 rows */
+    {"HOOKS_EXPIRE", "hook"},         /* in the order of the rows, ended by the limit */
     {"QUIETS", "quiet"},
     {"OUTBOX_GIVE_UP", "outbox"}, /* its open ones, at a restore */
     {"WORKERS", "worker"},

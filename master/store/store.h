@@ -362,4 +362,29 @@ int store_token_used(store *self, uint64_t id, pw_msec at, pw_msec apart, pw_err
 int store_token_put(store *self, const uint8_t hash[32], const char *name, const char *scopes,
                     pw_msec at, pw_err *err);
 
+/* ---- webhooks: deliveries, raw. */
+typedef struct store_hook {
+    uint64_t project;
+    const char *kind, *delivery, *event; /* borrowed; event may be NULL */
+    pw_msec at;
+    const void *body;
+    size_t body_len;
+} store_hook;
+/* 1: a new row, 0: this delivery is there already. *ret_id is its id. */
+int store_hook_add(store *self, const store_hook *h, uint64_t *ret_id, pw_err *err);
+/* Those that nothing was done for yet, oldest first. */
+int store_hooks_new(store *self, int (*cb)(void *, uint64_t id, uint64_t project), void *cb_self,
+                    pw_err *err);
+/* The project was looked at: deliveries up to `id` are acted on. */
+int store_hooks_done(store *self, uint64_t project, uint64_t id, pw_err *err);
+/* returns how many were removed */
+int store_hooks_expire(store *self, pw_msec before, int most, pw_err *err);
+
+/* ---- sessions of the page: `hash` of the cookie's secret, `token`: hash of the token behind it */
+int store_session_add(store *self, const uint8_t hash[32], const uint8_t token[32], pw_msec at,
+                      pw_msec expires, pw_err *err);
+/* Idempotent. */
+int store_session_del(store *self, const uint8_t hash[32], pw_err *err);
+/* returns how many were removed */
+int store_sessions_expire(store *self, pw_msec before, int most, pw_err *err);
 #endif

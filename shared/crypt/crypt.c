@@ -28,6 +28,17 @@ void crypt_mac(const uint8_t key[CRYPT_KEY], const void *p, size_t n, uint8_t ou
     (void)crypto_generichash(out, CRYPT_HASH, p, n, key, CRYPT_KEY);
 }
 
+void crypt_hmac_sha256(const void *key, size_t key_len, const void *p, size_t n,
+                       uint8_t out[CRYPT_HASH])
+{
+    crypto_auth_hmacsha256_state st;
+    _Static_assert(CRYPT_HASH == crypto_auth_hmacsha256_BYTES, "HMAC-SHA256");
+    (void)crypto_auth_hmacsha256_init(&st, key, key_len);
+    (void)crypto_auth_hmacsha256_update(&st, p, n);
+    (void)crypto_auth_hmacsha256_final(&st, out);
+    sodium_memzero(&st, sizeof(st));
+}
+
 bool crypt_equal(const void *a, const void *b, size_t n)
 {
     return sodium_memcmp(a, b, n) == 0;

@@ -15,6 +15,9 @@ int crypt_init(pw_err *err);
 void crypt_hash(const void *p, size_t n, uint8_t out[CRYPT_HASH]); /* BLAKE2b-256 */
 /* Keyed hash: the MAC of marks. */
 void crypt_mac(const uint8_t key[CRYPT_KEY], const void *p, size_t n, uint8_t out[CRYPT_HASH]);
+/* HMAC-SHA256 with a key of any length: what webhooks are signed with. */
+void crypt_hmac_sha256(const void *key, size_t key_len, const void *p, size_t n,
+                       uint8_t out[CRYPT_HASH]);
 bool crypt_equal(const void *a, const void *b, size_t n); /* in constant time */
 /* A fresh API token: "pawl_" and 43 characters of base64url (32 random bytes). What is stored is
  * crypt_hash of the text. */

@@ -34,6 +34,24 @@ static void hashes(void)
     ok(crypt_equal(h, m, CRYPT_HASH - 1), "only n bytes count");
 }
 
+/* RFC 4231, cases 1, 2 and 6; and the example in GitHub's documentation. */
+static void hmacs(void)
+{
+    uint8_t h[CRYPT_HASH], key[131];
+    static const char github[] = "It's a Secret to Everybody";
+    memset(key, 0x0b, 20);
+    crypt_hmac_sha256(key, 20, "Hi There", 8, h);
+    ok(is_hex(h, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"), "case 1");
+    crypt_hmac_sha256("Jefe", 4, "what do ya want for nothing?", 28, h);
+    ok(is_hex(h, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"), "case 2");
+    memset(key, 0xaa, sizeof(key));
+    crypt_hmac_sha256(key, sizeof(key), "Test Using Larger Than Block-Size Key - Hash Key First",
+                      54, h);
+    ok(is_hex(h, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"), "case 6");
+    crypt_hmac_sha256(github, strlen(github), "Hello, World!", 13, h);
+    ok(is_hex(h, "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"), "GitHub");
+}
+
 static void tokens(void)
 {
     char a[CRYPT_TOKEN_TEXT + 1], b[CRYPT_TOKEN_TEXT + 1];
@@ -265,6 +283,7 @@ int main(void)
     pw_err err = {.code = PW_OK};
     ok(crypt_init(&err) == 0 && crypt_init(&err) == 0, "init, twice");
     hashes();
+    hmacs();
     tokens();
     base64();
     keys();

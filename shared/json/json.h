@@ -13,6 +13,10 @@
 
 typedef struct json_value json_value;
 json_value *json_parse(const char *text, size_t n, pw_err *err);
+/* Whether the text is one JSON value, as json_parse takes it but for equal keys, broken UTF-8 and
+ * the size of numbers: without memory, so for texts of strangers that are large. Negative:
+ * PW_EPROTO with the offset. */
+int json_check(const char *text, size_t n, pw_err *err);
 json_value *json_free(json_value *root);
 PW_DEFINE_FREEP(json_value, json_free)
 

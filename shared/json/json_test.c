@@ -162,8 +162,37 @@ static void test_expect(void)
        "an object is asked for");
 }
 
+static void test_check(void)
+{
+    static const char *const good[] = {"{}",
+                                       " [ ] ",
+                                       "null",
+                                       "-0.5e+10",
+                                       "\"\\u00e9\\n\"",
+                                       "{\"a\":[1,{\"b\":null}],\"c\":{}}",
+                                       "[[],[[]],{}]",
+                                       "0"},
+                             *const bad[] = {"",        " ",           "{",        "}",     "[1,]",
+                                             "{\"a\"}", "{\"a\":1,}",  "{a:1}",    "[1 2]", "01",
+                                             "1.",      "+1",          "1e",       "nul",   "\"a",
+                                             "\"\\x\"", "\"\\u12g4\"", "\"a\nb\"", "{}x",   "{} {}",
+                                             "[}",      "{\"a\":]",    "\"\\",     "[,1]",  "--1"};
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
+        ok(json_check(good[i], strlen(good[i]), NULL) == 0, "JSON: %s", good[i]);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        ok(json_check(bad[i], strlen(bad[i]), NULL) == PW_EPROTO, "no JSON (%zu)", i);
+    ok(json_check("{}", 3, NULL) < 0, "a NUL behind it");
+    for (size_t n = 100; n <= 101; n++) {
+        char text[210];
+        memset(text, '[', n);
+        memset(text + n, ']', n);
+        ok((json_check(text, 2 * n, NULL) == 0) == (n == 100), "depth %zu", n);
+    }
+}
+
 int main(void)
 {
+    test_check();
     test_reading();
     test_errors();
     test_limits();
