@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "master/http/impl.h"
+#include "shared/base/fault.h"
 
 /* Under the lock. */
 static void unlist(web_ask *a)
@@ -62,6 +63,8 @@ void web_ask_done(core_cmd *cmd, void *self)
 {
     web_ask *a = self;
     web_hub *h = &a->web->hub;
+    if (cmd->kind == CMD_HOOK && cmd->status == 202 && pw_fault("hook.stored"))
+        core_cmd_fail(cmd, 503, "unavailable", "stored, but not answered: send it again");
     if (cmd->kind == CMD_TOKEN_REVOKE && cmd->status < 300)
         web_access_changed(a->web); /* committed: what it had open ends */
     (void)pthread_mutex_lock(&h->lock);
@@ -124,6 +127,8 @@ void web_ask_answer(web_req *q)
     }
     core_cmd_free(cmd);
     web_ask_drop(q);
+    if (q->then && q->status >= 200 && q->status < 300)
+        q->then(q);
 }
 
 void web_ask_drop(web_req *q)

@@ -168,7 +168,7 @@ static web_claim by_token(web_req *q)
 
 /* ---- the identity of a request */
 typedef web_claim web_way(web_req *q);
-static web_way *const ways[] = {by_token};
+static web_way *const ways[] = {by_token, web_by_session, web_by_proxy};
 
 web_claim web_identify(web_req *q)
 {

@@ -382,12 +382,15 @@ static inline bool client_send(int fd, const char *method, const char *path, con
 {
     PW_AUTO(pw_freep)
     char *text = pw_strf("%s %s HTTP/1.1\r\nHost: x\r\n%s", method, path, headers ? headers : "");
-    PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(8 << 20);
+    PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(64 << 20);
     if (!text)
         return false;
     (void)pw_buf_adds(&b, text);
     if (body)
-        (void)pw_buf_addf(&b, "Content-Length: %zu\r\n", strlen(body));
+        (void)pw_buf_addf(&b, "%sContent-Length: %zu\r\n",
+                          strcasestr(text, "Content-Type:") ? ""
+                                                            : "Content-Type: application/json\r\n",
+                          strlen(body));
     (void)pw_buf_adds(&b, "\r\n");
     (void)pw_buf_adds(&b, body ? body : "");
     return !b.failed && pw_fs_write_all(fd, b.p, b.len, NULL) == 0;

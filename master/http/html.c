@@ -34,6 +34,8 @@ const char html_style[] =
     ".s2{color:var(--bg);background:var(--fail)}.s4{color:var(--bg);background:var(--exc)}.s5{"
     "color:var(--retry);background:var(--retry-t)}"
     ".run{color:var(--run);background:var(--run-t)}code{font:12px/20px ui-monospace,monospace}"
+    "header a.in{margin-left:auto;font-weight:400}input,button{font:inherit;padding:4px "
+    "8px;max-width:100%}"
     "@media(max-width:640px){header,main{padding:0 16px}.x{display:none}}";
 
 void html_text(pw_buf *b, const char *s)
@@ -83,7 +85,8 @@ void html_head(pw_buf *b, const char *title, unsigned refresh_s)
     if (refresh_s)
         (void)pw_buf_addf(b, "<meta http-equiv=\"refresh\" content=\"%u\">", refresh_s);
     (void)pw_buf_adds(b, "<link rel=\"stylesheet\" href=\"/style.css\"></head><body><header><a "
-                         "href=\"/\">Pawl</a><span>" PW_VERSION "</span></header><main>");
+                         "href=\"/\">Pawl</a><span>" PW_VERSION
+                         "</span><a class=\"in\" href=\"/login\">Log in</a></header><main>");
 }
 
 void html_foot(pw_buf *b)

@@ -41,6 +41,8 @@ enum {
     WEB_RING = 512, /* newest events kept as text for listeners */
     WEB_RING_BYTES = 1024 * 1024,
     WEB_HEADERS = 6,
+    WEB_HEADER = 200, /* bytes of one's value */
+    WEB_CSRF = 48,
     WEB_IDEM_MAX = 200,
     WEB_TEXT = 4000,    /* longest reason in a command */
     WEB_TALLIES = 4096, /* builders that /metrics counts for */
@@ -91,7 +93,8 @@ typedef struct web_conn { /* a connection; under the gate's lock */
 typedef struct web_gate {
     pthread_mutex_t lock;
     web_conn *conns;
-    pw_usec sweep_at; /* no deadline is before it */
+    pw_usec header_told; /* the log was told of a stranger's user_header */
+    pw_usec sweep_at;    /* no deadline is before it */
     web_buckets *buckets;
     _Atomic uint64_t bodies; /* bytes */
     _Atomic uint64_t refused[WEB_GATE_COUNT];
@@ -178,6 +181,7 @@ struct web_server {
     const config_net *proxies; /* of it */
     size_t n_proxies;
     web_gate gate;
+    uint8_t csrf_key[32]; /* of this process: for people that a proxy names */
     char *db;
     logs *log_store;
     pw_chan *commands;
@@ -211,16 +215,20 @@ struct web_req {
     web_query query;
     pw_buf in;
     web_identity who;
-    uint64_t access; /* of the server, before `who` was looked up */
-    reader *rd;      /* taken from the pool while a handler runs */
-    int status;      /* 0: not decided */
+    uint64_t access;       /* of the server, before `who` was looked up */
+    uint8_t session[32];   /* hash of the session's secret */
+    char csrf[WEB_CSRF];   /* of a session or a proxy's person; "" none */
+    char cookie[WEB_CSRF]; /* of the session that is being opened */
+    web_handler *then;     /* after a command that was done: makes the answer of it; NULL */
+    reader *rd;            /* taken from the pool while a handler runs */
+    int status;            /* 0: not decided */
     pw_buf out;
     const char *type; /* content type */
     bool tag;         /* an ETag is worth it */
     bool secret;      /* the answer must not be kept by anybody */
     struct {
         const char *name;
-        char value[64];
+        char value[WEB_HEADER];
     } header[WEB_HEADERS];
     size_t n_headers;
     MHD_ContentReaderCallback stream; /* NULL: out is the answer */
@@ -268,9 +276,16 @@ bool web_gate_token(web_req *q, const uint8_t hash[32]);
 bool web_gate_body(web_req *q, size_t more);
 void web_gate_body_end(web_req *q);
 
+/* ---- hooks.c */
+/* Looks at the head of a delivery, before its body is read. */
+void web_hook_begin(web_req *q);
+
 /* ---- tls.c */
 int web_tls_load(web_server *self, const char *cert, const char *key, pw_err *err);
 void web_tls_clear(web_server *self);
+
+/* Whether a Content-Type (NULL: none) is this one, whatever its parameters. */
+bool web_has_type(const char *given, const char *type);
 
 /* ---- pool.c */
 reader *web_reader_take(web_server *web, pw_err *err);
@@ -308,6 +323,14 @@ bool web_still(web_server *web, web_wait *w);
 /* ---- access.c */
 void web_refused(web_req *q); /* counts and logs an answer that is an error */
 void web_refusals(const web_server *web, pw_buf *b);
+
+/* ---- session.c: two of the ways of web_identify */
+web_claim web_by_session(web_req *q);
+web_claim web_by_proxy(web_req *q);
+/* A write that a cookie or a proxy vouches for must come from our own page. False: refused. */
+bool web_guard_write(web_req *q, const char *method);
+/* A page that was refused with 401 becomes the way to log in, for browsers. */
+void web_ask_login(web_req *q);
 
 /* ---- hub.c */
 int web_hub_start(web_server *web, pw_err *err);
@@ -365,6 +388,7 @@ web_handler web_get_status, web_get_projects, web_get_builders, web_get_builder,
     web_get_changes, web_get_workers, web_get_promotions, web_get_events, web_get_openapi,
     web_get_health, web_get_metrics, web_get_badge, web_page_home, web_page_build, web_page_style,
     web_post_force, web_post_change, web_post_retry, web_post_cancel, web_post_cancel_request,
-    web_post_worker, web_post_worker_action, web_delete_worker, web_post_promote, web_post_rotate,
+    web_post_worker, web_post_worker_action, web_delete_worker, web_post_promote, web_post_hook,
+    web_get_session, web_page_login, web_post_login, web_post_logout, web_post_rotate,
     web_post_token, web_get_tokens, web_delete_token, web_get_audit;
 #endif

@@ -33,6 +33,8 @@ static const schema schemas[] = {
                "workers:object version:string"},
     {"Requests", "buildset:integer? requests:array change:integer"},
     {"Id", "id:integer"},
+    {"Hook", "hook:integer"},
+    {"Session", "actor:string? how:string? scopes:array csrf:string?"},
     {"Name", "name:string"},
     {"Join", "name:string line:string expires:time"},
     {"Token", "id:integer name:string state:string scopes:array person:string? creator:string "

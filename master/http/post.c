@@ -44,6 +44,13 @@ static json_value *body_of(web_req *q)
 {
     pw_err err = {0};
     const char *text = q->in.len ? q->in.p : "{}";
+    /* another type is what a form of a foreign page can send */
+    if (q->in.len &&
+        !web_has_type(MHD_lookup_connection_value(q->con, MHD_HEADER_KIND, "Content-Type"),
+                      "application/json")) {
+        web_fail(q, 415, "bad_request", "the body must be of the type application/json");
+        return NULL;
+    }
     json_value *v = json_parse(text, q->in.len ? q->in.len : 2, &err);
     if (v && expect(v, q->at.route->body ? q->at.route->body : "", &err) == 0)
         return v;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "master/http/impl.h"
 #include "shared/base/log.h"
@@ -127,10 +128,17 @@ bool web_id_param(web_req *q, size_t i, uint64_t *ret)
     return false;
 }
 
+bool web_has_type(const char *given, const char *type)
+{
+    size_t n = strlen(type);
+    return given && strncasecmp(given, type, n) == 0 && (!given[n] || strchr("; \t", given[n]));
+}
+
 /* ---- the beginning: route, token, query; what is refused here has its body read and dropped */
 size_t web_req_body_max(const web_req *q)
 {
-    return (size_t)q->web->limits.body;
+    return q->at.route && q->at.route->handler == web_post_hook ? (size_t)WEB_HOOK_BODY_MAX
+                                                                : (size_t)q->web->limits.body;
 }
 
 static void check_size(web_req *q)
@@ -154,11 +162,15 @@ static void look_at(web_req *q, const char *method)
         web_header(q, "Allow", "%s", q->at.allow);
     } else if (r < 0) {
         web_fail_err(q, &err);
-    } else if (web_auth(q)) {
+    } else if (!web_auth(q)) {
+        web_ask_login(q);
+    } else if (web_guard_write(q, method)) {
         if (web_query_parse(&q->query, raw, q->at.route->query, &err) < 0)
             web_fail_err(q, &err);
         else
             check_size(q);
+        if (!q->status && q->at.route->handler == web_post_hook)
+            web_hook_begin(q);
     }
 }
 

@@ -63,6 +63,17 @@ const web_route web_routes[] = {
     {"GET", API "/events", "read", "last_event_id", NULL, NULL, "Server-sent events",
      web_get_events},
     {"GET", API "/openapi.json", "read", "", NULL, "OpenAPI", "This description", web_get_openapi},
+    {"POST", "/hooks/{kind}/{project}", "", "", NULL, "Hook",
+     "A delivery of github, gitlab, gitea, bitbucket or generic, signed with the hook_secret of "
+     "the "
+     "project",
+     web_post_hook},
+    {"GET", API "/session", "read", "", NULL, "Session",
+     "Who asks, and the CSRF token of his session", web_get_session},
+    {"GET", "/login", "", "", NULL, NULL, "Page to log in", web_page_login},
+    {"POST", "/login", "", "", NULL, NULL, "Opens a session for the token of the form",
+     web_post_login},
+    {"POST", "/logout", "", "", NULL, NULL, "Ends the session", web_post_logout},
     {"GET", "/healthz", "", "", NULL, "Health", "Whether the master is well", web_get_health},
     {"GET", "/metrics", "read", "", NULL, NULL, "Figures for Prometheus", web_get_metrics},
     {"GET", "/badge/{builder}", "read", "project branch", NULL, NULL,

@@ -23,9 +23,12 @@ static void test_table(void)
         for (size_t k = 0; k < sizeof(scopes) / sizeof(scopes[0]); k++)
             known += strcmp(scopes[k], r->scope) == 0;
         bad_scope += known != 1;
-        bad_write += strcmp(r->method, "GET") != 0 &&
+        /* these look by themselves: at a signature, at a token in a form, at a session */
+        bool own = strncmp(r->pattern, "/hooks/", 7) == 0 || strcmp(r->pattern, "/login") == 0 ||
+                   strcmp(r->pattern, "/logout") == 0;
+        bad_write += strcmp(r->method, "GET") != 0 && !own &&
                      (strcmp(r->scope, "") == 0 || strcmp(r->scope, "read") == 0);
-        nobody += (strcmp(r->method, "GET") == 0) != (r->body == NULL);
+        nobody += (strcmp(r->method, "GET") == 0 || own) != (r->body == NULL);
         for (size_t k = 0; k < i; k++)
             twice += strcmp(web_routes[k].method, r->method) == 0 &&
                      strcmp(web_routes[k].pattern, r->pattern) == 0;

@@ -269,6 +269,7 @@ web_server *web_start(const web_options *o, pw_err *err)
     self->host = o->host;
     if (web_gate_init(self, err) < 0)
         return web_stop(self);
+    o->host->random(o->host->self, self->csrf_key, sizeof(self->csrf_key));
     self->read_token = o->read_token;
     self->conf = o->conf ? config_ref(o->conf) : NULL;
     self->base = o->conf ? config_ref(o->conf) : NULL;

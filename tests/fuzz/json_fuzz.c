@@ -28,6 +28,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     PW_AUTO(pw_buf_clearp) pw_buf text = PW_BUF(1 << 24);
     if (!v)
         return 0;
+    if (json_check((const char *)data, len, &err) < 0)
+        abort(); /* what the one takes the other takes too */
     (void)walk(v);
     (void)json_expect(v, keys, &err);
     if (json_text(v, &text) < 0)

@@ -40,7 +40,8 @@ def test_errors(simple):
     assert code("POST", "/force", {"builder": "any"}) == (400, "bad_request")
     assert code("POST", "/force", {"builder": "any", "reason": "x", "colour": 1}) == (400, "bad_request")
     assert code("POST", "/builds/999999/cancel") == (404, "not_found")
-    r = urllib.request.Request(simple.url + "/api/v1/force", data=b"{", method="POST", headers={"Authorization": "Bearer " + simple.token()})
+    r = urllib.request.Request(simple.url + "/api/v1/force", data=b"{", method="POST",
+                               headers={"Authorization": "Bearer " + simple.token(), "Content-Type": "application/json"})
     try:
         urllib.request.urlopen(r, timeout=20)
         assert False
