@@ -219,7 +219,7 @@ static void test_rates(void)
     int n = 0;
     PW_AUTO(config_unrefp) config *few = limits("requests_per_second: 1, burst: 20");
     PW_AUTO(config_unrefp) config *rare = limits("token_requests_per_second: 1, token_burst: 10");
-    bool open = (w.conf = few, world_open(&w, false));
+    bool open = few && (w.conf = few, world_open(&w, false));
     ok(open, "a server with a low rate");
     while (open && n < 2000 && get(&w, "/style.css", &r) == 200)
         n++;
@@ -230,7 +230,7 @@ static void test_rates(void)
             &r) == 429,
        "nothing passes then");
     world_close(&w);
-    open = (w.conf = rare, world_open(&w, false));
+    open = rare && (w.conf = rare, world_open(&w, false));
     for (n = 0; open && n < 2000 &&
                 call(&w, "GET", "/style.css", "Authorization: Bearer t-read\r\n", NULL, &r) == 200;)
         n++;
@@ -260,7 +260,7 @@ static void test_connections(void)
     int fd[MOST + 1];
     unsigned good = 0;
     PW_AUTO(config_unrefp) config *few = limits("connections: 5");
-    bool open = (w.conf = few, world_open(&w, false));
+    bool open = few && (w.conf = few, world_open(&w, false));
     ok(open, "a server for few connections");
     for (size_t i = 0; open && i <= MOST; i++) {
         fd[i] = client_open(&w);
@@ -289,7 +289,7 @@ static void test_slow(void)
     static const char text[] = "POST /api/v1/force HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n"
                                "Authorization: Bearer t-build\r\n\r\n{\"builder\":";
     PW_AUTO(config_unrefp) config *hasty = limits("request_time: 1s");
-    bool open = (w.conf = hasty, world_open(&w, false));
+    bool open = hasty && (w.conf = hasty, world_open(&w, false));
     ok(open, "a server without patience");
     if (open) {
         PW_AUTO(pw_closep)

@@ -48,6 +48,8 @@ static int scan_byte(struct scan *s, char c, pw_err *err)
 {
     if (c == '"') {
         s->in_string = true;
+    } else if (c == '\0') { /* jansson takes it for the end, and what stands behind it for blanks */
+        return pw_fail(err, PW_EINVAL, "line %zu, column %zu: a NUL byte", s->line, s->column);
     } else if (c == '[' || c == '{') {
         if (s->depth == DEPTH_MAX)
             return pw_fail(err, PW_ELIMIT, "line %zu, column %zu: deeper than %d levels", s->line,

@@ -182,6 +182,9 @@ static void test_check(void)
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
         ok(json_check(bad[i], strlen(bad[i]), NULL) == PW_EPROTO, "no JSON (%zu)", i);
     ok(json_check("{}", 3, NULL) < 0, "a NUL behind it");
+    ok(!json_parse("[1\0]", 4, NULL) && !json_parse("666", 4, NULL) &&
+           !json_parse("\"a\0\"", 4, NULL),
+       "nor for the parser");
     for (size_t n = 100; n <= 101; n++) {
         char text[210];
         memset(text, '[', n);
