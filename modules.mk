@@ -5,7 +5,7 @@
 # folder         may use                                                       library (pkg-config)
 MODULES := shared/base shared/wire shared/job shared/journal shared/zip shared/crypt shared/link shared/yaml \
            shared/json shared/http shared/cron shared/scan shared/notify \
-           worker/spool worker/run worker/agent \
+           worker/spool worker/cgroup worker/run worker/agent \
            master/config master/store master/logs master/promote master/core master/link master/git master/http \
            master/server master/backup master/doctor \
            client
@@ -34,8 +34,9 @@ USES_shared/notify  := shared/base
 LIB_shared/notify   := libsystemd
 
 USES_worker/spool   := shared/base
-USES_worker/run     := worker/spool shared/job shared/journal shared/zip shared/wire shared/base
-USES_worker/agent   := worker/spool shared/link shared/job shared/journal shared/wire shared/yaml shared/crypt shared/base
+USES_worker/cgroup  := shared/base
+USES_worker/run     := worker/spool worker/cgroup shared/job shared/journal shared/zip shared/wire shared/base
+USES_worker/agent   := worker/spool worker/cgroup shared/link shared/job shared/journal shared/wire shared/yaml shared/crypt shared/base
 
 USES_master/config  := shared/yaml shared/scan shared/cron shared/job shared/base
 USES_master/store   := shared/job shared/wire shared/base

@@ -42,7 +42,7 @@ int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
 #define clone __clone
 #endif
 
-enum stage { STAGE_NONE, STAGE_SETUP, STAGE_STDIO, STAGE_KEEP, STAGE_DIR, STAGE_EXEC };
+enum stage { STAGE_NONE, STAGE_SETUP, STAGE_JOIN, STAGE_STDIO, STAGE_KEEP, STAGE_DIR, STAGE_EXEC };
 
 struct child {
     const pw_spawn *what;
@@ -139,6 +139,15 @@ RAW static void child_exec(struct child *c)
         errno = denied;
 }
 
+RAW static void child_join(struct child *c)
+{
+    const int *join = c->what->join;
+
+    for (; join && *join >= 0; join++)
+        if (syscall(SYS_write, *join, "0", (size_t)1) < 0)
+            child_fail(c, STAGE_JOIN);
+}
+
 RAW static int child_main(void *arg)
 {
     struct child *c = arg;
@@ -157,6 +166,7 @@ RAW static int child_main(void *arg)
             child_fail(c, STAGE_SETUP);
         }
     }
+    child_join(c);
     child_stdio(c);
     child_keep(c);
     if (what->dir && syscall(SYS_chdir, what->dir) < 0)
@@ -183,6 +193,8 @@ static int child_report(const struct child *c, pw_err *err)
                            program);
     case STAGE_STDIO:
         return pw_fail_sys(err, "connecting the streams of program \"%.200s\"", program);
+    case STAGE_JOIN:
+        return pw_fail_sys(err, "putting program \"%.200s\" into its control group", program);
     case STAGE_KEEP:
         return pw_fail_sys(err, "handing a descriptor to program \"%.200s\"", program);
     case STAGE_NONE:

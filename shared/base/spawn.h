@@ -17,6 +17,9 @@ typedef struct pw_spawn {
     int in, out, err;        /* -1: /dev/null */
     /* further descriptors, kept under their number; -1-terminated; may be NULL */
     const int *keep;
+    /* cgroup.procs of control groups, open for writing: it is in them before it is the program;
+     * -1-terminated; may be NULL */
+    const int *join;
     bool new_session;     /* setsid instead of setpgid */
     bool die_with_parent; /* PR_SET_PDEATHSIG SIGKILL */
 } pw_spawn;

@@ -450,6 +450,8 @@ static int read_facts(agent *a, pw_err *err)
         rc = pw_buf_addf(&b, "%s%s", i ? "," : "", a->conf->isolation.v[i]);
     if (rc == 0)
         rc = facts_add(&a->facts, "isolation", pw_buf_str(&b), err);
+    if (rc == 0 && a->deps.cgroup)
+        rc = facts_add(&a->facts, "cgroup", a->deps.cgroup(a->deps.self), err);
     return rc < 0 ? rc
                   : facts_add(&a->facts, "untrusted", a->conf->untrusted ? "true" : "false", err);
 }

@@ -19,6 +19,7 @@ typedef struct agent_deps {
     void (*sweep)(void *self, const char *job);             /* kills what a dead runner left */
     int64_t (*disk_free)(void *self);                       /* bytes; -1: unknown */
     uint64_t (*load_milli)(void *self);
+    const char *(*cgroup)(void *self); /* a fact of the machine; NULL: not told */
     void *self;
 } agent_deps;
 

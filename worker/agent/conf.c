@@ -10,9 +10,10 @@
 
 enum { ADDRESS_MAX = 255, NAME_MAX_BYTES = 200, PATH_BYTES = 4000, KEY_FILE_MAX = 1024 };
 
-static const char *const top_keys[] = {
-    "name",     "master",      "key",      "spool",     "slots", "tags", "isolation",
-    "env_pass", "spool_limit", "low_disk", "untrusted", "git",   NULL};
+static const char *const top_keys[] = {"name",        "master",     "key",           "spool",
+                                       "slots",       "tags",       "isolation",     "env_pass",
+                                       "spool_limit", "low_disk",   "untrusted",     "git",
+                                       "cgroup",      "job_memory", "job_processes", NULL};
 static const char *const master_keys[] = {"address", "key", NULL};
 static const char *const git_keys[] = {"ssh_key", NULL};
 static const char *const isolations[] = {"none", "user", "bwrap", "podman", NULL};
@@ -129,6 +130,26 @@ static void get_git(const yaml_node *root, worker_conf *c, yaml_errors *errors)
         (void)yaml_get_str(g, "ssh_key", false, PATH_BYTES, &c->ssh_key, errors);
 }
 
+/* What each job may take, and by which means it is held. */
+static void get_limits(const yaml_node *root, worker_conf *c, yaml_errors *errors)
+{
+    static const char *const modes[] = {"auto", "require", "off", NULL};
+    int mode = CGROUP_AUTO;
+    int64_t n = CONF_PROCESSES;
+    if (yaml_get_enum(root, "cgroup", modes, &mode, errors))
+        c->cgroup = (cgroup_mode)mode;
+    if (yaml_get_size(root, "job_memory", &c->limits.memory, errors) && c->limits.memory &&
+        c->limits.memory < CONF_MEMORY_MIN)
+        yaml_fail(errors, yaml_node_get(root, "job_memory"),
+                  "\"job_memory\" must be 0 (no limit) or at least 16M");
+    if (yaml_get_int(root, "job_processes", 0, CONF_PROCESSES_MAX, &n, errors) && n &&
+        n < CONF_PROCESSES_MIN)
+        yaml_fail(errors, yaml_node_get(root, "job_processes"),
+                  "\"job_processes\" must be 0 (no limit) or at least %d", CONF_PROCESSES_MIN);
+    c->limits.processes = (uint64_t)n;
+    c->processes_given = yaml_node_get(root, "job_processes") != NULL;
+}
+
 /* Makes *path absolute against the folder of the file, if it is relative. */
 static void resolve(const char *file, char **path, yaml_errors *errors)
 {
@@ -188,6 +209,7 @@ static void get_all(const yaml_node *root, worker_conf *c, yaml_errors *errors)
     (void)yaml_get_size(root, "spool_limit", &c->spool_limit, errors);
     (void)yaml_get_size(root, "low_disk", &c->low_disk, errors);
     (void)yaml_get_bool(root, "untrusted", &c->untrusted, errors);
+    get_limits(root, c, errors);
     get_git(root, c, errors);
 }
 

@@ -8,13 +8,18 @@
 #include "shared/crypt/crypt.h"
 #include "shared/wire/schema.h"
 #include "shared/yaml/yaml.h"
+#include "worker/cgroup/cgroup.h"
 
 enum {
     CONF_FILE_MAX = 256 * 1024,
     CONF_SLOTS_MAX = 256, /* live jobs of one worker that the protocol allows */
     CONF_WORDS_MAX = 64,  /* tags; names in env_pass */
     CONF_WORD_BYTES = 100,
+    CONF_PROCESSES = 4096, /* of one job: wide builds have some hundred, a fork bomb soon all */
+    CONF_PROCESSES_MIN = 16,
+    CONF_PROCESSES_MAX = 4194304, /* the most pids that Linux has */
 };
+#define CONF_MEMORY_MIN (16ULL << 20) /* less does not even run git */
 #define CONF_DEFAULT_ETC "/etc/pawl/worker.yaml"
 #define CONF_DEFAULT_SPOOL "/var/lib/pawl/worker"
 
@@ -29,7 +34,10 @@ typedef struct worker_conf {
     pw_strs tags, isolation, env_pass;
     uint64_t spool_limit, low_disk; /* bytes */
     bool untrusted;
-    char *ssh_key; /* NULL: none */
+    cgroup_mode cgroup;
+    cgroup_limits limits; /* of each job */
+    bool processes_given; /* written there, not the default */
+    char *ssh_key;        /* NULL: none */
 } worker_conf;
 
 void worker_conf_clear(worker_conf *c);

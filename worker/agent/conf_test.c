@@ -68,6 +68,10 @@ static const struct {
     {HEAD "env_pass: [A=B]\n", ":5:12: \"A=B\" in \"env_pass\""},
     {HEAD "low_disk: much\n", ":5:11: \"low_disk\" must be a size"},
     {HEAD "untrusted: maybe\n", ":5:12: \"untrusted\" must be true or false"},
+    {HEAD "cgroup: maybe\n", ":5:9: "},
+    {HEAD "job_memory: 16777215\n", ":5:13: \"job_memory\" must be 0 (no limit) or at least 16M"},
+    {HEAD "job_processes: 15\n", ":5:16: \"job_processes\" must be 0 (no limit) or at least 16"},
+    {HEAD "job_processes: 4194305\n", ":5:16: \"job_processes\""},
     {HEAD "git: {sshkey: x}\n", "did you mean \"ssh_key\"?"},
     {HEAD "spool: [a]\n", ":5:8: \"spool\" must be a text"},
     {"name: \"a\\u0001b\"\nmaster: {address: \"tcp://a:1\", key: \"" KEY "\"}\n",
@@ -103,6 +107,26 @@ static void mistakes(void)
     ok(parse(HEAD "slots: 0\nlow_disk: x\nfoo: 1\n", &c, out, sizeof(out)) == PW_EINVAL &&
            strstr(out, "slots") && strstr(out, "low_disk") && strstr(out, "foo"),
        "all mistakes at once");
+    worker_conf_clear(&c);
+}
+
+static void limits(void)
+{
+    char out[4000];
+    worker_conf c = {0};
+    ok(parse(HEAD, &c, out, sizeof(out)) == 0 && c.cgroup == CGROUP_AUTO && !c.limits.memory &&
+           c.limits.processes == CONF_PROCESSES && !c.processes_given,
+       "limits by default");
+    worker_conf_clear(&c);
+    ok(parse(HEAD "cgroup: require\njob_memory: 16M\njob_processes: 16\n", &c, out, sizeof(out)) ==
+               0 &&
+           c.cgroup == CGROUP_REQUIRE && c.limits.memory == CONF_MEMORY_MIN &&
+           c.limits.processes == CONF_PROCESSES_MIN && c.processes_given,
+       "the least that there is");
+    worker_conf_clear(&c);
+    ok(parse(HEAD "cgroup: off\njob_memory: 0\njob_processes: 0\n", &c, out, sizeof(out)) == 0 &&
+           c.cgroup == CGROUP_OFF && !c.limits.memory && !c.limits.processes,
+       "none");
     worker_conf_clear(&c);
 }
 
@@ -166,6 +190,7 @@ int main(void)
     }
     good();
     mistakes();
+    limits();
     written();
     keys(dir);
     (void)pw_fs_remove_tree(dir, NULL);

@@ -509,6 +509,27 @@ static void orphans(void)
     ok(waitpid(a, &status, 0) == a && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
        "by PAWL_JOB");
     ok(waitpid(b, &status, WNOHANG) == 0, "another job's is left alone");
+    /* its child has nothing in its environment */
+    int pair[2];
+    pid_t deep = 0;
+    if (pipe(pair) == 0) {
+        pid_t c = fork();
+        if (c == 0) {
+            (void)dup2(pair[1], 1);
+            (void)execle("/bin/sh", "sh", "-c", "env -i sleep 30 & echo $!; wait", (char *)NULL,
+                         (char *const[]){(char *)(uintptr_t) "PAWL_JOB=00000000000000aa-2", NULL});
+            _exit(1);
+        }
+        char text[32] = "";
+        (void)!read(pair[0], text, sizeof(text) - 1);
+        deep = (pid_t)strtol(text, NULL, 10);
+        ok(deep > 1 && orphans_kill("00000000000000aa-2") >= 2 && waitpid(c, &status, 0) == c,
+           "its descendants too");
+        (void)close(pair[1]);
+        /* whoever is the parent now: the pipe is held by it alone */
+        ok(read(pair[0], text, 1) == 0, "they are gone");
+        (void)close(pair[0]);
+    }
     (void)kill(b, SIGKILL);
     (void)waitpid(b, &status, 0);
 }

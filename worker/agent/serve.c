@@ -11,6 +11,7 @@
 #include "shared/base/trim.h"
 #include "shared/link/link.h"
 #include "worker/agent/agent.h"
+#include "worker/agent/groups.h"
 #include "worker/agent/orphans.h"
 #include "worker/agent/zygote.h"
 
@@ -29,6 +30,7 @@ typedef struct server {
     link_dialer *dialer;
     bool closed; /* the dialer is to be freed, outside its callbacks */
     zygote *zygote;
+    groups *groups;
     agent *agent;
     int notes;
     pw_source *timer;
@@ -115,10 +117,17 @@ static int start_job(void *self, const char *job, pw_err *err)
 
 static void sweep_job(void *self, const char *job)
 {
-    int n = orphans_kill(job);
-    (void)self;
+    server *s = self;
+    int n = groups_kill(s->groups, job);
+    n += orphans_kill(job); /* what left its group, or had none */
     if (n)
         pw_log(PW_LOG_WARN, "orphans_killed", "job=%s processes=%d", job, n);
+}
+
+static const char *cgroup_fact(void *self)
+{
+    server *s = self;
+    return groups_kind(s->groups);
 }
 
 static int64_t disk_free(void *self)
@@ -170,6 +179,11 @@ static void reload(server *s)
         memcmp(fresh.master_key, s->conf->master_key, CRYPT_KEY) != 0) {
         pw_log(PW_LOG_ERROR, "configuration_kept",
                "reason=\"master, key and spool need a restart of the worker\"");
+        worker_conf_clear(&fresh);
+        return;
+    }
+    if (groups_configure(s->groups, &fresh, &err) < 0) {
+        pw_log_err(PW_LOG_ERROR, "configuration_kept", &err);
         worker_conf_clear(&fresh);
         return;
     }
@@ -244,6 +258,8 @@ static int set_up(server *s, pw_err *err)
         rc = zygote_find(&program, err);
     if (rc == 0)
         rc = home_open(s->conf->spool, &s->home, err);
+    if (rc == 0 && !(s->groups = groups_new(&cgroup_sys_real, &s->home, s->conf, err)))
+        rc = err->code;
     if (rc < 0)
         return rc;
     if (!(s->loop = pw_loop_new(s->host, err)) ||
@@ -260,6 +276,7 @@ static int set_up(server *s, pw_err *err)
         .sweep = sweep_job,
         .disk_free = disk_free,
         .load_milli = load_milli,
+        .cgroup = cgroup_fact,
         .self = s,
     };
     if (!(s->agent = agent_new(s->conf, &s->home, &deps, err)) ||
@@ -298,6 +315,7 @@ int serve(worker_conf *conf, const serve_notify *notify, pw_err *err)
     (void)link_ctx_free(s.ctx);
     (void)pw_loop_free(s.loop);
     (void)zygote_free(s.zygote);
+    (void)groups_free(s.groups);
     pw_closep(&s.notes);
     home_close(&s.home);
     explicit_bzero(s.secret, sizeof(s.secret));

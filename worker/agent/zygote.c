@@ -1,6 +1,7 @@
 #include "worker/agent/zygote.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,12 +18,14 @@
 #define PAUSE_MAX INT64_C(60000000)
 #define SETTLED INT64_C(5000000) /* one that dies sooner is tried again ever slower */
 
-enum { FIXED = 9, FD_TEXT = 16 };
+enum { FIXED = 9, FD_TEXT = 16, LIMIT_TEXT = 24 };
 
 struct zygote {
     const pw_host *host;
     char *program, *spool;
     char **env; /* owned, NULL-terminated */
+    cgroup_mode cgroup;
+    cgroup_limits limits;
     pid_t pid;
     int fd; /* our end; -1: none */
     pw_usec started_at, not_before, pause;
@@ -123,13 +126,15 @@ int zygote_env(zygote *self, const worker_conf *conf, pw_err *err)
     }
     env_free(self->env);
     self->env = env;
+    self->cgroup = conf->cgroup;
+    self->limits = conf->limits;
     pw_closep(&self->fd); /* the old one ends; the next job starts a new one */
     return 0;
 }
 
 static int spawn(zygote *self, pw_err *err)
 {
-    char number[FD_TEXT];
+    char number[FD_TEXT], memory[LIMIT_TEXT], processes[LIMIT_TEXT];
     int pair[2];
     pw_usec now = pw_now(self->host);
     if (now < self->not_before)
@@ -140,7 +145,20 @@ static int spawn(zygote *self, pw_err *err)
     PW_AUTO(pw_closep) int mine = pair[0];
     PW_AUTO(pw_closep) int theirs = pair[1];
     (void)snprintf(number, sizeof(number), "%d", theirs);
-    const char *const argv[] = {self->program, "--serve", self->spool, "--fd", number, NULL};
+    (void)snprintf(memory, sizeof(memory), "%" PRIu64, self->limits.memory);
+    (void)snprintf(processes, sizeof(processes), "%" PRIu64, self->limits.processes);
+    const char *const argv[] = {self->program,
+                                "--serve",
+                                self->spool,
+                                "--fd",
+                                number,
+                                "--cgroup",
+                                cgroup_mode_name(self->cgroup),
+                                "--memory",
+                                memory,
+                                "--processes",
+                                processes,
+                                NULL};
     const int keep[] = {theirs, -1};
     pw_spawn what = {.argv = argv,
                      .env = (const char *const *)self->env,

@@ -17,11 +17,13 @@
 #include "shared/base/spawn.h"
 #include "worker/run/procs.h"
 #include "worker/run/pty.h"
+#include "worker/run/watch.h"
 
 enum {
     PIPE_BYTES = 1024 * 1024, /* a step that writes in bursts does not wait for us */
     READS_ONCE = 8,           /* then limits and orders are looked at again */
     STUCK_US = 60000000,      /* after KILL: a process that hangs in the kernel is given up */
+    TOLD_MAX = 20,            /* processes named for one step: a bomb would fill the log */
     PAUSE_US = 1000000,       /* a round that took this much longer than asked: we were stopped */
 };
 
@@ -39,6 +41,10 @@ typedef struct exec {
     pw_usec begin, last_read, kill_at, drain_until;
     pw_usec full_since, retry_at; /* the journal takes nothing */
     bool killed;
+    pw_usec watch_at; /* next look at the limits of the job; -1: never */
+    int told;
+    pid_t stuck;
+    char stuck_name[PROCS_NAME + 1];
 } exec;
 
 static pw_usec now_of(const exec *e)
@@ -56,12 +62,22 @@ static void say(exec *e, const char *text, pid_t pid, const char *name, const ch
 
 static void on_survivor(void *self, pid_t pid, const char *name, bool killed)
 {
-    if (killed && ((const exec *)self)->killed)
-        return; /* by force anyway: the step's reason says why */
-    if (killed)
-        say(self, "killed process", pid, name, ", left behind by this step");
-    else
-        say(self, "process", pid, name, " does not end, not even by KILL");
+    exec *e = self;
+    if (!killed) {
+        e->stuck = pid;
+        (void)snprintf(e->stuck_name, sizeof(e->stuck_name), "%s", name);
+        say(e, "process", pid, name, " does not end, not even by KILL");
+    } else if (!e->killed && e->told++ < TOLD_MAX) { /* by force: the step's reason says why */
+        say(e, "killed process", pid, name, ", left behind by this step");
+    }
+}
+
+static void say_more(exec *e)
+{
+    const pw_host *h = e->r->host->clock;
+    if (e->told > TOLD_MAX && !e->spec->quiet)
+        out_say(&e->r->stream[0], pw_now(h), pw_wall(h),
+                "pawl: killed %d more processes, left behind by this step", e->told - TOLD_MAX);
 }
 
 /* ---- start */
@@ -101,6 +117,7 @@ static int start(exec *e, pw_err *err)
         .err = errout >= 0 ? errout : out,
         .new_session = s->pty,
         .die_with_parent = true,
+        .join = cgroup_job_any(&e->r->group) ? e->r->group.join : NULL,
     };
     pid_t pid = pw_spawn_start(&what, err);
     if (pid < 0)
@@ -118,15 +135,25 @@ static void stop(exec *e, exec_why why)
         e->why = why;
     if (!first || !e->pid)
         return;
-    e->kill_at = now_of(e) + (e->spec->grace ? e->spec->grace : RUN_GRACE_MS * 1000LL);
+    e->kill_at = now_of(e);
+    if (why == EXEC_PROCESSES || why == EXEC_MEMORY)
+        return; /* grace would be time to take more */
+    e->kill_at += e->spec->grace ? e->spec->grace : RUN_GRACE_MS * 1000LL;
     (void)kill(-e->pid, SIGTERM);
     procs_signal_tree(SIGTERM);
+    procs_signal_tree(SIGCONT); /* one that is stopped would not hear it */
 }
 
 static void check_limits(exec *e, pw_usec now)
 {
     const exec_spec *s = e->spec;
     run_job *r = e->r;
+    if (e->why == EXEC_EXITED && e->watch_at >= 0 && now >= e->watch_at) {
+        exec_why met = watch_look(r);
+        if (met != EXEC_EXITED)
+            stop(e, met);
+        e->watch_at = watch_due(r, now_of(e)); /* from the end of a look that took long */
+    }
     if (r->cancelled)
         stop(e, EXEC_CANCELLED);
     if (r->stopped)
@@ -146,7 +173,7 @@ static void check_limits(exec *e, pw_usec now)
     if (!e->killed) {
         e->killed = true;
         e->kill_at = now + STUCK_US;
-        procs_signal_tree(SIGKILL);
+        procs_kill_tree(&r->group);
         if (e->pid)
             (void)kill(-e->pid, SIGKILL);
     } else {
@@ -257,6 +284,7 @@ static pw_usec next_due(const exec *e)
         at = earlier(at, e->r->deadline);
     if (e->why != EXEC_EXITED)
         return earlier(at, e->kill_at);
+    at = earlier(at, e->watch_at);
     if (s->timeout)
         at = earlier(at, e->begin + s->timeout);
     if (s->idle && !e->full_since)
@@ -343,6 +371,7 @@ int exec_run(run_job *r, const exec_spec *spec, step_result *step, exec_end *ret
 {
     exec e = {.r = r, .spec = spec, .step = step, .in = {-1, -1}};
     e.begin = e.last_read = now_of(&e);
+    e.watch_at = watch_due(r, e.begin);
     int rc = start(&e, err);
     if (rc < 0) {
         pw_closep(&e.in[0]);
@@ -357,13 +386,17 @@ int exec_run(run_job *r, const exec_spec *spec, step_result *step, exec_end *ret
                     throw_away(&e.in[i]);
     }
     e.ended = true;
-    if (!procs_sweep(r->host->clock, &e.usage, on_survivor, &e) && e.why < EXEC_STUCK)
+    if (!procs_sweep(r->host->clock, &r->group, &e.usage, on_survivor, &e) && e.why < EXEC_STUCK)
         e.why = EXEC_STUCK;
+    say_more(&e);
+    if (e.why == EXEC_EXITED)
+        e.why = watch_last(r); /* a step that ended by itself may have met one before */
     drain(&e);
     step->cpu_ms += e.usage.cpu_us / 1000;
     if (e.usage.max_rss > step->max_rss)
         step->max_rss = e.usage.max_rss;
-    *ret = (exec_end){.why = e.why, .status = e.status};
+    *ret = (exec_end){.why = e.why, .status = e.status, .stuck = e.stuck};
+    memcpy(ret->stuck_name, e.stuck_name, sizeof(e.stuck_name));
     return 0;
 }
 
@@ -401,6 +434,13 @@ void exec_judge(const run_job *r, const exec_spec *spec, const exec_end *end, st
     switch (end->why) {
     case EXEC_EXITED:
         break;
+    case EXEC_PROCESSES:
+        step_fail(s, PW_FAILURE, "more than %" PRIu64 " processes", r->host->limits.processes);
+        break;
+    case EXEC_MEMORY:
+        step_fail(s, PW_FAILURE, "memory limit of %s reached",
+                  watch_size_text(r->host->limits.memory, text));
+        break;
     case EXEC_TIMEOUT:
         step_fail(s, PW_FAILURE, "timeout after %s", pw_duration_text(spec->timeout, text));
         break;
@@ -421,7 +461,11 @@ void exec_judge(const run_job *r, const exec_spec *spec, const exec_end *end, st
         step_fail(s, PW_EXCEPTION, "the runner was told to end by signal %d", r->stopped);
         break;
     case EXEC_STUCK:
-        step_fail(s, PW_EXCEPTION, "a process of the step does not end, not even by KILL");
+        if (end->stuck)
+            step_fail(s, PW_EXCEPTION, "process %d (%s) of the step does not end, not even by KILL",
+                      (int)end->stuck, end->stuck_name);
+        else
+            step_fail(s, PW_EXCEPTION, "a process of the step does not end, not even by KILL");
         break;
     }
 }

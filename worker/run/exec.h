@@ -8,6 +8,7 @@
  * It ends when the process ends, not when its output does. */
 #ifndef PW_WORKER_RUN_EXEC_H
 #define PW_WORKER_RUN_EXEC_H
+#include "worker/run/procs.h"
 #include "worker/run/run.h"
 
 typedef struct exec_spec {
@@ -23,6 +24,8 @@ typedef struct exec_spec {
 /* Why it ended, the strongest cause. */
 typedef enum exec_why {
     EXEC_EXITED,
+    EXEC_PROCESSES, /* more than the limit */
+    EXEC_MEMORY,
     EXEC_TIMEOUT,
     EXEC_IDLE,
     EXEC_JOB_TIMEOUT,
@@ -34,7 +37,9 @@ typedef enum exec_why {
 
 typedef struct exec_end {
     exec_why why;
-    int status; /* as wait(2) gives it; valid with EXEC_EXITED */
+    int status;                      /* as wait(2) gives it; valid with EXEC_EXITED */
+    pid_t stuck;                     /* with EXEC_STUCK: one that does not end; 0: not known */
+    char stuck_name[PROCS_NAME + 1]; /* its name */
 } exec_end;
 
 /* Output goes to the job's streams, which the caller has begun; usage is added to *step. Returns 0

@@ -13,9 +13,10 @@
 #include "worker/run/zygote.h"
 
 static const char help[] =
-    "usage: pawl-run --serve SPOOL --fd N   fork a runner for each job named on socket N\n"
-    "       pawl-run --job SPOOL NAME       run one job of a spool and wait for its end\n"
-    "       pawl-run --help | --version\n";
+    "usage: pawl-run --serve SPOOL --fd N [LIMITS]   fork a runner for each job named on socket N\n"
+    "       pawl-run --job SPOOL NAME [LIMITS]       run one job of a spool and wait for its end\n"
+    "       pawl-run --help | --version\n"
+    "LIMITS: --cgroup auto|require|off (default auto), --memory BYTES, --processes N (0: none)\n";
 
 static int usage(void)
 {
@@ -29,7 +30,43 @@ static int complain(const pw_err *err)
     return 1;
 }
 
-static int serve(const char *spool, const char *number)
+/* What the command line says about control groups and limits; the rest of it. */
+typedef struct options {
+    cgroup_mode mode;
+    cgroup_limits limits;
+    cgroup_host found;
+} options;
+
+static bool read_options(char **argv, options *o)
+{
+    for (; *argv; argv += 2) {
+        bool good = argv[1];
+        if (good && strcmp(*argv, "--cgroup") == 0)
+            good = cgroup_mode_parse(argv[1], &o->mode);
+        else if (good && strcmp(*argv, "--memory") == 0)
+            good = pw_parse_u64(argv[1], &o->limits.memory, NULL) == 0;
+        else if (good && strcmp(*argv, "--processes") == 0)
+            good = pw_parse_u64(argv[1], &o->limits.processes, NULL) == 0;
+        else
+            good = false;
+        if (!good)
+            return false;
+    }
+    return true;
+}
+
+static int apply(options *o, run_host *host, pw_err *err)
+{
+    int rc = o->mode == CGROUP_OFF ? 0 : cgroup_find(&cgroup_sys_real, &o->found, err);
+    if (rc == 0 && o->mode == CGROUP_REQUIRE && o->found.kind == CGROUP_NONE)
+        rc = pw_fail(err, PW_EDENIED, "control groups are required: %s", o->found.why);
+    host->cgroup = &o->found;
+    host->cgroup_must = o->mode == CGROUP_REQUIRE;
+    host->limits = o->limits;
+    return rc;
+}
+
+static int serve(const char *spool, const char *number, options *o)
 {
     run_host host;
     pw_err err = {0};
@@ -42,12 +79,15 @@ static int serve(const char *spool, const char *number)
     }
     if (run_host_open(&host, spool, environ, &err) < 0)
         return complain(&err);
-    int rc = zygote_serve(&host, (int)fd, runner_run, &err);
+    int rc = apply(o, &host, &err);
+    if (rc == 0)
+        rc = zygote_serve(&host, (int)fd, runner_run, &err);
+    cgroup_host_clear(&o->found);
     run_host_close(&host);
     return rc < 0 ? complain(&err) : 0;
 }
 
-static int job(const char *spool, const char *name)
+static int job(const char *spool, const char *name, options *o)
 {
     run_host host;
     pw_err err = {0};
@@ -58,7 +98,10 @@ static int job(const char *spool, const char *name)
     }
     if (run_host_open(&host, spool, environ, &err) < 0)
         return complain(&err);
-    int rc = runner_run(&host, id, &err);
+    int rc = apply(o, &host, &err);
+    if (rc == 0)
+        rc = runner_run(&host, id, &err);
+    cgroup_host_clear(&o->found);
     run_host_close(&host);
     return rc < 0 ? complain(&err) : 0;
 }
@@ -69,9 +112,10 @@ int main(int argc, char **argv)
         return fputs(help, stdout) < 0;
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
         return printf("pawl-run %s\n", PW_VERSION) < 0;
-    bool is_serve = argc == 5 && strcmp(argv[1], "--serve") == 0 && strcmp(argv[3], "--fd") == 0;
-    bool is_job = argc == 4 && strcmp(argv[1], "--job") == 0;
-    if (!is_serve && !is_job)
+    options o = {.mode = CGROUP_AUTO};
+    bool is_serve = argc >= 5 && strcmp(argv[1], "--serve") == 0 && strcmp(argv[3], "--fd") == 0;
+    bool is_job = argc >= 4 && strcmp(argv[1], "--job") == 0;
+    if ((!is_serve && !is_job) || !read_options(argv + (is_serve ? 5 : 4), &o))
         return usage();
     /* steps run in other folders, so the spool needs its whole path */
     char *spool = realpath(argv[2], NULL);
@@ -80,7 +124,7 @@ int main(int argc, char **argv)
         (void)pw_fail_sys(&err, "cannot use spool %s", argv[2]);
         return complain(&err);
     }
-    int rc = is_serve ? serve(spool, argv[4]) : job(spool, argv[3]);
+    int rc = is_serve ? serve(spool, argv[4], &o) : job(spool, argv[3], &o);
     free(spool);
     return rc;
 }

@@ -14,7 +14,11 @@
 
 #include "shared/base/fs.h"
 
-enum { PROC_PATH = 64, PROC_STAT = 512 };
+enum {
+    PROC_PATH = 64,
+    PROC_STAT = 512,
+    STOP_ROUNDS = 50, /* a tree that forks all the time stands after three or four */
+};
 
 void procs_list_clear(procs_list *l)
 {
@@ -201,20 +205,44 @@ static bool reap(procs_usage *u)
     return pid == 0;
 }
 
-static void kill_children(procs_list *told, procs_seen *seen, void *self)
+/* STOP to all that are not stopped or dead. Returns how many were met. */
+static size_t stop_round(void)
+{
+    PW_AUTO(procs_list_clear) procs_list l = {0};
+    char name[PROCS_NAME + 1], state;
+    size_t met = 0;
+    pid_t parent;
+    (void)procs_tree(&l);
+    for (size_t i = 0; i < l.n; i++)
+        if (proc_stat(l.v[i], name, &state, &parent) && !strchr("TtZX", state)) {
+            (void)kill(l.v[i], SIGSTOP);
+            met++;
+        }
+    return met;
+}
+
+void procs_kill_tree(const cgroup_job *group)
+{
+    bool atomic = cgroup_job_any(group);
+    cgroup_job_kill(group);
+    for (int i = 0; i < STOP_ROUNDS && !atomic && stop_round() > 0; i++)
+        ;
+    procs_signal_tree(SIGKILL); /* also those that left their group */
+}
+
+/* All that live now, told before they are killed: then their names are gone. */
+static void tell(procs_list *told, procs_seen *seen, void *self)
 {
     PW_AUTO(procs_list_clear) procs_list l = {0};
     char name[PROCS_NAME + 1];
-    (void)procs_children(getpid(), &l);
-    for (size_t i = 0; i < l.n; i++) {
-        bool alive = procs_name(l.v[i], name);
-        (void)kill(l.v[i], SIGKILL);
-        if (alive && !list_has(told, l.v[i]) && list_add(told, l.v[i]))
+    (void)procs_tree(&l);
+    for (size_t i = 0; i < l.n; i++)
+        if (procs_name(l.v[i], name) && !list_has(told, l.v[i]) && list_add(told, l.v[i]))
             seen(self, l.v[i], name, true);
-    }
 }
 
-bool procs_sweep(const pw_host *clock, procs_usage *u, procs_seen *seen, void *self)
+bool procs_sweep(const pw_host *clock, const cgroup_job *group, procs_usage *u, procs_seen *seen,
+                 void *self)
 {
     PW_AUTO(procs_list_clear) procs_list told = {0};
     const struct timespec wait = {.tv_nsec = 50 * 1000 * 1000};
@@ -226,13 +254,15 @@ bool procs_sweep(const pw_host *clock, procs_usage *u, procs_seen *seen, void *s
             until = now + PROCS_SWEEP_US;
         if (now >= until)
             break;
-        kill_children(&told, seen, self);
+        tell(&told, seen, self);
+        procs_kill_tree(group);
         (void)sigemptyset(&child);
         (void)sigaddset(&child, SIGCHLD);
         /* wakes at once when a child dies; the time-out is for children that were adopted meanwhile
          */
         (void)sigtimedwait(&child, NULL, &wait);
     }
+    cgroup_job_kill(group); /* somebody may have put a process there that is no child of ours */
     if (!until || !reap(u))
         return true;
     PW_AUTO(procs_list_clear) procs_list left = {0};

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "shared/base/host.h"
+#include "worker/cgroup/cgroup.h"
 
 enum { PROCS_MAX = 65536, PROCS_NAME = 16, PROCS_SWEEP_US = 10000000 };
 
@@ -34,14 +35,19 @@ bool procs_children(pid_t pid, procs_list *l);
 bool procs_tree(procs_list *l);
 /* The signal to every descendant. */
 void procs_signal_tree(int signo);
+/* KILL to every descendant, by the control group of the job where it has one. Without that they are
+ * stopped first, again and again until no new one is met: a stopped process does not fork. */
+void procs_kill_tree(const cgroup_job *group);
 /* Name of a process ("?" when it is gone); false when it is gone or dead already. */
 bool procs_name(pid_t pid, char name[PROCS_NAME + 1]);
 
 /* Called for each process that had to be killed (killed) or that would not die (not killed). */
 typedef void procs_seen(void *self, pid_t pid, const char *name, bool killed);
-/* Reaps and kills until this process has no child. What is killed is told once. Blocks for the time
- * that the kernel needs to end them, at most PROCS_SWEEP_US; false when something would not die. */
-bool procs_sweep(const pw_host *clock, procs_usage *u, procs_seen *seen, void *self);
+/* Reaps and kills until this process has no child and the group (may be an empty one) no process.
+ * What is killed is told once. Blocks for the time that the kernel needs to end them, at most
+ * PROCS_SWEEP_US; false when something would not die. */
+bool procs_sweep(const pw_host *clock, const cgroup_job *group, procs_usage *u, procs_seen *seen,
+                 void *self);
 /* Some process that has the pipe of fd open for writing, this one apart; 0: none found (another
  * user's are not seen). */
 pid_t procs_pipe_holder(int fd);

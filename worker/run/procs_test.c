@@ -10,6 +10,8 @@
 #include "shared/base/spawn.h"
 #include "tests/tap.h"
 
+static const cgroup_job no_group;
+
 typedef struct seen {
     int killed, left;
     char names[10][PROCS_NAME + 1];
@@ -55,7 +57,7 @@ static void test_nothing(void)
     procs_usage u = {0};
     seen s = {0};
     procs_list l = {0};
-    ok(procs_sweep(&pw_host_real, &u, on_seen, &s) && s.killed == 0 && u.cpu_us == 0,
+    ok(procs_sweep(&pw_host_real, &no_group, &u, on_seen, &s) && s.killed == 0 && u.cpu_us == 0,
        "nothing to do");
     ok(procs_tree(&l) && l.n == 0, "an empty tree");
     procs_list_clear(&l);
@@ -69,7 +71,7 @@ static void test_survivors(const char *text, int least, const char *what)
     int fd = script(text, out);
     pid_t pid = (pid_t)strtol(out, NULL, 10);
     ok(pid > 1 && kill(pid, 0) == 0, "%s: it lives after its parent", what);
-    ok(procs_sweep(&pw_host_real, &u, on_seen, &s) && s.left == 0, "%s: swept", what);
+    ok(procs_sweep(&pw_host_real, &no_group, &u, on_seen, &s) && s.left == 0, "%s: swept", what);
     ok(kill(pid, 0) < 0 && waitpid(-1, NULL, WNOHANG) < 0, "%s: nothing lives", what);
     ok(s.killed >= least && (saw(&s, "sleep") || saw(&s, "sh")), "%s: told by name, once each (%d)",
        what, s.killed);
@@ -93,7 +95,7 @@ static void test_tree(void)
     ok(procs_pipe_holder(fd) == l.v[0] || procs_pipe_holder(fd) == l.v[1], "who holds the pipe");
     ok(procs_name(deep, name) && strcmp(name, "sleep") == 0, "its name");
     procs_signal_tree(SIGTERM);
-    (void)procs_sweep(&pw_host_real, &u, on_seen, &s);
+    (void)procs_sweep(&pw_host_real, &no_group, &u, on_seen, &s);
     ok(kill(deep, 0) < 0 && !procs_name(deep, name) && strcmp(name, "?") == 0, "gone");
     ok(procs_pipe_holder(fd) == 0, "nobody holds the pipe");
     procs_list_clear(&l);

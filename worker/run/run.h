@@ -10,6 +10,7 @@
 #include "shared/base/host.h"
 #include "shared/job/job.h"
 #include "worker/run/mask.h"
+#include "worker/cgroup/cgroup.h"
 #include "worker/run/output.h"
 #include "worker/run/writer.h"
 #include "worker/spool/spool.h"
@@ -25,11 +26,14 @@ enum {
 /* The same for every job of a zygote; borrowed by all. */
 typedef struct run_host {
     const pw_host *clock;
-    const char *spool;      /* absolute path */
-    const char *spool_id;   /* names the control sockets */
-    char *const *env;       /* what a step's environment starts from */
-    int notes;              /* FIFO of the spool */
-    pw_usec retry, give_up; /* back-pressure on a full disk */
+    const char *spool;         /* absolute path */
+    const char *spool_id;      /* names the control sockets */
+    char *const *env;          /* what a step's environment starts from */
+    int notes;                 /* FIFO of the spool */
+    pw_usec retry, give_up;    /* back-pressure on a full disk */
+    const cgroup_host *cgroup; /* NULL: none */
+    bool cgroup_must;          /* a job without its group is not run */
+    cgroup_limits limits;      /* of each job */
 } run_host;
 
 typedef struct run_job {
@@ -46,6 +50,7 @@ typedef struct run_job {
     int signals;            /* signalfd: SIGCHLD, SIGTERM, SIGINT */
     char *workdir, *tmpdir; /* owned */
     int work_lock;
+    cgroup_job group; /* none of the machine: an empty one */
     pw_usec deadline; /* of the whole job; 0: none */
     bool cancelled;
     bool timed_out; /* the whole job */

@@ -17,6 +17,8 @@
 #include "worker/run/steps.h"
 #include "worker/run/workdir.h"
 
+enum { GROUP_WAIT_US = 2000000 }; /* for the kernel to say that the killed are gone */
+
 /* Results of the steps as they come. */
 typedef struct outcome {
     pw_result *result;                              /* owned */
@@ -123,6 +125,32 @@ static int mask_secrets(run_job *r, pw_err *err)
     return 0;
 }
 
+/* The group that its processes will live in. What the machine cannot do for all jobs was told when
+ * the agent started; here something failed that worked before. */
+static int make_group(run_job *r, pw_err *err)
+{
+    const run_host *h = r->host;
+    char name[CGROUP_NAME];
+    pw_err why = {0};
+    if (!h->cgroup || h->cgroup->kind == CGROUP_NONE)
+        return 0;
+    int rc = cgroup_name(h->spool_id, r->name, name)
+                 ? cgroup_job_open(h->cgroup, name, &h->limits, &r->group, &why)
+                 : pw_fail(&why, PW_ELIMIT, "the name of the control group is too long");
+    if (rc == 0 && pw_fault("cgroup.made")) {
+        (void)cgroup_job_close(&r->group, 0);
+        rc = pw_fail(&why, PW_ESYS, "making the control group: fault asked for");
+    }
+    if (rc < 0 && h->cgroup_must) {
+        if (err)
+            *err = why;
+        return rc;
+    }
+    if (rc < 0)
+        pw_log_err(PW_LOG_WARN, "job_without_cgroup", &why);
+    return 0;
+}
+
 /* All that a job needs before its first step. What fails here is the job's result. */
 static int prepare(run_job *r, pw_err *err)
 {
@@ -142,6 +170,8 @@ static int prepare(run_job *r, pw_err *err)
         return r->work_lock;
     if (!(r->tmpdir = workdir_tmp(r->workdir, err)))
         return err->code;
+    if ((rc = make_group(r, err)) < 0)
+        return rc;
     uint64_t ms = r->spec.timeout_ms;
     if (ms)
         r->deadline = r->writer.start + (pw_usec)(ms < most ? ms : most) * 1000;
@@ -271,6 +301,10 @@ static void all_steps(run_job *r, rec_end *end, char *text, size_t room)
 static void tidy(run_job *r)
 {
     pw_err err = {0};
+    (void)pw_fault("cgroup.close");
+    if (!cgroup_job_close(&r->group, GROUP_WAIT_US))
+        pw_log(PW_LOG_ERROR, "cgroup_kept", "job=%s",
+               r->name); /* the agent's next start tries again */
     if (r->tmpdir && workdir_tmp_empty(r->tmpdir, &err) < 0)
         pw_log_err(PW_LOG_WARN, "job_tmp_kept", &err);
     pw_closep(&r->work_lock); /* before the end is seen: the next job of this builder may take the
