@@ -243,8 +243,7 @@ def facts(w):
 @pytest.mark.parametrize("path", PATHS)
 def test_runner_killed(world, path):
     w = world(path)
-    names = ["deaf", "session", "daemon", "hidden", "stopped", "traced", "racer"] + (["no_environment"] if path != "off" else [])
-    r = w.force(f"test -e {w.pids} && exit 0; {leak(w, *names)}; touch {w.pids}.all; sleep 1000")
+    r = w.force(f"test -e {w.pids} && exit 0; {leak(w)}; touch {w.pids}.all; sleep 1000")
     until(lambda: os.path.exists(w.pids + ".all"), 30, "the leaks")
     if path != "off":
         assert w.groups()

@@ -26,7 +26,7 @@ void procs_list_clear(procs_list *l)
     *l = (procs_list){0};
 }
 
-static bool list_has(const procs_list *l, pid_t pid)
+bool procs_list_has(const procs_list *l, pid_t pid)
 {
     for (size_t i = 0; i < l->n; i++)
         if (l->v[i] == pid)
@@ -34,7 +34,7 @@ static bool list_has(const procs_list *l, pid_t pid)
     return false;
 }
 
-static bool list_add(procs_list *l, pid_t pid)
+bool procs_list_add(procs_list *l, pid_t pid)
 {
     if (l->n == l->cap) {
         size_t cap = l->cap ? l->cap * 2 : 32;
@@ -46,6 +46,15 @@ static bool list_add(procs_list *l, pid_t pid)
     }
     l->v[l->n++] = pid;
     return true;
+}
+
+void procs_list_drop(procs_list *l, pid_t pid)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (l->v[i] == pid) {
+            l->v[i] = l->v[--l->n];
+            return;
+        }
 }
 
 void procs_add_usage(procs_usage *u, const struct rusage *r)
@@ -111,7 +120,7 @@ static int read_pids(const char *path, procs_list *l)
             if (text[i] >= '0' && text[i] <= '9') {
                 pid = pid * 10 + (text[i] - '0');
             } else if (pid) {
-                if (!list_add(l, (pid_t)pid))
+                if (!procs_list_add(l, (pid_t)pid))
                     rc = 0;
                 pid = 0;
             }
@@ -140,7 +149,7 @@ static bool scan_children(pid_t pid, procs_list *l)
     char name[PROCS_NAME + 1], state;
     while (d && (e = readdir(d))) {
         pid_t p = dir_pid(e), parent = 0;
-        if (p && proc_stat(p, name, &state, &parent) && parent == pid && !list_add(l, p))
+        if (p && proc_stat(p, name, &state, &parent) && parent == pid && !procs_list_add(l, p))
             return false;
     }
     return true;
@@ -205,6 +214,28 @@ static bool reap(procs_usage *u)
     return pid == 0;
 }
 
+pid_t procs_group(pid_t pid)
+{
+    pid_t group = getpgid(pid), session = getsid(pid), mine = getsid(0);
+    bool ours = session > 0 && (session != mine || mine == getpid());
+    return group > 1 && group != getpgrp() && ours ? group : 0;
+}
+
+/* A bomb keeps all processors busy, and each look at a process has to wait for its turn: most of it
+ * is stopped by one call a group. */
+static void stop_groups(void)
+{
+    PW_AUTO(procs_list_clear) procs_list l = {0};
+    pid_t last = 0;
+    (void)procs_children(getpid(), &l);
+    for (size_t i = 0; i < l.n; i++) {
+        pid_t group = procs_group(l.v[i]);
+        if (group && group != last)
+            (void)kill(-group, SIGSTOP);
+        last = group;
+    }
+}
+
 /* STOP to all that are not stopped or dead. Returns how many were met. */
 static size_t stop_round(void)
 {
@@ -221,12 +252,18 @@ static size_t stop_round(void)
     return met;
 }
 
+static void stop_tree(void)
+{
+    stop_groups();
+    for (int i = 0; i < STOP_ROUNDS && stop_round() > 0; i++)
+        ;
+}
+
 void procs_kill_tree(const cgroup_job *group)
 {
-    bool atomic = cgroup_job_any(group);
     cgroup_job_kill(group);
-    for (int i = 0; i < STOP_ROUNDS && !atomic && stop_round() > 0; i++)
-        ;
+    if (!cgroup_job_any(group))
+        stop_tree();
     procs_signal_tree(SIGKILL); /* also those that left their group */
 }
 
@@ -237,7 +274,8 @@ static void tell(procs_list *told, procs_seen *seen, void *self)
     char name[PROCS_NAME + 1];
     (void)procs_tree(&l);
     for (size_t i = 0; i < l.n; i++)
-        if (procs_name(l.v[i], name) && !list_has(told, l.v[i]) && list_add(told, l.v[i]))
+        if (procs_name(l.v[i], name) && !procs_list_has(told, l.v[i]) &&
+            procs_list_add(told, l.v[i]))
             seen(self, l.v[i], name, true);
 }
 
@@ -254,6 +292,8 @@ bool procs_sweep(const pw_host *clock, const cgroup_job *group, procs_usage *u, 
             until = now + PROCS_SWEEP_US;
         if (now >= until)
             break;
+        if (!cgroup_job_any(group))
+            stop_groups();
         tell(&told, seen, self);
         procs_kill_tree(group);
         (void)sigemptyset(&child);

@@ -26,6 +26,9 @@ typedef struct procs_list {
     size_t n, cap;
 } procs_list;
 void procs_list_clear(procs_list *l);
+bool procs_list_has(const procs_list *l, pid_t pid);
+bool procs_list_add(procs_list *l, pid_t pid);  /* false: memory ran out, or the limit is reached */
+void procs_list_drop(procs_list *l, pid_t pid); /* the order of the rest may change */
 
 void procs_add_usage(procs_usage *u, const struct rusage *r);
 /* The direct children of `pid`, added to l. False when memory ran out or the limit is reached (what
@@ -35,6 +38,9 @@ bool procs_children(pid_t pid, procs_list *l);
 bool procs_tree(procs_list *l);
 /* The signal to every descendant. */
 void procs_signal_tree(int signo);
+/* The process group of a descendant, when all that are in it are surely descendants too: it is not
+ * ours, and either our session is ours alone or its own is another. 0: none. */
+pid_t procs_group(pid_t pid);
 /* KILL to every descendant, by the control group of the job where it has one. Without that they are
  * stopped first, again and again until no new one is met: a stopped process does not fork. */
 void procs_kill_tree(const cgroup_job *group);

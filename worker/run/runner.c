@@ -55,8 +55,7 @@ static int become_runner(run_job *r, pw_err *err)
         return pw_fail_sys(err, "cannot become the reaper of the steps' processes");
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN); /* a limit on file size is a full disk, not a death */
-    (void)signal(SIGCHLD,
-                 SIG_DFL); /* the zygote ignores it, and then children could not be waited for */
+    (void)signal(SIGCHLD, SIG_DFL); /* ignored, children could not be waited for */
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGCHLD);
     (void)sigaddset(&set, SIGTERM);

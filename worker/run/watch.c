@@ -59,8 +59,11 @@ exec_why watch_look(run_job *r)
     if (why != EXEC_EXITED || (!counts_memory(r) && !counts_processes(r)))
         return why;
     PW_AUTO(procs_list_clear) procs_list l = {0};
-    (void)procs_tree(&l); /* what did not fit is above any limit */
-    if (counts_processes(r) && l.n > r->host->limits.processes)
+    size_t most = counts_processes(r) ? (size_t)r->host->limits.processes : SIZE_MAX;
+    (void)procs_children(getpid(), &l); /* what does not fit into a list is above any limit */
+    for (size_t i = 0; i < l.n && l.n <= most; i++)
+        (void)procs_children(l.v[i], &l);
+    if (l.n > most)
         return EXEC_PROCESSES;
     uint64_t sum = 0;
     for (size_t i = 0; i < l.n && counts_memory(r); i++)

@@ -1,6 +1,8 @@
 #include "worker/run/zygote.h"
 
 #include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include "tests/tap.h"
@@ -52,6 +54,67 @@ static void test_serve(fix *f)
        "ends with its agent's socket");
 }
 
+/* A runner that is killed while its step has emptied its environment, left its session and closed
+ * all. */
+static int dying_run(const run_host *host, spool_job id, pw_err *err)
+{
+    int pair[2];
+    (void)err;
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    if (pipe(pair) < 0)
+        return -1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)setsid();
+        pid_t deep = fork();
+        if (deep > 0)
+            _exit(0);
+        spool_notes_put(host->notes, (spool_note){.job = id, .length = (uint64_t)getpid()});
+        (void)!write(pair[1], "x", 1);
+        for (;;)
+            (void)pause();
+    }
+    char c;
+    (void)!read(pair[0], &c, 1);
+    (void)kill(getpid(), SIGKILL);
+    return 0;
+}
+
+static bool gone(pid_t pid)
+{
+    for (int i = 0; i < 1000; i++) {
+        if (kill(pid, 0) < 0)
+            return true;
+        (void)poll(NULL, 0, 5);
+    }
+    return false;
+}
+
+static void test_orphans(fix *f)
+{
+    int s[2], status = -1;
+    spool_note n[3];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s) < 0) {
+        ok(false, "socketpair");
+        return;
+    }
+    (void)fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)close(s[0]);
+        _exit(zygote_serve(&f->host, s[1], dying_run, NULL) == 0 ? 0 : 1);
+    }
+    (void)close(s[1]);
+    ok(send(s[0], "0000000000000001-7", 18, 0) == 18 && notes_within(f->host.notes, n, 1) == 1,
+       "a runner that dies");
+    ok(gone((pid_t)n[0].length), "what it leaves is killed");
+    (void)send(s[0], "0000000000000001-8", 18, 0);
+    (void)close(s[0]); /* the agent dies too: the zygote outlives it as long as it has to */
+    ok(notes_within(f->host.notes, n, 1) == 1 && gone((pid_t)n[0].length), "also without an agent");
+    ok(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0,
+       "then it ends");
+}
+
 static void test_host(fix *f)
 {
     run_host h = {.notes = -1};
@@ -78,6 +141,7 @@ int main(void)
         return tap_done();
     }
     test_serve(&f);
+    test_orphans(&f);
     test_host(&f);
     return tap_done();
 }

@@ -58,6 +58,6 @@ int spool_control_send(const char *spool_id, spool_job j, spool_order order, con
                        pw_err *err);
 
 /* ---- zygote: the agent sends one job name per SEQPACKET message to `pawl-run --serve SPOOL --fd
- * N`; the zygote forks one runner for each and says nothing. It ends when the agent's end closes;
- * runners live on. */
+ * N`; the zygote forks one runner for each and says nothing. When the agent's
+ * end closes it takes no more, and ends with its last runner. */
 #endif
