@@ -261,6 +261,34 @@ char *pw_path_join_beneath(const char *base, const char *name, pw_err *err)
     return path;
 }
 
+int pw_fs_open_beneath(const char *base, const char *name, int flags, mode_t mode, pw_err *err)
+{
+    PW_AUTO(pw_freep) char *path = pw_path_join_beneath(base, name, err);
+    PW_AUTO(pw_closep) int at = -1;
+    char part[NAME_MAX + 1];
+    int fd;
+
+    if (!path)
+        return err ? (int)err->code : PW_EINVAL;
+    at = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    for (const char *p = name; at >= 0; p++) {
+        size_t n = strcspn(p, "/");
+        if (n > NAME_MAX)
+            return pw_fail(err, PW_EINVAL, "path \"%.200s\" has a part that is too long", name);
+        memcpy(part, p, n);
+        part[n] = '\0';
+        p += n;
+        if (!*p) {
+            fd = openat(at, part, flags | O_NOFOLLOW | O_CLOEXEC, mode);
+            return fd >= 0 ? fd : fs_fail(err, "opening \"%s\"", path);
+        }
+        fd = openat(at, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        (void)close(at);
+        at = fd;
+    }
+    return fs_fail(err, "opening \"%s\"", path);
+}
+
 bool pw_name_ok(const char *s)
 {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

@@ -28,6 +28,10 @@ int pw_fs_remove_tree(const char *path, pw_err *err);
 /* base/name, where name is relative and has no "..", no empty part and no NUL: PW_EINVAL else. New
  * text, owned. */
 char *pw_path_join_beneath(const char *base, const char *name, pw_err *err);
+/* Opens base/name following no link below base, whatever the folders on the way have become: a job
+ * may have replaced them. `name` as for pw_path_join_beneath(). Returns the fd (owned, O_CLOEXEC)
+ * or a negative code, errno in err; PW_ENOTFOUND when absent. */
+int pw_fs_open_beneath(const char *base, const char *name, int flags, mode_t mode, pw_err *err);
 /* base/name without checks, for names that are ours. New text, owned; NULL when memory ran out. */
 char *pw_path_join(const char *base, const char *name);
 /* True when `s` is usable as one file name: 1..100 bytes of [A-Za-z0-9._+=,@-], not starting with

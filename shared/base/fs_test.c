@@ -155,6 +155,25 @@ static void test_names(void)
     ok(!pw_name_ok(longer) && pw_name_ok(longer + 1), "101 and 100 bytes");
 }
 
+static void test_beneath(void)
+{
+    pw_err err = {.code = PW_OK};
+    PW_AUTO(pw_closep) int fd = -1;
+
+    ok(pw_fs_mkdirs(in("b/c"), 0700, NULL) == 0 && symlink("c", in("b/l")) == 0,
+       "a folder, a link");
+    fd = pw_fs_open_beneath(dir, "b/c/new", O_WRONLY | O_CREAT, 0600, &err);
+    ok(fd >= 0 && (fcntl(fd, F_GETFD) & FD_CLOEXEC), "a file beneath: %s", err.text);
+    ok(pw_fs_open_beneath(dir, "b/l/new", O_RDONLY, 0, &err) == PW_ESYS, "not through a link");
+    ok(pw_fs_open_beneath(dir, "b/l", O_RDONLY, 0, &err) == PW_ESYS, "nor to one");
+    ok(pw_fs_open_beneath(dir, "b/c/x", O_RDONLY, 0, &err) == PW_ENOTFOUND &&
+           pw_fs_open_beneath(dir, "b/x/y", O_RDONLY, 0, &err) == PW_ENOTFOUND,
+       "absent");
+    ok(pw_fs_open_beneath(dir, "b/../b", O_RDONLY, 0, &err) == PW_EINVAL &&
+           pw_fs_open_beneath(dir, "/b", O_RDONLY, 0, NULL) == PW_EINVAL,
+       "names that lead out");
+}
+
 static void test_lock(void)
 {
     pw_err err = {.code = PW_OK};
@@ -190,6 +209,7 @@ int main(void)
     test_whole();
     test_paths();
     test_names();
+    test_beneath();
     test_lock();
     rc = pw_fs_remove_tree(dir, NULL);
     if (rc < 0) /* the one time that memory runs out may be here */

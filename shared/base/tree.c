@@ -7,9 +7,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -134,6 +136,48 @@ fail:
     return -1;
 }
 
+/* Takes "immutable" and "append only" away, which root may set and which outlive their job. True
+ * when one was there. */
+static bool release_fd(int fd)
+{
+    int flags = 0;
+
+    if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 || !(flags & (FS_IMMUTABLE_FL | FS_APPEND_FL)))
+        return false;
+    flags &= ~(FS_IMMUTABLE_FL | FS_APPEND_FL);
+    return ioctl(fd, FS_IOC_SETFLAGS, &flags) == 0;
+}
+
+/* The same for a file or folder, and for the folder that holds it. Only plain files are opened: a
+ * device would act on that. */
+static bool release(int at, const char *name)
+{
+    bool done = release_fd(at);
+    struct stat st;
+
+    if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))) {
+        PW_AUTO(pw_closep)
+        int fd = openat(at, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        done = (fd >= 0 && release_fd(fd)) || done;
+    }
+    return done;
+}
+
+/* unlinkat() of what may be protected. */
+static int unlink_any(int at, const char *name, int flags)
+{
+    int sys;
+
+    if (unlinkat(at, name, flags) == 0)
+        return 0;
+    sys = errno;
+    if (sys == EPERM && release(at, name))
+        return unlinkat(at, name, flags);
+    errno = sys;
+    return -1;
+}
+
 /* Opens the level above the innermost one again. It must be the folder we came from: a process of
  * the job may have moved the inner one elsewhere meanwhile, and ".." would lead out of the tree. */
 static int reopen_above(struct walk *w)
@@ -163,7 +207,7 @@ static int walk_leave(struct walk *w, pw_err *err)
 
     if (!above->d && reopen_above(w) < 0)
         return tree_fail(w, l->name, err);
-    if (unlinkat(dirfd(above->d), l->name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
+    if (unlink_any(dirfd(above->d), l->name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
         if ((errno != ENOTEMPTY && errno != EEXIST) || ++w->again > AGAIN_MAX)
             return tree_fail(w, l->name, err);
         rewinddir(l->d); /* somebody filled it, or the listing skipped what moved: look again */
@@ -178,7 +222,7 @@ static int walk_entry(struct walk *w, const char *name, pw_err *err)
     int at = dirfd(w->levels[w->depth - 1].d);
     int fd;
 
-    if (unlinkat(at, name, 0) == 0 || errno == ENOENT)
+    if (unlink_any(at, name, 0) == 0 || errno == ENOENT)
         return 0;
     if (errno != EISDIR && errno != EPERM)
         return tree_fail(w, name, err);
@@ -186,6 +230,8 @@ static int walk_entry(struct walk *w, const char *name, pw_err *err)
     if (fd < 0) {
         if (errno == ENOENT)
             return 0;
+        if (errno == ENOTDIR) /* a file: what the unlink said */
+            errno = EPERM;
         return tree_fail(w, name, err);
     }
     errno = 0;
@@ -221,7 +267,7 @@ int pw_fs_remove_tree(const char *path, pw_err *err)
     PW_AUTO(walk_clear) struct walk w = {.path = path};
     int fd, rc;
 
-    if (unlink(path) == 0 || errno == ENOENT)
+    if (unlink_any(AT_FDCWD, path, 0) == 0 || errno == ENOENT)
         return 0;
     if (errno != EISDIR && errno != EPERM)
         return pw_fail_sys(err, "removing \"%s\"", path);
@@ -233,7 +279,7 @@ int pw_fs_remove_tree(const char *path, pw_err *err)
         rc = walk_all(&w, err);
         if (rc < 0)
             return rc;
-        if (rmdir(path) == 0 || errno == ENOENT)
+        if (unlink_any(AT_FDCWD, path, AT_REMOVEDIR) == 0 || errno == ENOENT)
             return 0;
         if ((errno != ENOTEMPTY && errno != EEXIST) || ++w.again > AGAIN_MAX)
             return pw_fail_sys(err, "removing folder \"%s\"", path);

@@ -297,15 +297,23 @@ static char *tree_path(const checkout *c, const char *name)
 /* Writes text to a file of the tree's .git; NULL removes it. */
 static int tree_write(const checkout *c, const char *name, const char *text, size_t n, pw_err *err)
 {
-    PW_AUTO(pw_freep) char *path = tree_path(c, name);
-    if (!path)
-        return pw_fail(err, PW_ENOMEM, "out of memory");
-    if (!text)
-        return unlink(path) < 0 && errno != ENOENT ? pw_fail_sys(err, "cannot remove %s", path) : 0;
+    /* the builds before may have made links of anything in there */
+    if (!text) {
+        const char *last = strrchr(name, '/');
+        PW_AUTO(pw_freep) char *dir = last ? strndup(name, (size_t)(last - name)) : NULL;
+        if (!dir)
+            return pw_fail(err, PW_ENOMEM, "out of memory");
+        PW_AUTO(pw_closep)
+        int at = pw_fs_open_beneath(c->dir, dir, O_RDONLY | O_DIRECTORY, 0, err);
+        return at < 0 ? at
+               : unlinkat(at, last + 1, 0) < 0 && errno != ENOENT
+                   ? pw_fail_sys(err, "cannot remove %s/%s", c->dir, name)
+                   : 0;
+    }
     PW_AUTO(pw_closep)
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    int fd = pw_fs_open_beneath(c->dir, name, O_WRONLY | O_CREAT | O_TRUNC, 0644, err);
     if (fd < 0)
-        return pw_fail_sys(err, "cannot write %s", path);
+        return fd;
     return pw_fs_write_all(fd, text, n, err);
 }
 
@@ -350,13 +358,43 @@ static int tree_empty(checkout *c)
     return 0;
 }
 
+/* True when git would take its files or its configuration from another place than this tree: the
+ * next reset and clean would be done there. A build before this one may have asked for that. */
+static bool leads_away(const checkout *c)
+{
+    PW_AUTO(pw_freep) char *config = tree_path(c, ".git/config");
+    PW_AUTO(pw_freep) char *common = tree_path(c, ".git/commondir");
+    PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(SMALL_FILE);
+    struct stat st;
+    if (!config || !common || lstat(common, &st) == 0)
+        return true;
+    if (lstat(config, &st) < 0)
+        return false; /* a new tree */
+    return !S_ISREG(st.st_mode) || pw_fs_read(config, SMALL_FILE, &b, NULL) < 0 ||
+           strcasestr(pw_buf_str(&b), "worktree") || strcasestr(pw_buf_str(&b), "[include");
+}
+
 /* A repository of its own in the work tree; kept from the build before when it is of the same
  * origin. */
 static int tree_make(checkout *c)
 {
     const char *url = c->r->spec.repository;
     pw_err err = {0};
+    PW_AUTO(pw_freep) char *dotgit = tree_path(c, ".git");
+    struct stat st;
     int rc;
+    if (!dotgit) {
+        step_fail(c->out, PW_EXCEPTION, "out of memory");
+        return -1;
+    }
+    /* a link or a file there would make git work on another repository */
+    if (lstat(dotgit, &st) == 0 && !S_ISDIR(st.st_mode) && pw_fs_remove_tree(dotgit, &err) < 0)
+        return fail_sys(c, &err);
+    if (leads_away(c)) {
+        tell(c, "the work tree's git configuration leads elsewhere: it is made anew");
+        if (tree_empty(c) != 0)
+            return -1;
+    }
     if (!tree_holds(c, ".git/pawl-origin", url)) {
         if ((rc = git_must(c, "git init", git(c, false, "init", "-q", "--template=", "."))) != 0 ||
             (rc = git_must(c, "git config", git(c, false, "config", "remote.origin.url", url))) !=
@@ -368,7 +406,11 @@ static int tree_make(checkout *c)
         if (tree_write(c, ".git/pawl-origin", url, strlen(url), &err) < 0)
             return fail_sys(c, &err);
     }
-    return tree_link(c, &err) < 0 ? fail_sys(c, &err) : 0;
+    if (tree_link(c, &err) == 0)
+        return 0;
+    (void)fail_sys(c, &err);
+    /* a link or a file where a folder was: this tree cannot be used, a new one can */
+    return err.sys == ENOTDIR || err.sys == ELOOP ? 1 : -1;
 }
 
 static int tree_submodules(checkout *c, bool clean)
@@ -449,6 +491,19 @@ static void checkout_all(checkout *c, bool fresh, bool clean)
         (void)tree_update(c, clean);
 }
 
+/* What is emptied and filled lies in the work directory, not behind a link that a step made. */
+static int inside(const checkout *c, pw_err *err)
+{
+    size_t n = strlen(c->r->workdir);
+    if (strcmp(c->dir, c->r->workdir) == 0)
+        return 0;
+    PW_AUTO(pw_closep)
+    int fd = pw_fs_open_beneath(c->r->workdir, c->dir + n + 1, O_PATH | O_DIRECTORY, 0, err);
+    return fd >= 0 || fd == PW_ENOTFOUND
+               ? 0
+               : pw_err_context(err, "checkout into a folder behind a link");
+}
+
 void checkout_run(run_job *r, const job_step *s, env_list *env, const char *dir, step_result *out)
 {
     const job_spec *job = &r->spec;
@@ -478,8 +533,8 @@ void checkout_run(run_job *r, const job_step *s, env_list *env, const char *dir,
         return;
     }
     c.mirror = mirror;
-    if (pw_fs_mkdirs(mirrors, 0755, &err) < 0 || pw_fs_mkdirs(dir, 0755, &err) < 0 ||
-        git_environment(&c, &err) < 0)
+    if (pw_fs_mkdirs(mirrors, 0755, &err) < 0 || inside(&c, &err) < 0 ||
+        pw_fs_mkdirs(dir, 0755, &err) < 0 || git_environment(&c, &err) < 0)
         step_fail_err(out, PW_EXCEPTION, &err);
     else
         checkout_all(&c, fresh, clean);

@@ -275,6 +275,52 @@ static void test_depth_and_submodules(scene *s)
        "submodules, and two commits of history");
 }
 
+/* A build that would make the next one work, reset or clean elsewhere. */
+static void test_tricks(scene *s)
+{
+    static const struct {
+        const char *trick, *what;
+    } v1[] = {
+        {"mv .git ../../../../precious/git; ln -s ../../../../precious/git .git", ".git is a link"},
+        {"echo \"gitdir: $PAWL_WORKDIR/../../../../precious/git\" >g; rm -rf .git; mv g .git",
+         ".git is a file"},
+        {"git config core.worktree ../../../../../precious", "another work tree"},
+        {"printf '[CORE] WorkTree = ../../../../../precious\\n' >>.git/config", "on one line"},
+        {"printf '[include]\\n path = ../../../../../precious/conf\\n' >>.git/config",
+         "an include"},
+        {"echo ../../../../../precious/git >.git/commondir", "another common folder"},
+        {"rm -rf .git/objects/info; ln -s ../../../../../../precious .git/objects/info",
+         "a linked folder"},
+        {"cd ..; rm -rf 1; ln -s ../../../precious 1", "the work directory is a link"},
+        {"cd ..; rm -rf 1; echo x >1", "the work directory is a file"},
+        {"rm -rf \"$TMPDIR\"; ln -s \"$PAWL_WORKDIR/../../../../precious\" \"$TMPDIR\"",
+         "TMPDIR is a link"},
+        {"mkdir -p x/y; ln -s / x/y/root; ln -s ../../../../../precious x/p; ln "
+         "../../../../precious/keep x/hard; chmod 0 x/hard; chmod 644 x/hard; chmod 0 x/y",
+         "links in the tree"},
+    };
+    for (size_t i = 0; i < sizeof(v1) / sizeof(v1[0]); i++) {
+        PW_AUTO(fix_view_clear) fix_view v = {0};
+        static const char *const modes[] = {"clean", "fresh"};
+        const char *mode = modes[i % 2];
+        bool set = shell(s,
+                         "rm -rf $2/precious; mkdir $2/precious; cd $2/precious; echo keep >keep;"
+                         "git init -q; printf '[core]\\n worktree = %s\\n' $2/precious >conf",
+                         NULL);
+        ok(set && checkout(s, s->two, "clean", v1[i].trick, &v) && v.end.result == PW_SUCCESS,
+           "trick: %s", v1[i].what);
+        ok(checkout(s, s->two, mode,
+                    "cat a; test ! -e x; test -d \"$TMPDIR\"; test ! -L \"$TMPDIR\"", &v) &&
+               good(&v, "2\n"),
+           "%s: the next one is as it should be", v1[i].what);
+        ok(shell(s,
+                 "cd $2/precious; test \"$(cat keep)\" = keep; test ! -e a; test ! -e alternates;"
+                 "test ! -e pawl-origin",
+                 NULL),
+           "%s: nothing was touched elsewhere", v1[i].what);
+    }
+}
+
 int main(void)
 {
     PW_AUTO(scene_close) scene s;
@@ -287,5 +333,6 @@ int main(void)
     test_revisions(&s);
     test_damage(&s);
     test_depth_and_submodules(&s);
+    test_tricks(&s);
     return tap_done();
 }

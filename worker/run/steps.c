@@ -11,6 +11,7 @@
 
 #include "shared/base/fs.h"
 #include "worker/run/checkout.h"
+#include "worker/run/workdir.h"
 
 enum {
     SCRIPT_ARG_MAX =
@@ -207,8 +208,9 @@ void step_run(run_job *r, size_t index, step_result *out)
     const job_step *s = (const job_step *)r->spec.steps.v + index;
     pw_err err = {0};
     *out = (step_result){.result = PW_SUCCESS};
-    (void)mkdir(r->tmpdir, 0700); /* the step before may have removed it */
-    int rc = out_begin(&r->stream[0], &r->out, index, PW_STREAM_OUT, s->log_limit, &err);
+    int rc = workdir_tmp_again(r->tmpdir, &err);
+    if (rc == 0)
+        rc = out_begin(&r->stream[0], &r->out, index, PW_STREAM_OUT, s->log_limit, &err);
     if (rc == 0 && s->stderr_separate)
         rc = out_begin(&r->stream[1], &r->out, index, PW_STREAM_ERR, s->log_limit, &err);
     if (rc < 0) {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -40,6 +41,21 @@ int workdir_name(const char *name, pw_buf *out)
     return rc;
 }
 
+/* Makes dir, or finds it. What a step put in its place (a link, a file) is removed: whoever works
+ * in it, or empties it, must not be led elsewhere. */
+static int real_folder(const char *dir, mode_t mode, pw_err *err)
+{
+    struct stat st;
+    if (mkdir(dir, mode) == 0)
+        return 0;
+    if (errno != EEXIST || lstat(dir, &st) < 0)
+        return pw_fail_sys(err, "cannot make %s", dir);
+    if (S_ISDIR(st.st_mode))
+        return 0;
+    int rc = pw_fs_remove_tree(dir, err);
+    return rc < 0 || mkdir(dir, mode) == 0 ? rc : pw_fail_sys(err, "cannot make %s", dir);
+}
+
 /* The lock of one number: PW_EAGAIN when another job has it. The folders are made when they turn
  * out to be absent. */
 static int take_number(const char *base, unsigned n, char **ret_dir, pw_err *err)
@@ -61,12 +77,30 @@ static int take_number(const char *base, unsigned n, char **ret_dir, pw_err *err
             *err = why;
         return why.code;
     }
-    if (mkdir(dir, 0755) < 0 && errno != EEXIST)
-        return pw_fail_sys(err, "cannot make %s", dir);
+    int rc = real_folder(dir, 0755, err);
+    if (rc < 0)
+        return rc;
     *ret_dir = pw_take(dir);
     int mine = fd;
     fd = -1;
     return mine;
+}
+
+/* The folders above it are ours alone: one that became a link was put there by a job. */
+static int no_links(const char *spool, const char *below, pw_err *err)
+{
+    pw_err why = {0};
+    PW_AUTO(pw_closep) int fd = pw_fs_open_beneath(spool, below, O_PATH | O_DIRECTORY, 0, &why);
+    if (fd >= 0 || why.code == PW_ENOTFOUND)
+        return 0;
+    if (why.sys != ENOTDIR && why.sys != ELOOP) {
+        if (err)
+            *err = why;
+        return why.code;
+    }
+    return pw_fail(err, PW_ECONFLICT,
+                   "%s/%s, or a folder above it, is not a folder of the spool any more; remove it",
+                   spool, below);
 }
 
 int workdir_take(const char *spool, const char *project, const char *builder, char **ret_dir,
@@ -79,6 +113,9 @@ int workdir_take(const char *spool, const char *project, const char *builder, ch
     (void)workdir_name(builder ? builder : "", &base);
     if (base.failed)
         return pw_fail(err, PW_ENOMEM, "out of memory");
+    int safe = no_links(spool, pw_buf_str(&base) + strlen(spool) + 1, err);
+    if (safe < 0)
+        return safe;
     for (unsigned n = 1; n <= WORKDIR_MAX; n++) {
         int fd = take_number(pw_buf_str(&base), n, ret_dir, err);
         if (fd != PW_EAGAIN)
@@ -91,9 +128,13 @@ int workdir_take(const char *spool, const char *project, const char *builder, ch
 /* Its entries go, it stays. */
 static int empty(const char *dir, pw_err *err)
 {
-    DIR *d = opendir(dir);
-    if (!d)
-        return errno == ENOENT ? 0 : pw_fail_sys(err, "cannot open %s", dir);
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d) {
+        int none = fd < 0 && errno == ENOENT ? 0 : pw_fail_sys(err, "cannot open %s", dir);
+        pw_closep(&fd);
+        return none;
+    }
     int rc = 0;
     for (struct dirent *e; rc == 0 && (e = readdir(d));) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
@@ -119,6 +160,11 @@ char *workdir_tmp(const char *workdir, pw_err *err)
     return NULL;
 }
 
+int workdir_tmp_again(const char *dir, pw_err *err)
+{
+    return real_folder(dir, 0700, err);
+}
+
 int workdir_tmp_empty(const char *dir, pw_err *err)
 {
     struct stat st;
@@ -128,6 +174,6 @@ int workdir_tmp_empty(const char *dir, pw_err *err)
         int rc = pw_fs_remove_tree(dir, err);
         return rc < 0 || mkdir(dir, 0700) == 0 ? rc : pw_fail_sys(err, "cannot make %s", dir);
     }
-    (void)chmod(dir, 0700);
+    (void)fchmodat(AT_FDCWD, dir, 0700, AT_SYMLINK_NOFOLLOW);
     return empty(dir, err);
 }

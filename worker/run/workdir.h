@@ -19,6 +19,8 @@ int workdir_take(const char *spool, const char *project, const char *builder, ch
 /* WORKDIR.tmp, made or emptied. Owned; NULL on failure. The folder itself stays for the next job:
  * making and removing one for each job is what some file systems are slowest at. */
 char *workdir_tmp(const char *workdir, pw_err *err);
+/* Between steps: makes it if a step removed it or put something else there. */
+int workdir_tmp_again(const char *dir, pw_err *err);
 /* Removes all that is in it. */
 int workdir_tmp_empty(const char *dir, pw_err *err);
 #endif

@@ -50,6 +50,27 @@ static void test_take(const char *spool)
     ok(c >= 0 && again && one && strcmp(again, one) == 0, "a free one is used again, lowest first");
 }
 
+static void test_links(const char *spool)
+{
+    struct stat st;
+    pw_err err = {0};
+    PW_AUTO(pw_freep) char *one = NULL;
+    PW_AUTO(pw_freep) char *again = NULL;
+    PW_AUTO(pw_freep) char *base = pw_strf("%s/work/p/links", spool);
+    PW_AUTO(pw_closep) int a = workdir_take(spool, "p", "links", &one, NULL);
+    pw_closep(&a);
+    ok(one && rmdir(one) == 0 && symlink("/", one) == 0, "a job puts a link in its place");
+    PW_AUTO(pw_closep) int b = workdir_take(spool, "p", "links", &again, NULL);
+    ok(b >= 0 && again && lstat(again, &st) == 0 && S_ISDIR(st.st_mode), "it is a folder again");
+    pw_closep(&b);
+    pw_freep(&again);
+    PW_AUTO(pw_freep) char *moved = pw_strf("%s.moved", base ? base : "");
+    ok(base && moved && rename(base, moved) == 0 && symlink(moved, base) == 0,
+       "or moves all of its builder's away");
+    PW_AUTO(pw_closep) int c = workdir_take(spool, "p", "links", &again, &err);
+    ok(c == PW_ECONFLICT && strstr(err.text, "work/p/links"), "refused, naming it: %s", err.text);
+}
+
 static void test_tmp(const char *spool)
 {
     struct stat st;
@@ -76,6 +97,7 @@ int main(void)
         return 1;
     test_names();
     test_take(spool);
+    test_links(spool);
     test_tmp(spool);
     (void)pw_fs_remove_tree(spool, NULL);
     return tap_done();
