@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/sched.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -52,6 +53,7 @@ struct child {
     pid_t parent;
     long max_fd;
     sigset_t mask; /* empty */
+    bool is_in;    /* in the group of join[0] already */
     /* what went wrong, for the parent */
     enum stage stage;
     int error;
@@ -143,6 +145,8 @@ RAW static void child_join(struct child *c)
 {
     const int *join = c->what->join;
 
+    if (join && *join >= 0 && c->is_in)
+        join++;
     for (; join && *join >= 0; join++)
         if (syscall(SYS_write, *join, "0", (size_t)1) < 0)
             child_fail(c, STAGE_JOIN);
@@ -175,6 +179,40 @@ RAW static int child_main(void *arg)
         child_fail(c, STAGE_SETUP);
     child_exec(c);
     child_fail(c, STAGE_EXEC);
+}
+
+/* clone() cannot name a group, and no libc wraps clone3. The child has a stack of its own, so it
+ * must not return here: it calls child_main() at once. Negative errno; -ENOSYS: not in this
+ * program. */
+RAW static long clone_into(struct child *c, char *stack, size_t size)
+{
+#if defined(__x86_64__)
+    struct clone_args a = {
+        .flags = CLONE_VM | CLONE_VFORK | CLONE_INTO_CGROUP,
+        .exit_signal = SIGCHLD,
+        .stack = (uint64_t)(uintptr_t)stack,
+        .stack_size = size,
+        .cgroup = (unsigned)c->what->into,
+    };
+    register int (*fn)(void *) __asm__("r8") = child_main;
+    register void *arg __asm__("r9") = c;
+    long rc;
+    __asm__ volatile("syscall\n\t"
+                     "test %%rax, %%rax\n\t"
+                     "jnz 1f\n\t"
+                     "xor %%ebp, %%ebp\n\t"
+                     "mov %%r9, %%rdi\n\t"
+                     "call *%%r8\n\t"
+                     "ud2\n"
+                     "1:"
+                     : "=a"(rc)
+                     : "a"((long)SYS_clone3), "D"(&a), "S"(sizeof(a)), "r"(fn), "r"(arg)
+                     : "rcx", "r11", "memory");
+    return rc;
+#else
+    (void)c, (void)stack, (void)size;
+    return -ENOSYS;
+#endif
 }
 
 static int child_report(const struct child *c, pw_err *err)
@@ -243,7 +281,12 @@ pid_t pw_spawn_start(const pw_spawn *what, pw_err *err)
     /* no handler of ours may run in the child, it would run on our memory */
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &old);
-    pid = clone(child_main, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, &c);
+    c.is_in = what->into > 0 && what->join;
+    pid = c.is_in ? (pid_t)clone_into(&c, stack, sizeof(stack)) : -1;
+    if (pid < 0) { /* whatever it refused, a process that enters later says why that fails too */
+        c.is_in = false;
+        pid = clone(child_main, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, &c);
+    }
     sys = errno;
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (pid < 0) {

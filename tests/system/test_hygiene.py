@@ -1,7 +1,7 @@
 """After every step nothing of it lives, whatever it did to stay; limits of memory and processes; for each way that a machine may offer:
 control groups as they are here (hybrid on most), v1 only, v2 only, none. v1 and v2 alone are made by what is mounted in a namespace of its own."""
-import json, os, pytest, re, signal, subprocess, sys, time, uuid
-from conftest import BUILD, CONFIG, alive, until
+import json, os, pytest, re, shutil, signal, subprocess, sys, uuid
+from conftest import BUILD, CONFIG, until
 
 CG = "/sys/fs/cgroup"
 HYBRID = os.path.isdir(f"{CG}/unified/cgroup.procs".rsplit("/", 1)[0]) and os.path.isdir(f"{CG}/pids")
@@ -135,8 +135,13 @@ class World:
         return p
 
     def force(self, cmd, then="true"):
-        until(lambda: self.pawl.get("/changes")["items"] or self.pawl.builds("?limit=1") or True, 20, "a revision")
-        return self.pawl.post("/force", {"builder": "any", "reason": "x", "properties": {"cmd": f"export TAG={self.tag}; {cmd}", "then": then}})["requests"][0]
+        body = {"builder": "any", "reason": "x", "properties": {"cmd": f"export TAG={self.tag}; {cmd}", "then": then}}
+
+        def ask():  # refused until the repository was read
+            status, text, _ = self.pawl.request("POST", "/force", body, {"Idempotency-Key": uuid.uuid4().hex})
+            assert status in (202, 409), text
+            return json.loads(text)["requests"] if status == 202 else None
+        return until(ask, 20, "a build that can be asked for")[0]
 
     def run(self, cmd, then="true"):
         return self.pawl.build_of(self.force(cmd, then), 90)
@@ -392,3 +397,62 @@ def test_off_and_limits_are_checked(pawl, tmp_path):
     p = subprocess.run([f"{BUILD}/pawl-worker", "--config", str(conf)], capture_output=True, text=True)
     assert p.returncode == 2
     assert 'w.yaml:3:' in p.stderr and 'w.yaml:4:' in p.stderr and 'w.yaml:5:' in p.stderr and '"job_memory" must be 0 (no limit) or at least 16M' in p.stderr, p.stderr
+
+
+def test_what_a_step_gets(world):
+    w = world("off", start=False)
+    w.start(env={"LEAKED_FROM_AGENT": "secret", "TZ": "UTC"})
+    b = w.run("umask; readlink /proc/$$/fd/0; wc -c </dev/stdin; echo env=${LEAKED_FROM_AGENT:-none},$TZ,$CI,$PAWL; ls -A $TMPDIR | wc -l; touch $TMPDIR/left; "
+              "stat -c %a $TMPDIR; echo $TMPDIR; ls /proc/$$/fd | tr '\\n' ' '; i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done")
+    lines = w.log(b).split("\n")
+    assert b["result"] == "success", (b, lines)
+    assert lines[:4] == ["0022", "/dev/null", "0", "env=none,UTC,true,true"], lines
+    assert lines[4:6] == ["0", "700"] and os.listdir(lines[6]) == [], lines  # emptied after the job
+    assert not set(lines[7].split()) - {"0", "1", "2", "3", "10", "255"}, lines  # nothing of the runner's is open
+    step = next(s for s in w.pawl.get(f"/builds/{b['id']}")["steps"] if s["name"] == "go")
+    assert step["cpu_ms"] > 0 and step["max_rss"] > 100000, step
+
+
+def test_two_runners_two_directories(world):
+    w = world("off")
+    mark = os.path.join(w.pawl.dir, "both")
+    a, b = (w.force(f"pwd >>{mark}; until [ $(wc -l <{mark}) -ge 2 ]; do sleep 0.05; done") for _ in range(2))
+    assert w.pawl.build_of(a)["result"] == w.pawl.build_of(b)["result"] == "success"
+    dirs = open(mark).read().split()
+    assert len(set(dirs)) == 2 and {os.path.basename(d) for d in dirs} == {"1", "2"}, dirs
+
+
+NSPAWN = os.environ.get("PAWL_TEST_NSPAWN") or shutil.which("systemd-nspawn")
+
+
+@pytest.mark.skipif(not (ROOT and NSPAWN), reason="needs root and systemd-nspawn (or its path in PAWL_TEST_NSPAWN)")
+def test_pure_v2(world, tmp_path):
+    """A worker in a container whose manager gives it cgroup v2 alone."""
+    w = world("v2", start=False)
+    top, ours = tmp_path / "container", not os.path.exists("/run/systemd/nspawn")
+    for d in ("usr", "etc", "tmp", "proc", "sys", "dev", "run", "var"):
+        (top / d).mkdir(parents=True)
+    for d in ("bin", "lib", "lib64", "sbin"):
+        (top / d).symlink_to(f"usr/{d}")
+    (top / "etc/os-release").write_text("ID=test\n")
+    argv = [NSPAWN, "-q", "--register=no", "--keep-unit", "-M", f"pawl-{w.tag[:12]}", "-D", str(top), "--bind-ro=/usr", f"--bind-ro={BUILD}", f"--bind={w.pawl.dir}",
+            f"{BUILD}/pawl-worker", "--config", os.path.join(w.pawl.dir, "w1.yaml")]
+    p = w.pawl.spawn("worker-w1", argv, {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"})
+    try:
+        until(lambda: p.poll() is not None or w.pawl.worker("w1")["state"] == "connected", 20, "the worker")
+        assert p.poll() is None, w.pawl.log("worker-w1")
+        assert facts(w)["cgroup"] == "v2"
+        b = w.run(leak(w))
+        text = w.log(b)
+        assert b["result"] == "success", (b, text)
+        for name, pid in w.leaked():  # these are pids of the container
+            assert name == "racer" or f"killed process {pid} (" in text, (name, pid, text)
+        os.rename(w.pids, w.pids + ".inside")
+        b = w.run("sed 's/.* //' " + w.pids + ".inside | while read p; do ! test -e /proc/$p; done")
+        assert b["result"] == "success" and not w.living()
+        until(lambda: not w.groups(), 15, "the end of all groups")
+    finally:
+        p.terminate()
+        p.wait(20)
+        if ours:
+            shutil.rmtree("/run/systemd/nspawn", ignore_errors=True)

@@ -443,17 +443,8 @@ static const jobs_ops on_jobs = {
 
 static int read_facts(agent *a, pw_err *err)
 {
-    PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(4096);
     facts_clear(&a->facts);
-    int rc = facts_read(&a->facts, err);
-    for (size_t i = 0; rc == 0 && i < a->conf->isolation.n; i++)
-        rc = pw_buf_addf(&b, "%s%s", i ? "," : "", a->conf->isolation.v[i]);
-    if (rc == 0)
-        rc = facts_add(&a->facts, "isolation", pw_buf_str(&b), err);
-    if (rc == 0 && a->deps.cgroup)
-        rc = facts_add(&a->facts, "cgroup", a->deps.cgroup(a->deps.self), err);
-    return rc < 0 ? rc
-                  : facts_add(&a->facts, "untrusted", a->conf->untrusted ? "true" : "false", err);
+    return facts_all(a->conf, a->deps.cgroup ? a->deps.cgroup(a->deps.self) : NULL, &a->facts, err);
 }
 
 agent *agent_new(const worker_conf *conf, spool_home *home, const agent_deps *deps, pw_err *err)

@@ -147,7 +147,7 @@ static void get_limits(const yaml_node *root, worker_conf *c, yaml_errors *error
         yaml_fail(errors, yaml_node_get(root, "job_processes"),
                   "\"job_processes\" must be 0 (no limit) or at least %d", CONF_PROCESSES_MIN);
     c->limits.processes = (uint64_t)n;
-    c->processes_given = yaml_node_get(root, "job_processes") != NULL;
+    c->limits.by_default = yaml_node_get(root, "job_processes") == NULL;
 }
 
 /* Makes *path absolute against the folder of the file, if it is relative. */

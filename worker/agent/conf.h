@@ -36,7 +36,6 @@ typedef struct worker_conf {
     bool untrusted;
     cgroup_mode cgroup;
     cgroup_limits limits; /* of each job */
-    bool processes_given; /* written there, not the default */
     char *ssh_key;        /* NULL: none */
 } worker_conf;
 

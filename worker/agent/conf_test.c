@@ -115,13 +115,13 @@ static void limits(void)
     char out[4000];
     worker_conf c = {0};
     ok(parse(HEAD, &c, out, sizeof(out)) == 0 && c.cgroup == CGROUP_AUTO && !c.limits.memory &&
-           c.limits.processes == CONF_PROCESSES && !c.processes_given,
+           c.limits.processes == CONF_PROCESSES && c.limits.by_default,
        "limits by default");
     worker_conf_clear(&c);
     ok(parse(HEAD "cgroup: require\njob_memory: 16M\njob_processes: 16\n", &c, out, sizeof(out)) ==
                0 &&
            c.cgroup == CGROUP_REQUIRE && c.limits.memory == CONF_MEMORY_MIN &&
-           c.limits.processes == CONF_PROCESSES_MIN && c.processes_given,
+           c.limits.processes == CONF_PROCESSES_MIN && !c.limits.by_default,
        "the least that there is");
     worker_conf_clear(&c);
     ok(parse(HEAD "cgroup: off\njob_memory: 0\njob_processes: 0\n", &c, out, sizeof(out)) == 0 &&

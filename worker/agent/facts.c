@@ -9,6 +9,7 @@
 
 #include "shared/base/fs.h"
 #include "shared/wire/msg.h"
+#include "worker/agent/conf.h"
 #include "worker/agent/home.h"
 
 enum { OS_RELEASE_MAX = 64 * 1024, VALUE_BYTES = 200 };
@@ -89,6 +90,27 @@ int facts_read(pw_list *ret, pw_err *err)
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof(pairs) / sizeof(pairs[0]); i++)
         rc = facts_add(&f, pairs[i][0], pairs[i][1], err);
+    if (rc < 0) {
+        facts_clear(&f);
+        return rc;
+    }
+    *ret = f;
+    return 0;
+}
+
+int facts_all(const worker_conf *conf, const char *cgroup, pw_list *ret, pw_err *err)
+{
+    PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(4096);
+    pw_list f = {NULL, 0};
+    int rc = facts_read(&f, err);
+    for (size_t i = 0; rc == 0 && i < conf->isolation.n; i++)
+        rc = pw_buf_addf(&b, "%s%s", i ? "," : "", conf->isolation.v[i]);
+    if (rc == 0)
+        rc = facts_add(&f, "isolation", pw_buf_str(&b), err);
+    if (rc == 0 && cgroup)
+        rc = facts_add(&f, "cgroup", cgroup, err);
+    if (rc == 0)
+        rc = facts_add(&f, "untrusted", conf->untrusted ? "true" : "false", err);
     if (rc < 0) {
         facts_clear(&f);
         return rc;

@@ -139,6 +139,13 @@ static const char *who_limits(uint64_t limit, bool kernel)
     return !limit ? "no" : kernel ? "kernel" : "watched";
 }
 
+/* As cgroup_job_open() will do it. */
+static bool kernel_counts(const cgroup_host *h, const cgroup_limits *l)
+{
+    bool v1 = h->base[CGROUP_PIDS] && (h->base[CGROUP_UNIFIED] || h->base[CGROUP_FREEZER]);
+    return h->processes && !(v1 && l->by_default);
+}
+
 static int check_required(const cgroup_host *h, const worker_conf *c, pw_err *err)
 {
     const char *what = NULL;
@@ -148,7 +155,7 @@ static int check_required(const cgroup_host *h, const worker_conf *c, pw_err *er
         what = "control groups";
     else if (c->limits.memory && !h->memory)
         what = "the memory controller for job_memory";
-    else if (c->limits.processes && c->processes_given && !h->processes)
+    else if (c->limits.processes && !c->limits.by_default && !h->processes)
         what = "the pids controller for job_processes";
     if (!what)
         return 0;
@@ -187,7 +194,7 @@ int groups_configure(groups *self, const worker_conf *conf, pw_err *err)
                : h.freeze            ? "freeze"
                                      : "list",
                who_limits(conf->limits.memory, h.memory),
-               who_limits(conf->limits.processes, h.processes), h.why);
+               who_limits(conf->limits.processes, kernel_counts(&h, &conf->limits)), h.why);
     return write_bases(self, path, err);
 }
 

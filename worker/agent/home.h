@@ -31,5 +31,8 @@ int home_mark(spool_home *h, const void *mark, size_t n, pw_err *err);
 /* What the machine is, for hello: os arch cpus memory hostname kernel ... as msg_pair, owned. */
 int facts_read(pw_list *ret, pw_err *err);
 int facts_add(pw_list *facts, const char *name, const char *value, pw_err *err);
+/* These, and what its configuration adds; cgroup may be NULL. */
+struct worker_conf;
+int facts_all(const struct worker_conf *conf, const char *cgroup, pw_list *ret, pw_err *err);
 void facts_clear(pw_list *facts);
 #endif

@@ -156,7 +156,7 @@ static int spawn(zygote *self, pw_err *err)
                                 cgroup_mode_name(self->cgroup),
                                 "--memory",
                                 memory,
-                                "--processes",
+                                self->limits.by_default ? "--processes-default" : "--processes",
                                 processes,
                                 NULL};
     const int keep[] = {theirs, -1};

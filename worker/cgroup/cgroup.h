@@ -58,14 +58,19 @@ void cgroup_host_clear(cgroup_host *h);
 typedef struct cgroup_limits {
     uint64_t memory; /* bytes; 0: none */
     uint64_t processes;
+    bool by_default; /* nobody asked for that many: not worth a v1 group, which costs more to enter
+                      * than all else of a small job; v2 holds it for nothing */
 } cgroup_limits;
 
 /* The group of one job. */
 typedef struct cgroup_job {
     const cgroup_sys *sys;
-    char *dir[CGROUP_TREES];     /* owned; NULL: not used */
-    int join[CGROUP_TREES + 1];  /* cgroup.procs, open; ended by -1 */
-    size_t joins;                /* how many; 0: no group */
+    char *dir[CGROUP_TREES];    /* owned; NULL: not used */
+    int join[CGROUP_TREES + 1]; /* cgroup.procs, open; ended by -1 */
+    size_t joins;               /* how many; 0: no group */
+    /* folder of the v2 group, to be born in; 0: none, or killed before: Linux (6.18 seen) kills at
+     * birth whoever is born by another group's member in a group that was killed once */
+    int into;
     bool memory, processes;      /* limits that the kernel holds */
     uint64_t oom_seen, max_seen; /* how often a limit was met, as last told */
 } cgroup_job;
@@ -80,8 +85,9 @@ static inline bool cgroup_job_any(const cgroup_job *g)
 {
     return g->joins > 0;
 }
-/* KILL to all in it, once; does not wait. Also with nothing in it, and on an empty struct. */
-void cgroup_job_kill(const cgroup_job *g);
+/* KILL to all in it, once; does not wait. Nothing happens with nothing in it, and to an empty
+ * struct. */
+void cgroup_job_kill(cgroup_job *g);
 /* True when no process is in it. */
 bool cgroup_job_empty(const cgroup_job *g);
 /* Which limits were met since the last call; costs one small read for each. */

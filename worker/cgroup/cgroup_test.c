@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -283,7 +284,10 @@ static void test_limits(void)
     met = cgroup_job_met(&g);
     ok(!met.memory && !met.processes, "told once");
     cgroup_job_kill(&g);
-    ok(has(dir, "cgroup.kill", "1"), "killed");
+    ok(has(dir, "cgroup.kill", ""), "an empty one is not killed");
+    put(dir, "cgroup.events", "populated 1\n");
+    cgroup_job_kill(&g);
+    ok(has(dir, "cgroup.kill", "1") && !g.into, "killed");
     ok(cgroup_job_close(&g, 0) && entries("cg") == 0 && !cgroup_job_any(&g), "removed");
     ok(cgroup_job_close(&g, 0), "an empty one is closed already");
     m.denied = true;
@@ -299,7 +303,8 @@ static void test_limits(void)
 static pid_t script(const cgroup_job *g, const char *text)
 {
     const char *argv[] = {"/bin/sh", "-c", text, NULL};
-    pw_spawn what = {.argv = argv, .in = -1, .out = -1, .err = -1, .join = g->join};
+    pw_spawn what = {
+        .argv = argv, .in = -1, .out = -1, .err = -1, .join = g->join, .into = g->into};
     return pw_spawn_start(&what, NULL);
 }
 
@@ -384,6 +389,33 @@ static void kill_by(const cgroup_host *h, cgroup_tree t, const char *what)
     kill_all(&one, what);
 }
 
+/* Born in it, or entering it: the same. And what is asked for by default costs no v1 group. */
+static void test_ways(const cgroup_host *h)
+{
+    cgroup_job g = {.sys = NULL};
+    cgroup_limits limits = {.processes = 1000, .by_default = true};
+    char name[CGROUP_NAME];
+    (void)cgroup_name(ID, "0000000000000003-1", name);
+    if (!h->base[CGROUP_UNIFIED] || cgroup_job_open(h, name, &limits, &g, NULL) < 0) {
+        ok(true, "two ways into a group # SKIP no cgroup v2 here");
+        return;
+    }
+    ok(g.into > 0 && !g.dir[CGROUP_PIDS], "v2 alone for what nobody asked for");
+    cgroup_job_kill(&g);
+    ok(g.into > 0, "an empty one is not killed");
+    for (int i = 0; i < 3; i++) { /* one that was killed once does not kill who comes after */
+        pid_t pid = script(&g, "sleep 100");
+        ok(pid > 0 && holds(&g, 1) && waitpid(pid, NULL, WNOHANG) == 0, "%s",
+           i ? "entered" : "born there");
+        cgroup_job_kill(&g);
+        (void)waitpid(pid, NULL, 0);
+    }
+    g.into = open("/", O_PATH | O_CLOEXEC);
+    pid_t pid = script(&g, "sleep 100");
+    ok(pid > 0 && holds(&g, 1), "a folder that is no group: entered all the same");
+    ok(cgroup_job_close(&g, 5000000) && waitpid(pid, NULL, 0) == pid, "closed");
+}
+
 static void test_real(void)
 {
     cgroup_host h;
@@ -394,6 +426,7 @@ static void test_real(void)
     }
     ok(true, "this machine: %s, kill %d, freeze %d, memory %d, processes %d",
        cgroup_kind_name(h.kind), h.kill, h.freeze, h.memory, h.processes);
+    test_ways(&h);
     kill_all(&h, "all of it");
     kill_by(&h, CGROUP_UNIFIED, "v2 alone");
     kill_by(&h, CGROUP_PIDS, "a list of pids");

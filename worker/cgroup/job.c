@@ -249,6 +249,8 @@ static int limit_memory(cgroup_job *g, uint64_t bytes, pw_err *err)
 static int limit_processes(cgroup_job *g, uint64_t n, pw_err *err)
 {
     const char *dir = g->dir[CGROUP_PIDS] ? g->dir[CGROUP_PIDS] : g->dir[CGROUP_UNIFIED];
+    if (!dir || !group_has(dir, "pids.max"))
+        return 0; /* by default, and v1 would have to hold it: the caller counts */
     int rc = set_limit(dir, "pids.max", n, err);
     g->processes = rc == 0;
     return rc;
@@ -262,7 +264,8 @@ static bool wanted(const cgroup_host *h, cgroup_tree t, const cgroup_limits *lim
     if (t == CGROUP_MEMORY)
         return limits->memory > 0;
     if (t == CGROUP_PIDS) /* it also lists them, where nothing better does */
-        return limits->processes > 0 || (!h->base[CGROUP_UNIFIED] && !h->base[CGROUP_FREEZER]);
+        return (limits->processes > 0 && !limits->by_default) ||
+               (!h->base[CGROUP_UNIFIED] && !h->base[CGROUP_FREEZER]);
     return true;
 }
 
@@ -272,16 +275,22 @@ static int make_one(cgroup_job *g, cgroup_tree t, const char *base, const char *
     PW_AUTO(pw_freep) char *procs = dir ? group_path(dir, "cgroup.procs") : NULL;
     if (!procs)
         return pw_fail(err, PW_ENOMEM, "out of memory");
+    bool old = false;
     if (g->sys->make(dir) < 0) {
         if (errno != EEXIST)
             return pw_fail_sys(err, "making the control group %s", dir);
         group_kill(dir);
+        old = true;
     }
     int fd = open(procs, O_WRONLY | O_CLOEXEC);
     if (fd < 0) {
         int rc = pw_fail_sys(err, "opening %s", procs);
         (void)g->sys->remove(dir);
         return rc;
+    }
+    if (t == CGROUP_UNIFIED && !old) {
+        int into = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        g->into = into > 0 ? into : 0; /* without it the process enters later */
     }
     g->join[g->joins++] = fd;
     g->join[g->joins] = -1;
@@ -319,11 +328,22 @@ static const char *killer(const cgroup_job *g)
     return NULL;
 }
 
-void cgroup_job_kill(const cgroup_job *g)
+static void forget_into(cgroup_job *g)
+{
+    if (g->into > 0)
+        (void)close(g->into);
+    g->into = 0;
+}
+
+void cgroup_job_kill(cgroup_job *g)
 {
     const char *dir = killer(g);
-    if (dir)
-        group_kill(dir);
+    /* an empty one is left alone, so that programs can still be born in it */
+    if (!dir || (g->into > 0 && group_has(dir, "cgroup.events") &&
+                 group_count(dir, "cgroup.events", "populated") == 0))
+        return;
+    forget_into(g);
+    group_kill(dir);
 }
 
 bool cgroup_job_empty(const cgroup_job *g)
@@ -354,6 +374,7 @@ cgroup_met cgroup_job_met(cgroup_job *g)
 bool cgroup_job_close(cgroup_job *g, pw_usec wait)
 {
     bool gone = true;
+    forget_into(g);
     while (g->joins > 0)
         pw_closep(&g->join[--g->joins]);
     for (int t = 0; t < CGROUP_TREES; t++) {

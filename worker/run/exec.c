@@ -118,6 +118,7 @@ static int start(exec *e, pw_err *err)
         .new_session = s->pty,
         .die_with_parent = true,
         .join = cgroup_job_any(&e->r->group) ? e->r->group.join : NULL,
+        .into = e->r->group.into,
     };
     pid_t pid = pw_spawn_start(&what, err);
     if (pid < 0)

@@ -16,7 +16,8 @@ static const char help[] =
     "usage: pawl-run --serve SPOOL --fd N [LIMITS]   fork a runner for each job named on socket N\n"
     "       pawl-run --job SPOOL NAME [LIMITS]       run one job of a spool and wait for its end\n"
     "       pawl-run --help | --version\n"
-    "LIMITS: --cgroup auto|require|off (default auto), --memory BYTES, --processes N (0: none)\n";
+    "LIMITS: --cgroup auto|require|off (default auto), --memory BYTES, --processes N (0: none),\n"
+    "        --processes-default N: the same, counted where the kernel's counting would cost\n";
 
 static int usage(void)
 {
@@ -47,6 +48,8 @@ static bool read_options(char **argv, options *o)
             good = pw_parse_u64(argv[1], &o->limits.memory, NULL) == 0;
         else if (good && strcmp(*argv, "--processes") == 0)
             good = pw_parse_u64(argv[1], &o->limits.processes, NULL) == 0;
+        else if (good && strcmp(*argv, "--processes-default") == 0)
+            o->limits.by_default = good = pw_parse_u64(argv[1], &o->limits.processes, NULL) == 0;
         else
             good = false;
         if (!good)

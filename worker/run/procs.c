@@ -259,7 +259,7 @@ static void stop_tree(void)
         ;
 }
 
-void procs_kill_tree(const cgroup_job *group)
+void procs_kill_tree(cgroup_job *group)
 {
     cgroup_job_kill(group);
     if (!cgroup_job_any(group))
@@ -279,7 +279,7 @@ static void tell(procs_list *told, procs_seen *seen, void *self)
             seen(self, l.v[i], name, true);
 }
 
-bool procs_sweep(const pw_host *clock, const cgroup_job *group, procs_usage *u, procs_seen *seen,
+bool procs_sweep(const pw_host *clock, cgroup_job *group, procs_usage *u, procs_seen *seen,
                  void *self)
 {
     PW_AUTO(procs_list_clear) procs_list told = {0};

@@ -43,7 +43,7 @@ void procs_signal_tree(int signo);
 pid_t procs_group(pid_t pid);
 /* KILL to every descendant, by the control group of the job where it has one. Without that they are
  * stopped first, again and again until no new one is met: a stopped process does not fork. */
-void procs_kill_tree(const cgroup_job *group);
+void procs_kill_tree(cgroup_job *group);
 /* Name of a process ("?" when it is gone); false when it is gone or dead already. */
 bool procs_name(pid_t pid, char name[PROCS_NAME + 1]);
 
@@ -52,7 +52,7 @@ typedef void procs_seen(void *self, pid_t pid, const char *name, bool killed);
 /* Reaps and kills until this process has no child and the group (may be an empty one) no process.
  * What is killed is told once. Blocks for the time that the kernel needs to end them, at most
  * PROCS_SWEEP_US; false when something would not die. */
-bool procs_sweep(const pw_host *clock, const cgroup_job *group, procs_usage *u, procs_seen *seen,
+bool procs_sweep(const pw_host *clock, cgroup_job *group, procs_usage *u, procs_seen *seen,
                  void *self);
 /* Some process that has the pipe of fd open for writing, this one apart; 0: none found (another
  * user's are not seen). */

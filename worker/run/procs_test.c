@@ -10,7 +10,7 @@
 #include "shared/base/spawn.h"
 #include "tests/tap.h"
 
-static const cgroup_job no_group;
+static cgroup_job no_group;
 
 typedef struct seen {
     int killed, left;

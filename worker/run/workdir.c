@@ -174,6 +174,8 @@ int workdir_tmp_empty(const char *dir, pw_err *err)
         int rc = pw_fs_remove_tree(dir, err);
         return rc < 0 || mkdir(dir, 0700) == 0 ? rc : pw_fail_sys(err, "cannot make %s", dir);
     }
-    (void)fchmodat(AT_FDCWD, dir, 0700, AT_SYMLINK_NOFOLLOW);
+    /* another owner's that we may write to is as good */
+    if (fchmodat(AT_FDCWD, dir, 0700, AT_SYMLINK_NOFOLLOW) < 0 && access(dir, W_OK | X_OK) < 0)
+        return pw_fail_sys(err, "cannot use %s", dir);
     return empty(dir, err);
 }
