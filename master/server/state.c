@@ -65,11 +65,12 @@ int state_open(server *s, const char *dir, pw_err *err)
     s->mirror_dir = pw_path_join(dir, "mirrors");
     if (!lock || !keys || !s->db || !s->log_dir || !s->mirror_dir)
         return pw_fail(err, PW_ENOMEM, "out of memory");
-    if ((s->lock = pw_fs_lock(lock, err)) < 0)
+    if ((s->lock = pw_fs_lock_soon(lock, err)) < 0)
         return s->lock == PW_EAGAIN
                    ? pw_fail(err, PW_ECONFLICT, "another master runs on \"%s\"", dir)
                    : s->lock;
     if ((r = integrity_check(s, err)) < 0 || (r = open_folders(dir, err)) < 0 ||
+        (r = pw_fs_sweep(dir, err)) < 0 || (r = pw_fs_sweep(keys, err)) < 0 ||
         (r = load_key(s, keys, "master.secret", s->secret, true, err)) < 0 ||
         (r = load_key(s, keys, "mark.secret", s->mark_key, false, err)) < 0)
         return r;

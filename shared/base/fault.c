@@ -1,11 +1,14 @@
 #include "shared/base/fault.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "shared/base/log.h"
@@ -20,7 +23,6 @@ struct point {
     char name[NAME_MAX_];
     uint64_t at; /* this passage, counted from 1 */
     enum action action;
-    _Atomic uint64_t passed;
 };
 
 /* One per process, as the environment is. Written by the first caller under the once, only the
@@ -29,6 +31,7 @@ static struct {
     pthread_once_t once;
     size_t count;
     struct point points[POINTS_MAX];
+    _Atomic uint64_t *passed; /* of each point; shared with what is forked */
 } faults = {.once = PTHREAD_ONCE_INIT};
 
 /* Takes "name", "name:3", "name:3=kill" or "name=pause" apart. */
@@ -63,7 +66,17 @@ static bool point_parse(char *s, struct point *p)
 static void faults_read(void)
 {
     const char *s = getenv("PW_FAULT");
+    void *shared;
 
+    if (!s || !*s)
+        return;
+    shared = mmap(NULL, POINTS_MAX * sizeof(*faults.passed), PROT_READ | PROT_WRITE,
+                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) {
+        pw_log(PW_LOG_ERROR, "fault_ignored", "item=\"%s\" reason=\"no memory\"", s);
+        return;
+    }
+    faults.passed = shared;
     while (s && *s) {
         char item[128];
         size_t n = strcspn(s, ",");
@@ -83,15 +96,34 @@ static void faults_read(void)
     }
 }
 
+/* A line for whoever plans the faults: without it a fault that never happened looks like one that
+ * did no harm. */
+static void tell(const struct point *p)
+{
+    static const char *const action[] = {"error", "kill", "pause"};
+    const char *path = getenv("PW_FAULT_SEEN");
+    char line[NAME_MAX_ + 64];
+    int fd = path ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
+    int n = snprintf(line, sizeof(line), "%s:%llu=%s %ld\n", p->name, (unsigned long long)p->at,
+                     action[p->action], (long)getpid());
+
+    if (fd < 0)
+        return;
+    if (write(fd, line, (size_t)n) != n)
+        pw_log(PW_LOG_ERROR, "fault_not_told", "point=%s", p->name);
+    (void)close(fd);
+}
+
 bool pw_fault(const char *name)
 {
     bool fail = false;
 
     (void)pthread_once(&faults.once, faults_read);
     for (size_t i = 0; i < faults.count; i++) {
-        struct point *p = &faults.points[i];
-        if (strcmp(p->name, name) != 0 || atomic_fetch_add(&p->passed, 1) + 1 != p->at)
+        const struct point *p = &faults.points[i];
+        if (strcmp(p->name, name) != 0 || atomic_fetch_add(&faults.passed[i], 1) + 1 != p->at)
             continue;
+        tell(p);
         if (p->action == ACT_KILL)
             (void)kill(getpid(), SIGKILL);
         else if (p->action == ACT_PAUSE)

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -95,6 +96,41 @@ static void test_pause(void)
     ok(WIFEXITED(status) && WEXITSTATUS(status) == 3, "which goes on without a failure");
 }
 
+/* A parent that has passed the point, and three children in turn: which of them see the fault, as
+ * bits. */
+static int forks(void)
+{
+    int bits = 0;
+
+    (void)pw_fault("a");
+    for (int i = 0; i < 3; i++) {
+        int status = 0;
+        pid_t pid = fork();
+        if (pid == 0)
+            _exit(pw_fault("a") ? 1 : 0);
+        if (pid > 0 && waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 1)
+            bits |= 1 << i;
+    }
+    return bits;
+}
+
+static void test_seen(void)
+{
+    char path[] = "/tmp/fault_test_XXXXXX", text[256] = "";
+    int fd = mkstemp(path);
+
+    if (fd < 0 || setenv("PW_FAULT_SEEN", path, 1) < 0)
+        return;
+    (void)gives("a:2,b", 2);
+    (void)in_child("a:3=kill", passages);
+    ok(read(fd, text, sizeof(text) - 1) > 0 && strncmp(text, "a:2=error ", 10) == 0 &&
+           strstr(text, "\na:3=kill ") && !strstr(text, "b:1"),
+       "what happened is told, and nothing else");
+    (void)close(fd);
+    (void)unlink(path);
+    (void)unsetenv("PW_FAULT_SEEN");
+}
+
 int main(void)
 {
     int status;
@@ -111,6 +147,9 @@ int main(void)
     ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "kill ends the process");
     status = in_child("a:2500", threads);
     ok(WIFEXITED(status) && WEXITSTATUS(status) == 1, "one passage of all threads together");
+    status = in_child("a:3", forks);
+    ok(WIFEXITED(status) && WEXITSTATUS(status) == 2, "what is forked counts on");
     test_pause();
+    test_seen();
     return tap_done();
 }

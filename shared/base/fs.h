@@ -17,6 +17,9 @@ void pw_closep(int *fd);
 int pw_fs_read(const char *path, size_t max, pw_buf *b, pw_err *err);
 /* Writes a new file beside, syncs it, renames it over `path`, syncs the folder. */
 int pw_fs_replace(const char *path, const void *p, size_t n, mode_t mode, pw_err *err);
+/* Removes from a folder what a pw_fs_replace that was cut off left there. Only while nobody else
+ * can be replacing a file of it. What cannot be removed stays. */
+int pw_fs_sweep(const char *path, pw_err *err);
 int pw_fs_write_all(int fd, const void *p, size_t n, pw_err *err);
 /* PW_ECORRUPT when the file ends before */
 int pw_fs_pread_all(int fd, void *p, size_t n, off_t at, pw_err *err);
@@ -44,4 +47,7 @@ int64_t pw_fs_free(const char *path);
 int pw_fs_lock(const char *path, pw_err *err);
 /* The same lock, shared, waited for: many may hold it, and none who wants it alone. */
 int pw_fs_lock_shared(const char *path, pw_err *err);
+/* The same, but tries for 0.4 s: a process that was killed while it started a child leaves the lock
+ * to it until the child has become its program. For locks that a whole process holds. */
+int pw_fs_lock_soon(const char *path, pw_err *err);
 #endif

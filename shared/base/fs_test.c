@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/tap.h"
@@ -197,6 +199,54 @@ static void test_lock(void)
     ok(pw_fs_lock(in("zz/lock"), &err) == PW_ENOTFOUND, "no folder");
 }
 
+static void test_sweep(void)
+{
+    pw_err err = {.code = PW_OK};
+    const char *kept[] = {"sweep/f", "sweep/.f.abc12", "sweep/.f.abc-12", "sweep/f.abc123",
+                          "sweep/..abc123"};
+    bool there = true;
+
+    (void)mkdir(in("sweep"), 0700);
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+        (void)pw_fs_replace(in(kept[i]), "x", 1, 0600, &err);
+    (void)pw_fs_replace(in("sweep/.f.abcXY9"), "x", 1, 0600, &err);
+    (void)mkdir(in("sweep/.d.abc123"), 0700);
+    ok(exists(in("sweep/.f.abcXY9")) && pw_fs_sweep(in("sweep"), &err) == 0 &&
+           !exists(in("sweep/.f.abcXY9")),
+       "half a replacement is removed: %s", err.text);
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+        there = there && exists(in(kept[i]));
+    ok(there && exists(in("sweep/.d.abc123")), "and nothing else");
+    ok(pw_fs_sweep(in("none"), &err) == PW_ENOTFOUND, "a folder that is absent is told");
+}
+
+/* The lock is held by a child for a moment, as after its parent was killed. */
+static void test_lock_soon(void)
+{
+    pw_err err = {.code = PW_OK};
+    int ready[2], status = 0;
+    char c = 0;
+
+    if (pipe(ready) < 0)
+        return;
+    pid_t pid = fork();
+    if (pid == 0) {
+        int fd = pw_fs_lock(in("soon"), NULL);
+        (void)!write(ready[1], "x", 1);
+        (void)poll(NULL, 0, 30);
+        _exit(fd >= 0 ? 0 : 1);
+    }
+    (void)!read(ready[0], &c, 1);
+    ok(pw_fs_lock(in("soon"), &err) == PW_EAGAIN, "held by another");
+    PW_AUTO(pw_closep) int fd = pw_fs_lock_soon(in("soon"), &err);
+    ok(fd >= 0, "and let go a moment later: %s", err.text);
+    ok(waitpid(pid, &status, 0) == pid && status == 0 &&
+           pw_fs_lock_soon(in("soon"), &err) == PW_EAGAIN,
+       "one that is kept is told");
+    (void)close(ready[0]);
+    (void)close(ready[1]);
+}
+
 int main(void)
 {
     int rc;
@@ -204,6 +254,8 @@ int main(void)
     if (!mkdtemp(dir))
         return 1;
     test_read();
+    test_sweep();
+    test_lock_soon();
     test_replace();
     test_dirs();
     test_whole();

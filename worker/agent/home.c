@@ -123,7 +123,7 @@ static int take_lock(spool_home *h, pw_err *err)
     PW_AUTO(pw_freep) char *lock = pw_path_join(h->path, "lock");
     if (!lock)
         return pw_fail(err, PW_ENOMEM, "out of memory");
-    h->lock = pw_fs_lock(lock, err);
+    h->lock = pw_fs_lock_soon(lock, err);
     if (h->lock == PW_EAGAIN)
         return pw_fail(err, PW_ECONFLICT, "another agent uses this spool: %s", h->path);
     return h->lock < 0 ? h->lock : 0;
@@ -152,6 +152,8 @@ int home_open(const char *spool, spool_home *ret, pw_err *err)
     int rc = make_folders(&h, spool, err);
     if (rc == 0)
         rc = take_lock(&h, err);
+    if (rc == 0)
+        rc = pw_fs_sweep(h.path, err);
     if (rc == 0)
         rc = get_id(&h, err);
     if (rc == 0)

@@ -18,7 +18,7 @@
 #define PAUSE_MAX INT64_C(60000000)
 #define SETTLED INT64_C(5000000) /* one that dies sooner is tried again ever slower */
 
-enum { FIXED = 9, FD_TEXT = 16, LIMIT_TEXT = 24 };
+enum { FIXED = 10, FD_TEXT = 16, LIMIT_TEXT = 24 };
 
 struct zygote {
     const pw_host *host;
@@ -98,8 +98,8 @@ zygote *zygote_free(zygote *self)
 int zygote_env(zygote *self, const worker_conf *conf, pw_err *err)
 {
     /* PW_FAULT: so that fault points of the runner can be reached through the agent */
-    static const char *const fixed[FIXED] = {"PATH",   "HOME", "USER",     "LOGNAME", "LANG",
-                                             "LC_ALL", "TZ",   "PW_FAULT", NULL};
+    static const char *const fixed[FIXED] = {"PATH",   "HOME", "USER",     "LOGNAME",       "LANG",
+                                             "LC_ALL", "TZ",   "PW_FAULT", "PW_FAULT_SEEN", NULL};
     size_t n = 0;
     char **env = calloc(FIXED + conf->env_pass.n + 2, sizeof(*env));
     bool failed = !env;
