@@ -482,6 +482,21 @@ static void kept_bound(world *w)
        "room is needed: all go");
 }
 
+static void half_moved(world *w)
+{
+    const spool_job id = {22, 1}, lone = {22, 2};
+    PW_AUTO(pw_freep) char *journal = path_of(w, "kept", id, ".journal");
+    PW_AUTO(pw_freep) char *job = path_of(w, "jobs", id, ".job");
+    PW_AUTO(pw_freep) char *other = path_of(w, "jobs", lone, ".job");
+    bool good = journal && job && other && pw_fs_replace(journal, "x", 1, 0600, NULL) == 0 &&
+                pw_fs_replace(job, "x", 1, 0600, NULL) == 0 &&
+                pw_fs_replace(other, "x", 1, 0600, NULL) == 0;
+    ok(good && start(w, false, false) && !exists(w, "jobs", id, ".job") &&
+           exists(w, "kept", id, ".job") && exists(w, "kept", id, ".journal"),
+       "killed between the two files of a job that is moved: the move is ended");
+    ok(!exists(w, "jobs", lone, ".job"), "killed before the journal was made: the job file goes");
+}
+
 static pid_t child_with(const char *entry)
 {
     pid_t pid = fork();
@@ -582,6 +597,7 @@ int main(void)
         restart(&w);
         damage(&w);
         kept_bound(&w);
+        half_moved(&w);
     }
     orphans();
     tear_down(&w);

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -137,6 +138,20 @@ static void settle_secrets(jobs *self, int place, spool_job id)
         (void)unlinkat(self->dir[place], jobs_file(&probe, ".secrets", name), 0);
 }
 
+/* A job file without its journal beside it: cut short before that was made, or in the middle of
+ * their move to where the journal is. */
+static void lone_job(jobs *self, spool_job id, int place)
+{
+    const agent_job *j = jobs_find(self, id);
+    char name[JOBS_FILE];
+    agent_job alone = {.id = id};
+    (void)jobs_file(&alone, ".job", name);
+    if (!j)
+        (void)unlinkat(self->dir[place], name, 0);
+    else if (jobs_place(j) != place)
+        (void)renameat(self->dir[place], name, self->dir[jobs_place(j)], name);
+}
+
 static int load_place(jobs *self, int place, bool moved, pw_err *err)
 {
     static const pw_job_state state[PLACES] = {PW_JOB_SPOOLED, PW_JOB_HELD, PW_JOB_KEPT};
@@ -168,13 +183,9 @@ static int load_place(jobs *self, int place, bool moved, pw_err *err)
     for (size_t i = 0; i < l.n; i++)
         if (l.v[i].what == W_SECRETS)
             settle_secrets(self, place, l.v[i].id);
-    for (size_t i = 0; rc == 0 && i < l.n;
-         i++) { /* a job file alone: cut short before its journal was made */
-        agent_job alone = {.id = l.v[i].id, .state = state[place]};
-        char name[JOBS_FILE];
-        if (l.v[i].what == W_JOB && !jobs_find(self, alone.id))
-            (void)unlinkat(self->dir[place], jobs_file(&alone, ".job", name), 0);
-    }
+    for (size_t i = 0; rc == 0 && i < l.n; i++)
+        if (l.v[i].what == W_JOB)
+            lone_job(self, l.v[i].id, place);
     free(l.v);
     return rc;
 }
