@@ -4,7 +4,7 @@ PYTEST ?= /usr/bin/python3 -m pytest
 FUZZ_S ?= 20
 COUNTS := $(BUILD)/counts
 .PHONY: deps deps-tests unit system test ci asan tsan torture torture-run fuzz fuzz-run coverage cov-report tidy analyze cppcheck \
-        model hdr-check banned banned-run deps-check docs-check format-check lint bench install demo docs test-fresh load load-bins sim clean help summary
+        model hdr-check banned banned-run deps-check fault-check faults docs-check format-check lint bench install demo docs test-fresh load load-bins sim clean help summary
 
 deps: ; @tests/deps.sh ## install what building needs (Debian packages; as root, else prints the command)
 deps-tests: ; @tests/deps.sh --tests
@@ -20,6 +20,10 @@ test: deps-tests ## everything that a change must pass: build, unit tests, syste
 	@$(MAKE) unit; u=$$?; $(MAKE) system; s=$$?; tests/counted $(COUNTS) --sum; [ $$u = 0 ] && [ $$s = 0 ]
 tests-built: $(TBIN) $(SIM_TBIN)
 asan: ; @$(MAKE) -j2 V=asan all tests-built && $(MAKE) V=asan unit && $(MAKE) V=asan system ## all tests under ASan, UBSan, LSan
+faults: ## every fault point in every way; N=n: so many random crashes, SEED=n (opt-in, long)
+	@$(MAKE) -j2 all && PAWL_BUILD=$(CURDIR)/$(O) tests/faults/walk.py --seed $(SEED) $(if $(N),--crashes $(N),--all)
+N ?=
+SEED ?= 1
 tsan: ; @$(MAKE) -j2 V=tsan tests-built && TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp:halt_on_error=1 $(MAKE) V=tsan unit ## unit tests under TSan
 ci: deps-tests ## what .ci/run calls: static checks, tests, sanitizer runs
 	@rm -rf $(COUNTS)
@@ -63,6 +67,7 @@ banned: ; @$(MAKE) -j2 V=debug banned-run ## no banned libc function in any obje
 banned-run: $(call obj,$(SRC))
 	@! nm -A -u $^ | grep -wE '(__)?($(BANNED))(_chk)?'
 deps-check: ; @/usr/bin/python3 tests/deps_check.py ## includes against modules.mk: layers, one third-party header one folder
+fault-check: ; @/usr/bin/python3 tests/fault_check.py ## fault points of the sources against docs/reliability.md
 format-check: ; @clang-format-14 --dry-run -Werror $(CFILES) $(HDRS) ## layout is clang-format's
 $(O)/tests/tools/protocol_doc: $(O)/tests/tools/protocol_doc.o $(foreach m,$(CLOSURE_shared/wire),$(call libof,$m))
 	@echo "LD $@"; $(CC) $(SAN) -o $@ $^ $(call ld,$(CLOSURE_shared/wire))
@@ -70,7 +75,7 @@ docs: $(O)/tests/tools/protocol_doc ## docs/protocol.md from the message tables
 	$< >docs/protocol.md
 docs-check: $(O)/tests/tools/protocol_doc ## docs/protocol.md is what the tables say
 	@$< | diff -u docs/protocol.md -
-lint: deps-check docs-check hdr-check banned cppcheck ## all fast static checks
+lint: deps-check fault-check docs-check hdr-check banned cppcheck ## all fast static checks
 compile_commands.json: Makefile modules.mk tests/checks.mk $(SRC) $(TESTS)
 	$(file >$@,[)$(foreach f,$(SRC) $(TESTS),$(file >>$@,{"directory":"$(CURDIR)"$(,)"file":"$f"$(,)"command":"clang $(filter-out -Werror -DPW_VERSION%,$(CFLAGS_ALL)) -DPW_VERSION='\"0\"' $(call failing,$f) -c $f"}$(if $(filter $f,$(lastword $(SRC) $(TESTS))),,$(,))))$(file >>$@,])
 

@@ -34,6 +34,11 @@ bool core_ok(core *self, int code, const pw_err *err)
     return false;
 }
 
+void core_break(core *self, const pw_err *why)
+{
+    (void)core_ok(self, why->code, why);
+}
+
 int core_nomem(core *self)
 {
     pw_err err = {0};

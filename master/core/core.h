@@ -59,6 +59,9 @@ pw_usec core_deadline(const core *self);
 const config *core_config(const core *self);
 store *core_store(const core *self);
 
+/* Something outside of the core went wrong in the middle of this turn: its commit fails. */
+void core_break(core *self, const pw_err *why);
+
 /* ---- repositories (answers of the git service) */
 typedef struct core_commit_info {
     store_rev rev;

@@ -47,6 +47,10 @@ static void enrol(core *self, core_cmd *c, core_worker *w)
         core_cmd_fail(c, 503, "unavailable", "this master has no address for workers");
         return;
     }
+    if (pw_fault("join.enrol")) {
+        core_cmd_fail(c, 503, "unavailable", "fault point join.enrol");
+        return;
+    }
     crypt_keypair(pub, sec);
     int r = self->join(self->join_self, w->row.name, sec, until, &line, &err);
     explicit_bzero(sec, sizeof(sec));

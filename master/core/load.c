@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/fault.h"
 #include "shared/base/log.h"
 #include "shared/base/num.h"
 
@@ -83,6 +84,11 @@ void core_new_epoch(core *self, const char *why)
                  store_audit_add(self->st, pw_wall(self->host), "master", "epoch", NULL, why, &err),
                  &err))
         return;
+    if (pw_fault("epoch.begun")) {
+        (void)pw_fail(&err, PW_ESYS, "beginning a new epoch: fault point epoch.begun");
+        core_break(self, &err);
+        return;
+    }
     pw_log(PW_LOG_ERROR, "new_epoch", "reason=\"%s\"", why);
 }
 

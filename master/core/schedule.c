@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/fault.h"
+
 /* ---- branch schedulers */
 static bool important(const config_scheduler *s, const char *files)
 {
@@ -113,6 +115,16 @@ void core_trigger_branch(core *self, size_t project, core_stamp *stamp,
 }
 
 /* ---- timed schedulers */
+/* Fired, not committed. */
+static void fired(core *self)
+{
+    pw_err err = {0};
+    if (!pw_fault("schedule.fired"))
+        return;
+    (void)pw_fail(&err, PW_ESYS, "starting builds by the clock: fault point schedule.fired");
+    core_break(self, &err);
+}
+
 static pw_msec next_instant(const core_schedule *s, pw_msec after)
 {
     if (s->conf->kind == SCHED_PERIODIC)
@@ -151,6 +163,7 @@ static void timed(core *self, size_t i, pw_msec wall)
         (void)core_ok(
             self, store_schedule_put(self->st, s->conf->name, s->last, s->last_stamp, &err), &err);
     core_stamp_unref(stamp);
+    fired(self);
 }
 
 void core_schedule_tick(core *self, pw_msec wall)
@@ -163,6 +176,7 @@ void core_schedule_tick(core *self, pw_msec wall)
         core_quiet_drop(self, i);
         fire(self, scheduler, stamp, "change");
         core_stamp_unref(stamp);
+        fired(self);
     }
     for (size_t i = 0; i < self->conf->n_schedulers && !self->fault.code; i++)
         if (self->schedule[i].next && self->schedule[i].next <= wall)

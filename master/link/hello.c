@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/fault.h"
 #include "shared/base/log.h"
 #include "shared/base/num.h"
 #include "shared/crypt/crypt.h"
@@ -212,6 +213,10 @@ void sessions_hello(sessions *self, uint64_t peer, uint64_t worker, const msg_he
     }
     if (!may_have(self, peer, worker, spool, m))
         return;
+    if (pw_fault("resync.hello")) {
+        refuse(self, peer, m->nonce, "fault point resync.hello", 200);
+        return;
+    }
     bool settled = check_mark(self, m);
     session *s = calloc(1, sizeof(*s));
     verdict = calloc(m->jobs.n + 1, sizeof(*verdict));

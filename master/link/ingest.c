@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/fault.h"
 #include "shared/base/log.h"
 #include "shared/job/record.h"
 #include "shared/journal/journal.h"
@@ -233,24 +234,17 @@ void ingest_journal(sessions *self, session *s, const msg_journal *m, const uint
         return;
     }
     a->any = true;
+    if (state && pw_fault("ingest.applied")) {
+        (void)pw_fail(&err, PW_ESYS, "applying records: fault point ingest.applied");
+        core_break(self->core, &err);
+        return;
+    }
     if (!has_pending(self, a->id, 0))
         advance(self, a, a->received, a->received_chain);
     else if (state)
         core_att_offsets(self->core, a, a->received > a->applied ? a->received : a->applied,
                          a->received > a->applied ? a->received_chain : a->applied_chain, a->stored,
                          a->stored_chain);
-}
-
-void sessions_end_turn(sessions *self)
-{
-    size_t i = self->n_pend;
-    while (i > 0 && self->pend[i - 1].ticket == 0)
-        i--;
-    if (i == self->n_pend)
-        return;
-    uint64_t ticket = logs_sync(self->logs);
-    for (; i < self->n_pend; i++)
-        self->pend[i].ticket = ticket;
 }
 
 /* The bytes are not on disk: the frames are dropped, their sessions end, resync asks for the
@@ -279,11 +273,28 @@ static void sync_failed(sessions *self, const char *text)
     self->n_pend = 0;
 }
 
+void sessions_end_turn(sessions *self)
+{
+    size_t i = self->n_pend;
+    while (i > 0 && self->pend[i - 1].ticket == 0)
+        i--;
+    if (i == self->n_pend)
+        return;
+    if (pw_fault("ingest.appended")) {
+        sync_failed(self, "fault point ingest.appended");
+        return;
+    }
+    uint64_t ticket = logs_sync(self->logs);
+    for (; i < self->n_pend; i++)
+        self->pend[i].ticket = ticket;
+}
+
 void sessions_synced(sessions *self, uint64_t ticket, int code, const char *text)
 {
     size_t n = 0;
-    if (code < 0) {
-        sync_failed(self, text);
+    bool lost = pw_fault("ingest.synced");
+    if (code < 0 || lost) {
+        sync_failed(self, lost ? "fault point ingest.synced" : text);
         return;
     }
     core_condition(self->core, "log store", NULL);

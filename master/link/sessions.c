@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/fault.h"
 #include "shared/base/log.h"
 #include "shared/base/num.h"
 #include "shared/crypt/crypt.h"
@@ -94,7 +95,7 @@ void sessions_queue(sessions *self, uint64_t peer, pw_msg_type type, const void 
         self->out = v;
         self->cap_out = cap;
     }
-    outgoing o = {.peer = peer, .bulk_len = bulk_len};
+    outgoing o = {.peer = peer, .type = type, .bulk_len = bulk_len};
     if (bulk_len > 0) {
         o.bulk = malloc(bulk_len);
         if (!o.bulk)
@@ -106,6 +107,27 @@ void sessions_queue(sessions *self, uint64_t peer, pw_msg_type type, const void 
     self->out[self->n_out++] = o;
 }
 
+/* Committed, not sent: at each kind of message that something depends on. */
+static bool send_fault(pw_msg_type type)
+{
+    switch (type) {
+    case PW_MSG_JOB:
+        return pw_fault("dispatch.send");
+    case PW_MSG_ACK:
+        return pw_fault("ack.send");
+    case PW_MSG_FORGET:
+        return pw_fault("forget.send");
+    case PW_MSG_CANCEL:
+        return pw_fault("cancel.send");
+    case PW_MSG_WELCOME:
+        return pw_fault("resync.welcome");
+    case PW_MSG_JOINED:
+        return pw_fault("join.answer");
+    default:
+        return false;
+    }
+}
+
 void sessions_flush(sessions *self)
 {
     pw_err err = {0};
@@ -113,8 +135,9 @@ void sessions_flush(sessions *self)
     for (size_t i = 0; i < self->n_out; i++) {
         const outgoing *o = &self->out[i];
         session *s = pw_table_get(self->by_peer, o->peer);
-        int r =
-            self->send(self->send_self, o->peer, o->head, o->head_len, o->bulk, o->bulk_len, &err);
+        int r = send_fault(o->type) ? PW_EAGAIN
+                                    : self->send(self->send_self, o->peer, o->head, o->head_len,
+                                                 o->bulk, o->bulk_len, &err);
         if (s && r < 0)
             sessions_end(self, s,
                          r == PW_ENOTFOUND ? "the connection is gone" : "its queue is full");
@@ -209,6 +232,10 @@ static void join(sessions *self, uint64_t peer, uint64_t worker, const uint8_t o
                  const msg_join *m)
 {
     pw_err err = {0};
+    if (pw_fault("join.received")) {
+        refuse(self, peer, 0, "fault point join.received", 5000);
+        return;
+    }
     if (m->key.n != PW_KEY_BYTES ||
         core_worker_join(self->core, worker, once, m->name, m->key.p, &err) < 0) {
         refuse(self, peer, 0, err.code ? err.text : "the key has not 32 bytes", 5000);

@@ -18,6 +18,7 @@ typedef struct session {
 
 typedef struct outgoing {
     uint64_t peer;
+    pw_msg_type type;
     uint8_t *head, *bulk; /* owned */
     size_t head_len, bulk_len;
 } outgoing;

@@ -272,8 +272,12 @@ static void seal_round(logs *self, seal_job *jobs)
     }
     /* all renames behind all syncs: in turns each of them would cost a commit of the file system */
     for (seal_job *j = jobs; j; j = j->next) {
+        if (j->code == 0 && pw_fault("seal.written"))
+            (void)pw_fail(&err, PW_ESYS, "fault point seal.written"), job_failed(j, &err);
         if (j->code == 0 && sealed_out_publish(&j->out, &err) < 0)
             job_failed(j, &err);
+        if (j->code == 0 && pw_fault("seal.renamed"))
+            (void)pw_fail(&err, PW_ESYS, "fault point seal.renamed"), job_failed(j, &err);
         sealed_out_clear(&j->out);
     }
     sync_dirs(self, jobs);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "master/server/state.h"
+#include "shared/base/fault.h"
 #include "shared/base/log.h"
 
 enum { CHILD_TIMEOUT_US = 120 * 1000000 };
@@ -52,6 +53,10 @@ void repos_effect(server *s, const core_effect *e)
     core_push_facts push;
     if (!j) {
         failed(s, e, "out of memory");
+        return;
+    }
+    if (e->kind == CORE_PUSH && pw_fault("promotion.intent")) {
+        failed(s, e, "fault point promotion.intent");
         return;
     }
     j->timeout = CHILD_TIMEOUT_US;
@@ -152,6 +157,8 @@ void repos_answer(server *s, const git_job *j)
     if (j->kind == GIT_POLL && j->tag < conf->n_projects) {
         if (j->code < 0)
             core_poll_failed(s->core, (size_t)j->tag, j->text);
+        else if (j->n_moved > 0 && pw_fault("change.seen"))
+            core_poll_failed(s->core, (size_t)j->tag, "fault point change.seen");
         else
             polled(s, j);
     } else if (j->kind == GIT_HISTORY && j->tag < conf->n_promotions) {
@@ -160,8 +167,8 @@ void repos_answer(server *s, const git_job *j)
         else
             history(s, j);
     } else if (j->kind == GIT_PUSH) {
-        core_push_done(s->core, j->tag,
-                       (unsigned)j->outcome > GIT_UNKNOWN ? CORE_PUSH_UNKNOWN : how[j->outcome],
-                       j->text);
+        bool lost = pw_fault("promotion.pushed") || (unsigned)j->outcome > GIT_UNKNOWN;
+        core_push_done(s->core, j->tag, lost ? CORE_PUSH_UNKNOWN : how[j->outcome], j->text);
+        s->pushed = true;
     }
 }

@@ -49,6 +49,7 @@ typedef struct server {
     pw_source *tick;
     log_key sealed[TURN_SEALED]; /* of this turn */
     size_t n_sealed;
+    bool pushed;       /* a push was answered in this turn */
     uint64_t event;    /* newest event of this turn, 0 none */
     char trouble[400]; /* why core is NULL */
     pw_usec retry_at;

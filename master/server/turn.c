@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "master/server/state.h"
+#include "shared/base/fault.h"
 #include "shared/base/log.h"
 
 enum {
@@ -105,6 +106,8 @@ static void apply(void *p, const core_effect *e)
         s->event = e->id;
         break;
     case CORE_REPLY:
+        if (pw_fault("cmd.answer"))
+            core_cmd_fail(e->cmd, 503, "unavailable", "fault point cmd.answer");
         e->cmd->done(e->cmd, e->cmd->done_self);
         break;
     case CORE_PRESENCE:
@@ -175,9 +178,13 @@ void turn_hook(pw_loop *loop, void *p)
         gauges(s, pw_now(&pw_host_real) - began);
         janitor_wake(&s->janitor);
     }
+    if (s->pushed)
+        (void)pw_fault("promotion.recorded");
+    s->pushed = false;
     sessions_flush(s->links);
     for (size_t i = 0; i < s->n_sealed; i++)
-        logs_sealed(s->log_store, s->sealed[i]);
+        if (!pw_fault("seal.committed")) /* the next start finds it out */
+            logs_sealed(s->log_store, s->sealed[i]);
     s->n_sealed = 0;
     if (s->event) {
         web_events(s->web, s->event);

@@ -57,6 +57,9 @@ int store_commit(store *self, pw_err *err)
     self->turn++;
     self->safe_turn = self->turn;
     self->safe_epoch = self->epoch;
+    /* as when the answer of the disk is lost: done, and nobody knows */
+    if (pw_fault("store.committed"))
+        return pw_fail(err, PW_ESYS, "committing: fault point store.committed");
     return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shared/base/fault.h"
 #include "shared/base/fs.h"
 #include "shared/base/log.h"
 #include "shared/base/num.h"
@@ -281,10 +282,14 @@ int jobs_accept(jobs *self, spool_job id, const uint8_t digest[CRYPT_HASH], cons
     if (!j)
         return PW_ENOMEM;
     int rc = write_job(self, j, job, n, err);
+    if (rc == 0 && pw_fault("dispatch.job"))
+        rc = pw_fail(err, PW_EFULL, "fault point dispatch.job");
     if (rc == 0 && secrets && secrets->n)
         rc = jobs_put_secrets(self, j, secrets, err);
     if (rc == 0)
         rc = write_header(self, j, digest, err);
+    if (rc == 0 && pw_fault("dispatch.journal"))
+        rc = pw_fail(err, PW_EFULL, "fault point dispatch.journal");
     agent_job *old = spare(self);
     if (old) /* its files are ours now */
         jobs_drop(self, old);
@@ -302,7 +307,9 @@ void jobs_give(jobs *self, agent_job *j)
     pw_err err = {0};
     char name[SPOOL_JOB_NAME];
     pw_usec now = pw_now(self->host);
-    if (self->ops.start(self->ops_self, spool_job_name(j->id, name), &err) == 0) {
+    /* an error after it was told is a start that the agent does not know of: it tells once more */
+    if (self->ops.start(self->ops_self, spool_job_name(j->id, name), &err) == 0 &&
+        !pw_fault("dispatch.told")) {
         j->given_at = now;
         return;
     }
@@ -413,6 +420,8 @@ static int move_files(jobs *self, const agent_job *j, int to, pw_err *err)
     int from = jobs_place(j);
     if (renameat(self->dir[from], jobs_file(j, ".journal", name), self->dir[to], name) < 0)
         return pw_fail_sys(err, "moving %s from %s to %s", name, place_name[from], place_name[to]);
+    if (pw_fault("forget.moving"))
+        return pw_fail(err, PW_ESYS, "moving %s: fault point forget.moving", name);
     if (renameat(self->dir[from], jobs_file(j, ".job", name), self->dir[to], name) < 0 &&
         errno != ENOENT)
         return pw_fail_sys(err, "moving %s from %s to %s", name, place_name[from], place_name[to]);
@@ -435,7 +444,7 @@ void jobs_cancel(jobs *self, agent_job *j, const char *text)
 void jobs_forget(jobs *self, agent_job *j)
 {
     pw_err err = {0};
-    if (j->state == PW_JOB_KEPT)
+    if (j->state == PW_JOB_KEPT || pw_fault("forget.received"))
         return;
     self->ops.gone(self->ops_self, j);
     if (j->state == PW_JOB_SPOOLED || j->state == PW_JOB_RUNNING) {

@@ -243,6 +243,8 @@ static int settle(const join_options *o, const crypt_join *j, worker_conf *c, bo
         rc = failed ? pw_fail(err, PW_ENOMEM, "out of memory") : join_tags(o->tags, &c->tags, err);
         if (rc == 0)
             rc = write_conf(c, err);
+        if (rc == 0 && pw_fault("join.config"))
+            rc = pw_fail(err, PW_ESYS, "fault point join.config");
     } else if (o->tags || o->slots) {
         (void)pw_buf_addf(told, "%s was there already and is kept: set tags and slots in it\n",
                           c->file);
@@ -264,11 +266,15 @@ static int run(const join_options *o, const crypt_join *j, worker_conf *c, pw_bu
     bool rotates = rc == 0 && access(c->key, F_OK) == 0;
     if (rc == 0)
         rc = next_key(next, pub, &made, err);
+    if (rc == 0 && pw_fault("join.key"))
+        rc = pw_fail(err, PW_ESYS, "fault point join.key");
     if (rc == 0 && (rc = tell_master(j, pub, err)) < 0) {
         (void)pw_err_context(err, "joining as \"%s\"", j->name);
         if (made && rc == PW_EDENIED) /* nobody knows it; after silence the master may */
             (void)unlink(next);
     }
+    if (rc == 0 && pw_fault("join.joined"))
+        rc = pw_fail(err, PW_ESYS, "fault point join.joined");
     if (rc == 0)
         rc = settle(o, j, c, there, next, told, err);
     if (rc < 0)

@@ -232,6 +232,8 @@ static int one_step(run_job *r, size_t i, bool *halted, outcome *o, pw_err *err)
     if (run) {
         rec_step_start rec = {.step = i, .wall_ms = wall(r)};
         int rc = writer_record(&r->writer, PW_REC_STEP_START, &rec_step_start_schema, &rec, err);
+        if (rc == 0 && pw_fault("run.step_started"))
+            rc = pw_fail(err, PW_ESYS, "fault point run.step_started");
         if (rc < 0)
             return rc;
         step_run(r, i, &res);
@@ -241,7 +243,10 @@ static int one_step(run_job *r, size_t i, bool *halted, outcome *o, pw_err *err)
         *halted = true;
     if (bad(res.result) && !o->reason[0])
         (void)snprintf(o->reason, sizeof(o->reason), "step \"%s\": %s", s->name, res.reason);
-    return write_step_end(r, i, &res, run, err);
+    int rc = write_step_end(r, i, &res, run, err);
+    return rc == 0 && pw_fault("run.step_ended")
+               ? pw_fail(err, PW_ESYS, "fault point run.step_ended")
+               : rc;
 }
 
 /* What ends a job from outside counts whatever the flags of the step that it met. */
@@ -316,7 +321,10 @@ static int run_locked(run_job *r, pw_err *err)
     rec_end end = {.result = PW_EXCEPTION};
     pw_err why = {0};
     int prepared = prepare(r, &why);
-    int rc = write_start(r, err);
+    int rc = pw_fault("run.locked") ? pw_fail(err, PW_ESYS, "fault point run.locked")
+                                    : write_start(r, err);
+    if (rc == 0 && pw_fault("run.started"))
+        rc = pw_fail(err, PW_ESYS, "fault point run.started");
     if (rc < 0) {
         tidy(r);
         return rc;
@@ -333,7 +341,11 @@ static int run_locked(run_job *r, pw_err *err)
     mask_text(r->mask, text);
     end.wall_ms = wall(r);
     end.reason = text[0] ? text : NULL;
+    if (pw_fault("run.ending"))
+        return pw_fail(err, PW_ESYS, "fault point run.ending");
     rc = writer_record(&r->writer, PW_REC_END, &rec_end_schema, &end, err);
+    if (pw_fault("run.ended"))
+        return pw_fail(err, PW_ESYS, "fault point run.ended");
     writer_finish(&r->writer);
     return rc;
 }

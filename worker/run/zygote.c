@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "shared/base/fault.h"
 #include "shared/base/fs.h"
 #include "shared/base/log.h"
 #include "worker/run/procs.h"
@@ -73,7 +74,8 @@ static void child(const nest *n, spool_job id)
     if (n->fd >= 0)
         (void)close(n->fd);
     (void)close(n->signals);
-    int rc = n->run(n->host, id, &err);
+    int rc = pw_fault("run.forked") ? pw_fail(&err, PW_ESYS, "fault point run.forked")
+                                    : n->run(n->host, id, &err);
     if (rc < 0)
         pw_log_err(PW_LOG_ERROR, "job_not_run", &err);
     _exit(rc < 0 ? 1 : 0);
@@ -82,6 +84,8 @@ static void child(const nest *n, spool_job id)
 static void start_job(nest *n, spool_job id)
 {
     char name[SPOOL_JOB_NAME];
+    if (pw_fault("run.fork")) /* here, so that the zygote counts for all its runners */
+        return;
     for (int i = 0; i < FORK_TRIES; i++) {
         pid_t pid = fork();
         if (pid == 0)
