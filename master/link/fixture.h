@@ -65,7 +65,11 @@ static inline void net_forget(net *n)
 
 static inline int net_frame(void *self, const store_frame *f)
 {
-    return logs_load_frame(((net *)self)->logs, f, NULL);
+    pw_err err = {0};
+    int r = logs_load_frame(((net *)self)->logs, f, &err);
+    if (r < 0)
+        printf("# frame of attempt %llu: %s\n", (unsigned long long)f->attempt, err.text);
+    return r;
 }
 
 static inline int net_left_over(void *self, const store_log *l)

@@ -51,6 +51,7 @@ typedef struct live {
     unsigned refs;
     unsigned rollbacks; /* views forget what they had decoded */
     bool done, sealing;
+    bool left; /* by logs_reset, with its frames: the rows that come now are theirs */
     bool gone; /* no longer in the index */
 } live;
 
@@ -145,6 +146,8 @@ seal_part index_synced(const live *l, uint64_t synced);
 void index_rollback(logs *self, uint64_t synced);
 /* Drops all frames; of logs that are being sealed only those behind ticket `synced`. */
 void index_reset(logs *self, uint64_t synced);
+/* With the lock: the rows have been read. */
+void index_loaded(logs *self);
 frame_get index_frame; /* src: the live */
 void index_free_all(logs *self);
 

@@ -155,6 +155,7 @@ void index_reset(logs *self, uint64_t synced)
         for (live *l = g->first; l; l = l->next) {
             if (l->sealing) { /* the archive thread reads it */
                 rollback(self, l, synced);
+                l->left = true; /* also when that ends before the rows are read */
                 continue;
             }
             for (size_t i = 0; i < l->n; i++)
@@ -164,6 +165,15 @@ void index_reset(logs *self, uint64_t synced)
             l->done = false;
             l->rollbacks++;
         }
+}
+
+void index_loaded(logs *self)
+{
+    size_t pos = 0;
+    const group *g;
+    while ((g = pw_table_next(self->groups, &pos)))
+        for (live *l = g->first; l; l = l->next)
+            l->left = false;
 }
 
 void index_free_all(logs *self)

@@ -146,7 +146,7 @@ int logs_load_frame(logs *self, const store_frame *f, pw_err *err)
     log_key key = {f->attempt, (uint32_t)f->idx, (uint32_t)f->stream};
     logs_lock(self);
     r = live_get(self, key, &l, err);
-    if (r == 0 && l->sealing) { /* it was left as it is by logs_reset */
+    if (r == 0 && l->left) {
         logs_unlock(self);
         return 0;
     }
@@ -194,6 +194,7 @@ int logs_loaded(logs *self, pw_err *err)
 {
     logs_lock(self);
     self->loading = false;
+    index_loaded(self);
     segment_retire_all(self);
     logs_unlock(self);
     logs_grew(self);
