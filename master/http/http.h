@@ -17,7 +17,7 @@ typedef struct web_gauges {
     _Atomic uint64_t turns, turn_us_last, turn_us_max, commits_failed;
     _Atomic uint64_t requests_waiting, builds_open, workers_connected, workers_known, slots_busy,
         slots;
-    _Atomic uint64_t journal_bytes, log_bytes, dropped_messages, slow_callbacks;
+    _Atomic uint64_t journal_bytes, log_bytes, dropped_messages, alarms, slow_callbacks;
     _Atomic uint64_t builds_total[7]; /* since the start of this process, by result */
 } web_gauges;
 

@@ -28,6 +28,8 @@ static const metric metrics[] = {
     M("log_bytes_total", "counter", log_bytes, "bytes of logs received"),
     M("messages_dropped_total", "counter", dropped_messages,
       "messages of workers that were not understood or not allowed"),
+    M("alarms_total", "counter", alarms,
+      "two agents with one key, jobs of another worker's, journals that differ"),
     M("slow_callbacks_total", "counter", slow_callbacks, "callbacks of the core over 50 ms"),
 };
 

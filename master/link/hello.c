@@ -162,7 +162,6 @@ static bool absent(sessions *self, const session *s, const msg_hello *m, bool re
         resync_absent f = {.same_spool = memcmp(a->spool, s->spool, 16) == 0,
                            .any = a->any,
                            .this_epoch = a->epoch == store_epoch(core_store(self->core)),
-                           .rebooted = rebooted,
                            .closed = a->state > ATT_RUNNING};
         if (!settled && f.same_spool && !f.this_epoch) {
             wait = true;

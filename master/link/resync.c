@@ -19,7 +19,10 @@ resync_fate resync_absent_decide(const resync_absent *f)
 {
     if (!f->same_spool)
         return FATE_WAIT; /* another disk: lost_after decides */
-    if (f->closed || f->any || !f->this_epoch || f->rebooted)
+    /* Nothing of it ever came, and nothing of it runs: an agent that has its spool lists what it
+     * began, and after a restart of the machine, which may have cost it the files, no process is
+     * left. So the same offer may go out again, in place of one that uses a retry. */
+    if (f->closed || f->any || !f->this_epoch)
         return FATE_LOST;
     return FATE_REOFFER;
 }

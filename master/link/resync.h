@@ -28,8 +28,6 @@ typedef struct resync_absent {
     bool same_spool; /* the hello's spool is the one it was offered to */
     bool any;        /* a record was received */
     bool this_epoch; /* offered in this epoch */
-    /* the machine was started anew since: a spool entry may be gone with its power */
-    bool rebooted;
     bool closed;
 } resync_absent;
 typedef enum resync_fate { FATE_WAIT = 1, FATE_REOFFER, FATE_LOST } resync_fate;

@@ -32,15 +32,11 @@ int main(void)
     ok(resync_decide(&f) == RESYNC_RESUME, "bytes below stored may be gone");
     f.start = 51;
     ok(resync_decide(&f) == RESYNC_LOST, "bytes above stored may not");
-    for (unsigned m = 0; m < 32; m++) {
-        resync_absent a = {.same_spool = m & 1,
-                           .any = m & 2,
-                           .this_epoch = m & 4,
-                           .rebooted = m & 8,
-                           .closed = m & 16};
-        resync_fate want = !(m & 1)                                     ? FATE_WAIT
-                           : (m & 2) || !(m & 4) || (m & 8) || (m & 16) ? FATE_LOST
-                                                                        : FATE_REOFFER;
+    for (unsigned m = 0; m < 16; m++) {
+        resync_absent a = {.same_spool = m & 1, .any = m & 2, .this_epoch = m & 4, .closed = m & 8};
+        resync_fate want = !(m & 1)                         ? FATE_WAIT
+                           : (m & 2) || !(m & 4) || (m & 8) ? FATE_LOST
+                                                            : FATE_REOFFER;
         ok(resync_absent_decide(&a) == want, "absent, flags %u", m);
     }
     return tap_done();

@@ -221,6 +221,29 @@ static void reoffer(void)
        "three offers were made: no fourth");
 }
 
+/* The machine was started anew: what it had not begun, or lost without a record of it coming here,
+ * is offered again under its number; what we have records of is lost. */
+static void rebooted(void)
+{
+    agent a;
+    PW_AUTO(net_freep) net *n = begin(&a, false);
+    if (!n)
+        return;
+    (void)force(n->w, "unit");
+    (void)snprintf(a.boot, sizeof(a.boot), "%s", "11111111-89ab-cdef-0123-456789abcdef");
+    ok(agent_hello(&a) && got(n, a.peer, PW_MSG_JOB)->m.u.job.attempt == 1 && att(n->w, 1) &&
+           build(n->w, 2).tries == 1,
+       "nothing ever came of it: the same offer again, no retry is used");
+    journal *j = agent_job(&a, got(n, a.peer, PW_MSG_JOB)->m.u.job.epoch, 1);
+    put_start(j);
+    agent_ship(&a, j, 0, 2);
+    agent_clear(&a);
+    a.boot[0] = '2';
+    ok(agent_hello(&a) && !att(n->w, 1) && got(n, a.peer, PW_MSG_JOB)->m.u.job.attempt == 2 &&
+           build(n->w, 2).tries == 2,
+       "records came, and its journal is gone: lost");
+}
+
 static void lost_because_absent(void)
 {
     agent a;
@@ -493,6 +516,7 @@ int main(void)
     verdict_cancel();
     verdict_lost();
     reoffer();
+    rebooted();
     lost_because_absent();
     rejected();
     two_agents();

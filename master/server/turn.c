@@ -142,6 +142,7 @@ static void gauges(server *s, pw_usec spent)
     atomic_store(&g->journal_bytes, l.journal_bytes);
     atomic_store(&g->log_bytes, l.log_bytes);
     atomic_store(&g->dropped_messages, l.dropped);
+    atomic_store(&g->alarms, l.alarms);
     atomic_store(&g->slow_callbacks, pw_loop_slow(s->loop));
     for (int i = 0; i < 7; i++)
         atomic_store(&g->builds_total[i], f.finished[i]);
