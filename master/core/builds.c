@@ -148,6 +148,11 @@ core_attempt *core_attempt_find(core *self, uint64_t id)
     return pw_table_get(self->attempts, id);
 }
 
+core_attempt *core_attempt_each(core *self, size_t *pos)
+{
+    return pw_table_next(self->attempts, pos);
+}
+
 core_attempt *core_attempt_next(core *self, uint64_t worker, size_t *pos)
 {
     core_attempt *a;

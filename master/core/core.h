@@ -159,9 +159,12 @@ struct core_attempt {
     bool lost;          /* silent for too long: may be fenced by the next offer */
     bool superseded;    /* not the build's live attempt any more */
     rec_end end;        /* end record read, waits for `stored` to reach it */
+    uint64_t window;    /* link: bytes that its worker was allowed to have under way */
     uint64_t end_at;    /* its end offset; 0: none yet */
 };
 core_attempt *core_attempt_find(core *self, uint64_t id); /* open ones only; NULL else */
+/* Each open attempt, in id order. */
+core_attempt *core_attempt_each(core *self, size_t *pos);
 /* Each open attempt of a worker, in id order. */
 core_attempt *core_attempt_next(core *self, uint64_t worker, size_t *pos);
 /* An id that is not open: forgotten (true) or never known / retention (false). */

@@ -115,7 +115,7 @@ static void verdict_for(sessions *self, const session *s, const msg_hello_job *j
         v->verdict = PW_RESUME;
         v->offset = a->stored;
         v->chain = a->stored_chain;
-        v->window = SESSION_JOB_WINDOW;
+        v->window = sessions_window(self, a);
         a->received = a->stored;
         a->received_chain = a->stored_chain;
         if (a->end_at > a->stored)
@@ -233,6 +233,10 @@ void sessions_hello(sessions *self, uint64_t peer, uint64_t worker, const msg_he
                    .seen = pw_now(self->host),
                    .sent = pw_now(self->host)};
     memcpy(s->spool, spool, 16);
+    core_attempt *of;
+    for (size_t pos = 0; (of = core_attempt_next(self->core, worker, &pos));)
+        of->window = 0; /* what was said in another session */
+    self->credit_counted = false;
     core_hello h = {.slots = m->slots,
                     .tags = pw_buf_str(&tags),
                     .facts = pw_buf_str(&facts),
@@ -257,9 +261,6 @@ void sessions_hello(sessions *self, uint64_t peer, uint64_t worker, const msg_he
                      .heartbeat_ms = SESSION_HEARTBEAT_MS,
                      .window = SESSION_WORKER_WINDOW,
                      .jobs = {verdict, m->jobs.n}};
-    size_t sessions_now = pw_table_count(self->by_peer);
-    if (w.window * sessions_now > SESSION_TOTAL_WINDOW)
-        w.window = SESSION_TOTAL_WINDOW / sessions_now;
     sessions_queue(self, peer, PW_MSG_WELCOME, &w, NULL, 0);
     if (again) {
         refuse(self, peer, m->nonce, "the master has a new epoch: say hello again", 200);

@@ -145,6 +145,7 @@ void sessions_flush(sessions *self)
             s->sent = now;
     }
     drop_queue(self);
+    self->credit_counted = false;
 }
 
 void sessions_mark(const sessions *self, uint8_t out[32])
@@ -158,14 +159,14 @@ void sessions_mark(const sessions *self, uint8_t out[32])
     memcpy(out + 16, mac, 16);
 }
 
-void sessions_ack(sessions *self, const core_attempt *a)
+void sessions_ack(sessions *self, core_attempt *a)
 {
     session *s = sessions_of_worker(self, a->worker);
     uint8_t mark[32];
     if (!s)
         return;
     sessions_mark(self, mark);
-    msg_ack_item item = {a->epoch, a->id, a->stored, SESSION_JOB_WINDOW};
+    msg_ack_item item = {a->epoch, a->id, a->stored, sessions_window(self, a)};
     msg_ack m = {.session = s->id, .items = {&item, 1}, .mark = {mark, sizeof(mark)}};
     sessions_queue(self, s->peer, PW_MSG_ACK, &m, NULL, 0);
 }
@@ -174,13 +175,14 @@ static void send_job(sessions *self, session *s, const core_effect *e)
 {
     static char run[] = "run", checkout[] = "checkout", secrets[] = PW_FEATURE_SECRETS;
     static char *must[] = {run, checkout, secrets};
+    core_attempt *a = core_attempt_find(self->core, e->attempt);
     msg_job m = {.session = s->id,
                  .epoch = e->epoch,
                  .attempt = e->attempt,
                  .digest = {(uint8_t *)(uintptr_t)e->digest, 32},
                  .must = {must, e->secrets.n ? 3 : 2},
                  .secrets = e->secrets,
-                 .window = SESSION_JOB_WINDOW};
+                 .window = a ? sessions_window(self, a) : 0};
     sessions_queue(self, s->peer, PW_MSG_JOB, &m, e->job, e->job_len);
 }
 
@@ -322,6 +324,7 @@ void sessions_message(sessions *self, uint64_t peer, const uint8_t key[32], cons
 void sessions_tick(sessions *self)
 {
     pw_usec now = pw_now(self->host);
+    sessions_credit_tick(self);
     session *s;
     for (size_t pos = 0; (s = pw_table_next(self->by_peer, &pos));) {
         if (now - s->seen > SESSION_SILENCE_US)

@@ -44,6 +44,8 @@ struct sessions {
     size_t n_out, cap_out;
     pending *pend; /* in order of journal and time */
     size_t n_pend, cap_pend;
+    uint64_t credit_sum, credit_jobs; /* credit.c */
+    bool credit_counted;              /* in this turn */
     sessions_figures fig;
 };
 
@@ -53,8 +55,13 @@ void sessions_end(sessions *self, session *s, const char *why);
 /* Queues a message for after the commit. bulk is copied. */
 void sessions_queue(sessions *self, uint64_t peer, pw_msg_type type, const void *body,
                     const void *bulk, size_t bulk_len);
-void sessions_ack(sessions *self, const core_attempt *a);
+void sessions_ack(sessions *self, core_attempt *a);
 void sessions_mark(const sessions *self, uint8_t out[32]);
+
+/* ---- credit.c: the window that this job has from now on; call it only to tell its worker */
+uint64_t sessions_window(sessions *self, core_attempt *a);
+/* Those that wait for a window hear of it. */
+void sessions_credit_tick(sessions *self);
 
 /* ---- hello.c */
 void sessions_hello(sessions *self, uint64_t peer, uint64_t worker, const msg_hello *m);
