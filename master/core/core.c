@@ -162,7 +162,10 @@ static void silence(core *self, pw_usec now, pw_usec step)
     core_attempt *a;
     for (size_t pos = 0; (a = pw_table_next(self->attempts, &pos));) {
         const core_worker *w = core_worker_get(self, a->worker);
-        if (a->state > ATT_RUNNING || a->lost || !w)
+        if (a->state > ATT_RUNNING || !w)
+            continue;
+        /* one that nobody has taken over yet holds a slot of the worker that came back otherwise */
+        if (a->lost && !(w->connected && memcmp(w->row.spool, a->spool, 16) != 0))
             continue;
         if (w->connected && memcmp(w->row.spool, a->spool, 16) == 0) {
             if (a->any || !a->offered_at || now - a->offered_at <= CORE_FIRST_RECORD_US)

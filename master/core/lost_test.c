@@ -181,6 +181,24 @@ static void another_disk(void)
        "after lost_after its slot is free, and the only worker there is goes on");
 }
 
+/* The same, but the worker comes only when its attempt has been given up already, and nobody else
+ * took the build. */
+static void another_disk_late(void)
+{
+    uint64_t one = 0;
+    PW_AUTO(world_freep) world *w = running(&one);
+    if (!w)
+        return;
+    down(w, one);
+    world_pass(w, LOST + 2);
+    ok(att(w, 1) && att(w, 1)->lost && live(w, 1), "given up, nobody takes over");
+    up(w, one, 9, 1);
+    world_pass(w, 3);
+    ok(!live(w, 1) && count(w, CORE_OFFER) == 2 && last(w, CORE_OFFER)->worker == one &&
+           build(w, 2).tries == 2,
+       "its slot is free when it comes back with another spool");
+}
+
 static void gone(void)
 {
     uint64_t one = 0;
@@ -317,6 +335,7 @@ int main(void)
     without_retries();
     an_offer_moves();
     another_disk();
+    another_disk_late();
     gone();
     cancel_and_end();
     cancel_while_lost();
