@@ -21,9 +21,9 @@ test: deps-tests ## everything that a change must pass: build, unit tests, syste
 tests-built: $(TBIN) $(SIM_TBIN)
 asan: ; @$(MAKE) -j2 V=asan all tests-built && $(MAKE) V=asan unit && $(MAKE) V=asan system ## all tests under ASan, UBSan, LSan
 faults: ## every fault point in every way; N=n: so many random crashes, SEED=n (opt-in, long)
-	@$(MAKE) -j2 all && PAWL_BUILD=$(CURDIR)/$(O) tests/faults/walk.py --seed $(SEED) $(if $(N),--crashes $(N),--all)
+	@$(MAKE) -j2 all && PAWL_BUILD=$(CURDIR)/$(O) tests/faults/walk.py --seed $(SEED) --jobs $(JOBS) $(if $(N),--crashes $(N),--all)
 N ?=
-SEED ?= 1
+JOBS ?= 2
 tsan: ; @$(MAKE) -j2 V=tsan tests-built && TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp:halt_on_error=1 $(MAKE) V=tsan unit ## unit tests under TSan
 ci: deps-tests ## what .ci/run calls: static checks, tests, sanitizer runs
 	@rm -rf $(COUNTS)
