@@ -203,10 +203,11 @@ def test_restore_refuses(simple):
     with open(path, "wb") as f:
         f.write(whole)
     # cut off by a kill: no master starts on it, and the next restore begins anew
-    p = master(pawl, "restore", path, state=new, code=None, env={"PW_FAULT": "restore.epoch:1=kill"})
-    assert p.returncode == -signal.SIGKILL and os.path.exists(new + "/restoring")
-    half = subprocess.run([MASTER, "--config", pawl.config, "--state", new], cwd=pawl.dir, env=pawl.env, capture_output=True, text=True, timeout=60)
-    assert half.returncode == 1 and "cut off" in half.stderr, half.stderr
+    for point in ("restore.unpack", "restore.epoch"):
+        p = master(pawl, "restore", path, state=new, code=None, env={"PW_FAULT": point + ":1=kill"})
+        assert p.returncode == -signal.SIGKILL and os.path.exists(new + "/restoring")
+        half = subprocess.run([MASTER, "--config", pawl.config, "--state", new], cwd=pawl.dir, env=pawl.env, capture_output=True, text=True, timeout=60)
+        assert half.returncode == 1 and "cut off" in half.stderr, half.stderr
     master(pawl, "restore", path, state=new)
     assert not os.path.exists(new + "/restoring")
 

@@ -10,6 +10,8 @@ SEED = int(os.environ.get("SEED", "1"))
 def test_every_point_of_the_sources_is_walked():
     assert walk.names() == set(walk.POINTS) | set(walk.NOT_WALKED)
     assert not set(walk.POINTS) & set(walk.NOT_WALKED)
+    for point, test in walk.ELSEWHERE.items():
+        assert point in open(os.path.join(walk.ROOT, test)).read(), f"{test} does not pass {point}"
 
 
 def test_walk(tmp_path):

@@ -44,7 +44,7 @@ int join_tags(const char *text, pw_strs *ret, pw_err *err)
 /* ---- talking to the master */
 
 typedef struct talk {
-    bool joined, over;
+    bool joined, refused, over;
     char name[PW_NAME_MAX + 1];
     char reason[REASON_MAX];
 } talk;
@@ -65,7 +65,7 @@ static void on_in(void *self, const link_in *in)
         t->joined = t->over = true;
         (void)snprintf(t->name, sizeof(t->name), "%s", m.u.joined.name);
     } else if (m.type == PW_MSG_REFUSED) {
-        t->over = true;
+        t->refused = t->over = true;
         (void)snprintf(t->reason, sizeof(t->reason), "the master refused: %s", m.u.refused.reason);
     }
     pw_msg_clear(&m);
@@ -91,7 +91,10 @@ static int wait_for(pw_loop *loop, talk *t, const char *address, pw_err *err)
         if (rc < 0)
             return rc;
     }
-    return t->joined ? 0 : pw_fail(err, PW_EDENIED, "%s", t->reason);
+    if (t->joined)
+        return 0;
+    /* a connection that ends says nothing of what the master has done */
+    return pw_fail(err, t->refused ? PW_EDENIED : PW_EAGAIN, "%s", t->reason);
 }
 
 static int tell_master(const crypt_join *j, const uint8_t pub[CRYPT_KEY], pw_err *err)
