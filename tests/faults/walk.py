@@ -31,6 +31,7 @@ POINTS = {
     "join.enrol": [("master", "join")], "join.received": [("master", "join")], "join.answer": [("master", "join")],
     "join.key": [("join", "join")], "join.joined": [("join", "join")], "join.config": [("join", "join")],
     "worker.join": [("master", "join")], "worker.key": [("join", "join")],
+    "cgroup.made": [("agent", "force")], "cgroup.close": [("agent", "force")],
     "agent.secrets": [("agent", "force")], "run.secrets": [("agent", "force")],
     "fs.replace": [("master", "start"), ("join", "join")],
     "dispatch.job": [("agent", "force")], "dispatch.journal": [("agent", "force")], "dispatch.told": [("agent", "force")],

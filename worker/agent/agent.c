@@ -245,6 +245,11 @@ static void session_begins(void *self, const msg_welcome *w)
         return;
     }
     a->settled_epoch = w->epoch;
+    /* else each start says hello twice, and each hello is an offer more for what it does not list
+     */
+    pw_err err = {0};
+    if (home_epoch(a->home, w->epoch, &err) < 0)
+        pw_log_err(PW_LOG_WARN, "epoch_not_kept", &err);
     a->resync_at = -1;
     ship_begin(a->ship, w->window);
     for (size_t i = 0; i < w->jobs.n; i++)
@@ -461,6 +466,7 @@ agent *agent_new(const worker_conf *conf, spool_home *home, const agent_deps *de
     a->resync_at = -1;
     memcpy(a->mark, home->mark, home->mark_n);
     a->mark_n = home->mark_n;
+    a->settled_epoch = home->epoch;
     if (read_facts(a, err) < 0)
         return NULL;
     a->jobs = jobs_new(deps->host, home->path, home->id, home->other_boot, &on_jobs, a, err);

@@ -146,6 +146,18 @@ static int get_mark(spool_home *h, pw_err *err)
     return rc;
 }
 
+/* What is no number was never written by us: as if there were none. */
+static int get_epoch(spool_home *h, pw_err *err)
+{
+    char text[32];
+    int rc = stored_line(h->path, "epoch", text, sizeof(text), err);
+    if (rc == PW_ECORRUPT)
+        rc = 0;
+    else if (rc == 0 && text[0])
+        (void)pw_parse_u64(text, &h->epoch, NULL);
+    return rc;
+}
+
 int home_open(const char *spool, spool_home *ret, pw_err *err)
 {
     spool_home h = {.lock = -1};
@@ -160,6 +172,8 @@ int home_open(const char *spool, spool_home *ret, pw_err *err)
         rc = get_boot(&h, err);
     if (rc == 0)
         rc = get_mark(&h, err);
+    if (rc == 0)
+        rc = get_epoch(&h, err);
     if (rc < 0) {
         home_close(&h);
         return rc;
@@ -198,4 +212,16 @@ int home_mark(spool_home *h, const void *mark, size_t n, pw_err *err)
     memcpy(h->mark, mark, n);
     h->mark_n = n;
     return 0;
+}
+
+int home_epoch(spool_home *h, uint64_t epoch, pw_err *err)
+{
+    char text[32];
+    if (epoch == h->epoch)
+        return 0;
+    (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)epoch);
+    int rc = write_line(h->path, "epoch", text, err);
+    if (rc == 0)
+        h->epoch = epoch;
+    return rc;
 }

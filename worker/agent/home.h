@@ -18,6 +18,7 @@ typedef struct spool_home {
     bool other_boot;             /* the machine was started anew since the spool was last used */
     uint8_t mark[HOME_MARK_MAX]; /* newest mark of the master */
     size_t mark_n;
+    uint64_t epoch; /* of the master, as kept last; 0: none */
 } spool_home;
 
 /* Makes what is absent. PW_ECONFLICT: another agent uses this spool. */
@@ -27,6 +28,10 @@ void home_close(spool_home *h);
 int home_settled(spool_home *h, pw_err *err);
 /* Keeps a mark durably; one that is kept already costs nothing. */
 int home_mark(spool_home *h, const void *mark, size_t n, pw_err *err);
+
+/* Keeps the epoch whose master has had the chance to ask for forgotten jobs. One that is kept
+ * already costs nothing. */
+int home_epoch(spool_home *h, uint64_t epoch, pw_err *err);
 
 /* What the machine is, for hello: os arch cpus memory hostname kernel ... as msg_pair, owned. */
 int facts_read(pw_list *ret, pw_err *err);

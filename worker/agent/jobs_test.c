@@ -563,6 +563,9 @@ static void home(world *w)
     ok(home_open(w->dir, &w->home, NULL) == 0 && !strcmp(id, w->home.id) && !w->home.moved &&
            !w->home.other_boot,
        "the same spool");
+    ok(w->home.epoch == 0 && home_epoch(&w->home, UINT64_MAX, NULL) == 0, "an epoch is kept");
+    home_close(&w->home);
+    ok(home_open(w->dir, &w->home, NULL) == 0 && w->home.epoch == UINT64_MAX, "over a start");
     ok(w->home.mark_n == 4 && !memcmp(w->home.mark, "mark", 4), "with its mark");
     PW_AUTO(pw_freep) char *machine = pw_path_join(w->dir, "machine");
     PW_AUTO(pw_freep) char *boot = pw_path_join(w->dir, "boot");
