@@ -44,6 +44,20 @@ static void job_unneeded(core *self, uint64_t build)
     (void)core_ok(self, store_job_del(self->st, build, &err), &err);
 }
 
+/* Nothing more will tell of the attempt's steps: one without an end was cut off with its runner. */
+static void steps_over(core *self, const core_attempt *a)
+{
+    pw_err err = {0};
+    store_attempt row;
+    if (!core_ok(self, store_attempt_get(self->st, a->id, &row, &err), &err))
+        return;
+    pw_result how = row.result == PW_CANCELLED ? PW_CANCELLED : PW_EXCEPTION;
+    int n = store_steps_over(self->st, a->id, how, "its attempt ended before it did",
+                             row.ended ? row.ended : pw_wall(self->host), &err);
+    if (core_ok(self, n < 0 ? n : 0, &err) && n > 0)
+        core_note_event(self, EVENT_STEP, a->build);
+}
+
 /* Nothing more comes of it: its row says so, its logs are complete. */
 static void attempt_gone(core *self, core_attempt *a, int row(store *, uint64_t, pw_err *))
 {
@@ -51,6 +65,7 @@ static void attempt_gone(core *self, core_attempt *a, int row(store *, uint64_t,
     uint64_t build = a->build;
     if (!core_turn(self) || !core_ok(self, row(self->st, a->id, &err), &err))
         return;
+    steps_over(self, a);
     core_effect *e = core_add_effect(self, CORE_SEAL);
     if (e)
         e->attempt = a->id;

@@ -2,6 +2,7 @@
  * that are gone. */
 #include "master/core/fixture.h"
 
+#include "master/store/reader.h"
 #include "tests/tap.h"
 
 static const char conf[] = "projects: [{name: p, repository: /r.git}]\n"
@@ -325,6 +326,54 @@ static void removed_worker(void)
        "its build goes elsewhere");
 }
 
+static int keep_step(void *self, const store_step *s)
+{
+    store_step *v = self;
+    v[s->idx] = *s;
+    return 0;
+}
+
+/* Step 0 of an attempt, as it stands in the database. */
+static store_step step_row(world *w, uint64_t attempt)
+{
+    store_step v[4] = {0};
+    PW_AUTO(reader_closep) reader *rd = reader_open(w->path, NULL);
+    v[0].state = (step_state)-1;
+    if (rd)
+        (void)reader_steps(rd, attempt, keep_step, v, NULL);
+    return v[0];
+}
+
+static void begin_step(world *w, uint64_t attempt)
+{
+    core_attempt *a = att(w, attempt);
+    if (a)
+        core_att_step_started(w->core, a, &(rec_step_start){.step = 0, .wall_ms = 7});
+    (void)world_go(w);
+}
+
+/* The runner dies in a step: its agent ends the journal, and nobody ends the step. */
+static void step_of_a_dead_runner(void)
+{
+    uint64_t one = 0;
+    PW_AUTO(world_freep) world *w = running(&one);
+    if (!w)
+        return;
+    begin_step(w, 1);
+    ok(step_row(w, 1).state == STEP_RUNNING, "a step runs");
+    end(w, 1, PW_EXCEPTION);
+    ok(att_row(w, 1, NULL) == ATT_FORGOTTEN && step_row(w, 1).state == STEP_DONE &&
+           step_row(w, 1).result == PW_EXCEPTION && step_row(w, 1).finished > 0,
+       "it does not run for ever when its runner is dead");
+    start(w, 2);
+    begin_step(w, 2);
+    (void)ask(w, CMD_CANCEL_BUILD, (say){.id = 2, .reason = "enough"});
+    ok(step_row(w, 2).state == STEP_RUNNING, "a cancelled step runs until its journal says more");
+    end(w, 2, PW_CANCELLED);
+    ok(step_row(w, 2).state == STEP_DONE && step_row(w, 2).result == PW_CANCELLED,
+       "and is cancelled at the latest with the last of it");
+}
+
 int main(void)
 {
     if (crypt_init(NULL) < 0)
@@ -342,5 +391,6 @@ int main(void)
     builder_is_gone();
     builder_is_gone_before_it_began();
     removed_worker();
+    step_of_a_dead_runner();
     return tap_done();
 }

@@ -117,3 +117,10 @@ int store_step_end(store *self, const store_step *s, pw_err *err)
                                     sql_u(s->cpu_ms), sql_u(s->max_rss), sql_t(s->reason)),
                            "attempt", s->attempt, err);
 }
+
+int store_steps_over(store *self, uint64_t attempt, pw_result result, const char *reason,
+                     pw_msec at, pw_err *err)
+{
+    return store_write(self, S_STEPS_OVER,
+                       SQL_ARGS(sql_u(attempt), sql_result(result), sql_i(at), sql_t(reason)), err);
+}

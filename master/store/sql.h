@@ -174,7 +174,9 @@
                 "state=excluded.state,started=coalesce(excluded.started,started),"                 \
                 "result=excluded.result,finished=excluded.finished,exit_code=excluded.exit_code,"  \
                 "signal=excluded.signal,lines=excluded.lines,bytes=excluded.bytes,"                \
-                "cpu_ms=excluded.cpu_ms,max_rss=excluded.max_rss,reason=excluded.reason")
+                "cpu_ms=excluded.cpu_ms,max_rss=excluded.max_rss,reason=excluded.reason")          \
+    X(STEPS_OVER, "UPDATE step SET state=2,result=?2,finished=?3,reason=?4"                        \
+                  " WHERE attempt=?1 AND state<2")
 
 #define SQL_LOGS(X)                                                                                \
     X(FRAME_ADD, "INSERT INTO frame(" C_FRAME ")"                                                  \

@@ -259,6 +259,9 @@ int store_attempt_get(store *self, uint64_t id, store_attempt *ret, pw_err *err)
 int store_step_start(store *self, const store_step *s, pw_err *err);
 /* insert or update */
 int store_step_end(store *self, const store_step *s, pw_err *err);
+/* Steps of the attempt that have no end get this one; returns how many. */
+int store_steps_over(store *self, uint64_t attempt, pw_result result, const char *reason,
+                     pw_msec at, pw_err *err);
 int store_property_put(store *self, uint64_t build, const char *name, const char *value,
                        const char *source, pw_err *err);
 /* What is unfinished, in id order, for the start. The row is borrowed during the callback; a
