@@ -13,7 +13,7 @@ deps-tests: ; @tests/deps.sh --tests
 unit: $(TBIN) $(SIM_TBIN) ## unit tests (TAP, by prove)
 	@tests/counted $(COUNTS) unit-$(V) prove -j2 -e '' $(TBIN) $(SIM_TBIN)
 system: $(BINS) ## system tests: real processes on loopback (pytest)
-	@tests/counted $(COUNTS) system-$(V) env PAWL_BUILD=$(CURDIR)/$(O) $(PYTEST) -q -p no:cacheprovider tests/system
+	@tests/counted $(COUNTS) system-$(V) env PAWL_BUILD=$(CURDIR)/$(O) $(PYTEST) -q -p no:cacheprovider tests/system tests/chaos
 test: deps-tests ## everything that a change must pass: build, unit tests, system tests
 	@rm -rf $(COUNTS)
 	@$(MAKE) -j2 all tests-built
@@ -110,4 +110,5 @@ install: all ## programs, example configuration and units into DESTDIR/PREFIX
 	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 clean: ; rm -rf $(BUILD) compile_commands.json
 help: ## this list
-	@sed -nE "s/^([a-z-]+):[^#]*## (.*)/  \1\t\2/p" Makefile tests/checks.mk | expand -t 18
+	@sed -nE "s/^([a-z-]+):[^#]*## (.*)/  \1\t\2/p" Makefile tests/checks.mk tests/chaos/chaos.mk | expand -t 18
+include tests/chaos/chaos.mk
