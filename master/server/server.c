@@ -106,13 +106,14 @@ static void logs_grew(void *p)
 }
 
 /* ---- opening, in order; closing undoes what stands */
+static const int signals[] = {SIGTERM, SIGINT, SIGHUP, 0};
+
 static int open_queues(server *s, pw_err *err)
 {
     if (!(s->commands = pw_chan_new(QUEUE_COMMANDS, NULL, err)) ||
         !(s->git_answers = pw_chan_new(QUEUE_ANSWERS, NULL, err)) ||
         !(s->log_answers = pw_chan_new(QUEUE_ANSWERS, free, err)))
         return err->code;
-    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, 0};
     if (!(s->loop = pw_loop_new(&pw_host_real, err)) ||
         !pw_loop_signals(s->loop, signals, on_signal, s, err) ||
         !pw_loop_fd(s->loop, "commands", pw_chan_fd(s->commands), EPOLLIN, turn_commands, s, err) ||
@@ -232,6 +233,8 @@ int server_run(const server_options *o)
     s->new_key = o->new_key;
     s->conf = path ? load_config(path) : NULL;
     if (!s->conf && !(s->conf = lastconf_load(s, o->state, path, err.text)))
+    pw_loop_hold_signals(signals);
+    if (!(s->conf = load_config(path)))
         return 2;
     int status = 1;
     if (open_all(s, o, &err) < 0) {

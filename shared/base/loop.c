@@ -247,18 +247,32 @@ void pw_source_at(pw_source *s, pw_usec at)
     heap_up(self, self->heap_len++, s);
 }
 
+static sigset_t signal_set(const int *signals)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    for (; *signals; signals++)
+        (void)sigaddset(&set, *signals);
+    return set;
+}
+
+void pw_loop_hold_signals(const int *signals)
+{
+    sigset_t set = signal_set(signals);
+
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 pw_source *pw_loop_signals(pw_loop *self, const int *signals, pw_signal_cb *cb, void *cb_self,
                            pw_err *err)
 {
     pw_source *s = source_new(self, KIND_SIGNALS, "signals", cb_self, err);
-    sigset_t set;
+    sigset_t set = signal_set(signals);
 
     if (!s)
         return NULL;
     s->cb.signal = cb;
-    (void)sigemptyset(&set);
-    for (; *signals; signals++)
-        (void)sigaddset(&set, *signals);
     s->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (s->fd < 0) {
         (void)pw_fail_sys(err, "making a signalfd");

@@ -32,6 +32,9 @@ int pw_source_events(pw_source *s, uint32_t events, pw_err *err);
 pw_source *pw_loop_timer(pw_loop *self, const char *name, pw_usec at, pw_timer_cb *cb,
                          void *cb_self, pw_err *err);
 void pw_source_at(pw_source *s, pw_usec at);
+/* Blocks the signals in this thread, so that one which comes while a program starts waits for its
+ * pw_loop_signals instead of ending it. 0-terminated list. */
+void pw_loop_hold_signals(const int *signals);
 /* Blocks the signals in this thread (call before other threads start) and delivers them here.
  * 0-terminated list. */
 pw_source *pw_loop_signals(pw_loop *self, const int *signals, pw_signal_cb *cb, void *cb_self,

@@ -248,9 +248,10 @@ static void on_trim(pw_loop *loop, void *self)
     pw_trim();
 }
 
+static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, 0};
+
 static int set_up(server *s, pw_err *err)
 {
-    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, 0};
     uint8_t pub[CRYPT_KEY];
     PW_AUTO(pw_freep) char *program = NULL;
     int rc = worker_key_read(s->conf->key, pub, s->secret, err);
@@ -302,6 +303,7 @@ int serve(worker_conf *conf, const serve_notify *notify, pw_err *err)
 {
     server s = {
         .conf = conf, .notify = notify, .host = &pw_host_real, .home = {.lock = -1}, .notes = -1};
+    pw_loop_hold_signals(signals);
     int rc = set_up(&s, err);
     if (rc == 0) {
         pw_log(PW_LOG_INFO, "worker_started", "name=\"%s\" version=%s spool=%s id=%s jobs=%zu",
