@@ -216,7 +216,9 @@ static void record_change(core *self, size_t project, const char *branch, const 
                         .author = (char *)(uintptr_t)c->author,
                         .subject = (char *)(uintptr_t)c->subject,
                         .files = (char *)(uintptr_t)c->files};
-    if (core_ok(self, store_change_add(self->st, &row, &err), &err)) {
+    int told = store_change_seen(self->st, &row, &err); /* by hand: its builds are asked for */
+    if (core_ok(self, told < 0 ? told : 0, &err) && told == 0 &&
+        core_ok(self, store_change_add(self->st, &row, &err), &err)) {
         self->next_change++;
         core_note_event(self, EVENT_CHANGE, row.id);
         if (tip && build)
@@ -245,8 +247,8 @@ static void moved(core *self, size_t project, const core_move *m, bool first)
     core_project *p = &self->project[project];
     store_rev known = {0};
     if (core_tip_get(self, project, m->ref, &known) && store_rev_equal(&known, &m->rev))
-        return; /* told by hand meanwhile */
-    /* it was told of meanwhile, and may have moved since this look: look again */
+        return; /* moved there by a promotion of ours */
+    /* that one, and it may have moved since this look: look again */
     if (!store_rev_equal(&known, &m->old)) {
         p->again = true;
         return;
@@ -278,6 +280,14 @@ void core_polled(core *self, size_t project, const char *head, const core_move *
     p->failures = 0;
     free(p->trouble);
     p->trouble = NULL;
+    /* what somebody told of while this look was under way may be newer: look again, but only once,
+     * since they may go on telling */
+    p->stale = p->told && !p->stale && p->looked;
+    p->told = false;
+    if (p->stale) {
+        p->again = true;
+        n = 0;
+    }
     for (size_t i = 0; i < n && !self->fault.code; i++)
         moved(self, project, &moves[i], first);
     if (first || (head && (!p->head || strcmp(head, p->head) != 0))) {

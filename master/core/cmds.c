@@ -182,12 +182,40 @@ static void cmd_force(core *self, core_cmd *c)
     }
 }
 
+/* Records the change and starts its builds, unless it is recorded already: a hint that comes late
+ * is of a tip that the branch has left. The tip stays what the repository last showed, so that the
+ * next look tells of all commits up to it. Returns its id, 0 when there was nothing to do. */
+static uint64_t told_change(core *self, const core_cmd *c, size_t project, const store_rev *rev)
+{
+    pw_err err = {0};
+    uint64_t id = 0;
+    core_stamp *s = core_stamp_make(self, self->project[project].row, c->branch, rev);
+    if (!s)
+        return 0;
+    int known = store_change_known(self->st, s->id, &err);
+    store_change row = {.id = self->next_change,
+                        .stamp = s->id,
+                        .at = pw_wall(self->host),
+                        .tip = true,
+                        .source = (char *)(uintptr_t) "hand",
+                        .author = c->actor};
+    if (core_ok(self, known < 0 ? known : 0, &err) && known == 0 &&
+        core_ok(self, store_change_add(self->st, &row, &err), &err)) {
+        id = self->next_change++;
+        core_note_event(self, EVENT_CHANGE, id);
+        if (glob_match(self->project[project].conf->branches, c->branch) &&
+            !core_moved_by_us(self, project, c->branch, rev))
+            core_trigger_branch(self, project, s, NULL, 0);
+    }
+    core_stamp_unref(s);
+    return id;
+}
+
 static void cmd_change(core *self, core_cmd *c)
 {
     size_t project;
     store_rev rev, known;
     char ref[300];
-    pw_err err = {0};
     if (!find_project(self, c, &project))
         return;
     if (!c->branch || !*c->branch || strlen(c->branch) > 255 || !c->revision ||
@@ -199,26 +227,9 @@ static void cmd_change(core *self, core_cmd *c)
     bool same = core_tip_get(self, project, ref, &known) && store_rev_equal(&known, &rev);
     uint64_t id = 0, first_request = self->next_id, set = self->next_buildset;
     if (!same) {
-        core_stamp *s = core_stamp_make(self, self->project[project].row, c->branch, &rev);
-        if (!s)
-            return;
-        store_change row = {.id = self->next_change,
-                            .stamp = s->id,
-                            .at = pw_wall(self->host),
-                            .tip = true,
-                            .source = (char *)(uintptr_t) "hand",
-                            .author = c->actor};
-        if (core_ok(self, store_change_add(self->st, &row, &err), &err)) {
-            id = self->next_change++;
-            core_note_event(self, EVENT_CHANGE, id);
-            /* the poller, when it sees it too, has nothing to add */
-            core_tip_set(self, project, ref, &rev);
-            if (glob_match(self->project[project].conf->branches, c->branch) &&
-                !core_moved_by_us(self, project, c->branch, &rev))
-                core_trigger_branch(self, project, s, NULL, 0);
-        }
-        core_stamp_unref(s);
+        id = told_change(self, c, project, &rev);
         /* the repository is the truth: a change told by hand is a hint */
+        self->project[project].told |= self->project[project].polling;
         core_poll_now(self, project);
     }
     if (self->fault.code || !core_audit(self, c, "change", c->branch))

@@ -81,6 +81,7 @@ typedef struct core_project {
     core_ref *ref; /* sorted by name */
     size_t n_refs;
     bool looked, polling, again;
+    bool told, stale; /* of a change while a look was under way; that look was passed over */
     char *head;
     pw_usec next_poll;
     unsigned failures;

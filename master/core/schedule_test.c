@@ -341,14 +341,45 @@ static void stale_poll(void)
     ok(request(w, 2).state == -1, "what an older look found builds nothing");
     world_pass(w, 2);
     ok(count(w, CORE_POLL) == polls + 1, "it is looked at again at once");
+    core_commit_info c[2] = {{.rev = rev(2), .subject = "second", .author = "Bob <b@x>"},
+                             {.rev = rev(3), .subject = "third", .author = "Bob <b@x>"}};
+    core_move m = {
+        .ref = "refs/heads/master", .old = rev(1), .rev = rev(3), .commit = c, .n_commits = 2};
+    store_highest before = {0}, after = {0};
+    (void)store_highest_ids(w->st, &before, NULL);
     if (w->core)
-        core_polled(w->core, 0, "master", NULL, 0);
+        core_polled(w->core, 0, "master", &m, 1);
     (void)world_go(w);
+    (void)store_highest_ids(w->st, &after, NULL);
     ok(request(w, 2).state == -1 && request(w, 1).state == REQ_WAITING,
        "the change was counted once");
+    ok(before.change == 1 && after.change == 2, "and so was the one below it");
     (void)ask(w, CMD_CHANGE, (say){.branch = "master", .revision = hex});
     ok(w->status == 202 && told(w, "change") == 0 && request(w, 2).state == -1,
        "told twice is told once");
+}
+
+/* A change told by hand that comes when the branch has left that tip again: a hint, not the truth.
+ */
+static void late_hint(void)
+{
+    PW_AUTO(world_freep) world *w = world_new(P);
+    char hex[2 * STORE_REV_MAX + 1];
+    store_rev second = rev(2);
+    if (!w)
+        return;
+    look(w, 0, "master", 1);
+    world_pass(w, 61);
+    push(w, 0, "master", 1, 2);
+    world_pass(w, 61);
+    push(w, 0, "master", 2, 3);
+    ok(request(w, 1).state == REQ_DONE && request(w, 2).state == REQ_WAITING, "two pushes, seen");
+    store_rev_text(&second, hex);
+    ok(ask(w, CMD_CHANGE, (say){.branch = "master", .revision = hex}) == 202 &&
+           told(w, "change") == 0 && request(w, 3).state == -1,
+       "the first, told late, is no change again");
+    push(w, 0, "master", 3, 4);
+    ok(request(w, 3).state == REQ_WAITING, "and does not set the tip back");
 }
 
 static void polls(void)
@@ -392,6 +423,7 @@ int main(void)
     properties_collapse();
     paths();
     stale_poll();
+    late_hint();
     polls();
     return tap_done();
 }

@@ -57,6 +57,22 @@ int store_change_add(store *self, const store_change *c, pw_err *err)
                            "change", c->id, err);
 }
 
+int store_change_known(store *self, uint64_t stamp, pw_err *err)
+{
+    PW_AUTO(sql_end) sql_cur cur = {0};
+    int rc = sql_query(&self->c, S_CHANGE_KNOWN, SQL_ARGS(sql_u(stamp)), &cur, err);
+
+    return rc < 0 ? rc : sql_next(&cur, err);
+}
+
+int store_change_seen(store *self, const store_change *c, pw_err *err)
+{
+    return store_write(self, S_CHANGE_SEEN,
+                       SQL_ARGS(sql_u(c->stamp), sql_t(c->source), sql_t(c->author),
+                                sql_t(c->subject), sql_t(c->files), sql_i(c->forced)),
+                       err);
+}
+
 int store_quiet_put(store *self, const char *scheduler, const char *branch, uint64_t stamp,
                     pw_msec due, pw_err *err)
 {

@@ -91,6 +91,9 @@
     X(TIP_DEL, "DELETE FROM tip WHERE project=?1 AND ref=?2")                                      \
     X(PROJECT_LOOKED, "SELECT looked,head FROM project WHERE id=?1")                               \
     X(PROJECT_LOOK, "UPDATE project SET looked=1,head=?2 WHERE id=?1")                             \
+    X(CHANGE_KNOWN, "SELECT 1 FROM change WHERE stamp=?1 LIMIT 1")                                 \
+    X(CHANGE_SEEN, "UPDATE change SET source=?2,author=coalesce(?3,author),subject=?4,files=?5,"   \
+                   "forced=?6 WHERE stamp=?1 AND source='hand'")                                   \
     X(CHANGE_ADD, "INSERT INTO change(id,stamp,at,tip,forced,source,author,subject,files)"         \
                   " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)")                                           \
     X(QUIET_PUT, "INSERT INTO quiet(scheduler,branch,stamp,due) VALUES(?1,?2,?3,?4)"               \

@@ -206,6 +206,11 @@ int store_project_looked(store *self, uint64_t project, bool *ret_looked, pw_buf
 /* the repository was seen; its HEAD branch */
 int store_project_look(store *self, uint64_t project, const char *head, pw_err *err);
 int store_change_add(store *self, const store_change *c, pw_err *err);
+/* 1: that revision of that branch is recorded as a change; 0: it is not. */
+int store_change_known(store *self, uint64_t stamp, pw_err *err);
+/* The repository shows a change that was told by hand (source "hand"): the rest of its row is
+ * filled from c. Returns how many rows were; 0: it was not told by hand, or was seen before. */
+int store_change_seen(store *self, const store_change *c, pw_err *err);
 int store_quiet_put(store *self, const char *scheduler, const char *branch, uint64_t stamp,
                     pw_msec due, pw_err *err);
 int store_quiet_del(store *self, const char *scheduler, const char *branch, pw_err *err);
