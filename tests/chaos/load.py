@@ -56,7 +56,7 @@ class Load:
 
     def do(self, action):
         """False: held back."""
-        if self.backlog > BACKLOG_MAX and action.kind not in ("cancel", "repeat", "promote"):
+        if self.backlog > BACKLOG_MAX and action.kind not in ("cancel", "repeat", "promote", "pause"):
             self.record.count("held back")
             return False
         if self.jobs.qsize() > 40:
@@ -168,6 +168,21 @@ class Load:
         if status != 202:
             self.record.violate(f"retry of build {build} was refused: {status} {answer}")
 
+    def do_change(self, n, m):
+        status, answer = self.post(f"change-{n}", "/changes", {"project": "p", "branch": m["branch"], "revision": m["revision"]}, kind="change")
+        if status != 202:
+            self.record.violate(f"a change told by hand was refused: {status} {answer}")
+
+    def do_pause(self, n, a):
+        """A person takes a worker out and puts it back."""
+        if a["worker"] not in self.world.names:
+            return
+        self.post(f"pause-{n}", f"/workers/{a['worker']}/pause", {"reason": "chaos"}, kind="pause")
+        end = time.monotonic() + a["for"]
+        while not self.halt and time.monotonic() < end:
+            time.sleep(0.05)
+        self.post(f"resume-{n}", f"/workers/{a['worker']}/resume", {"reason": "chaos"}, kind="pause")
+
     def do_promote(self, n, a):
         self.post(f"promote-{n}", f"/promotions/{a['edge']}/run", {}, kind="promote")
 
@@ -218,6 +233,9 @@ class Load:
             self.record.put("pushes", m)
         self.world.repo.git("push", "-q", "origin", f"{self.tips[branch]}:refs/heads/{branch}")
         self.record.count("pushes")
+        if a.get("hand") and len(made) == 1:  # told by hand, too, sometimes late: once is once
+            self.n += 1
+            self.jobs.put(lambda n=self.n, m=made[0]: self.do_change(n, m))
 
     def watch(self):
         while not self.halt:

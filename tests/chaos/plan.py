@@ -11,7 +11,7 @@ BRANCHES = ["master", "db-devel", "feature/x"]
 # kind: weight. A kill whose victim does not live at that moment is passed over, so there are more of them than one a second.
 KILLS = {"kill_master": 26, "kill_agent": 22, "kill_zygote": 9, "kill_runner": 16, "kill_client": 12, "kill_git": 10}
 FAULTS = {"stop_master": 6, "stop_agent": 8, "proxy": 26, "netns": 8, "config": 4}
-LOAD = {"force": 30, "push": 16, "client": 8, "cancel": 8, "retry": 6, "repeat": 6, "promote": 3}
+LOAD = {"force": 30, "push": 16, "client": 8, "cancel": 8, "retry": 6, "repeat": 6, "promote": 3, "pause": 4}
 PROXY = {"cut": 5, "delay": 4, "hole": 3, "half_up": 2, "half_down": 2, "half_close_up": 2, "half_close_down": 2, "duplicate": 4}
 NETNS = {"drop_in": 2, "drop_out": 2, "loss": 2, "link": 3}
 
@@ -29,7 +29,7 @@ def arm(rnd, points, share):
     if not points or rnd.random() >= share:
         return None
     name = rnd.choice(sorted(points))
-    return f"{name}:{int(10 ** rnd.uniform(0, 2.2))}={rnd.choice(points[name])}"
+    return f"{name}:{int(10 ** rnd.uniform(0, 1.6))}={rnd.choice(points[name])}"
 
 
 def pause_of(rnd, long):
@@ -40,9 +40,9 @@ def pause_of(rnd, long):
 def fault(rnd, kind, points, long):
     worker = rnd.choice(WORKERS)
     if kind == "kill_master":
-        return {"back": rnd.choice((0, 0, 0.1, 0.5, 1.5)), "fault": arm(rnd, points["master"], 0.3)}
+        return {"back": rnd.choice((0, 0, 0.1, 0.5, 1.5)), "fault": arm(rnd, points["master"], 0.5)}
     if kind == "kill_agent":
-        return {"worker": worker, "back": rnd.choice((0, 0, 0.2, 1, 2)), "fault": arm(rnd, points["agent"], 0.2)}
+        return {"worker": worker, "back": rnd.choice((0, 0, 0.2, 1, 2)), "fault": arm(rnd, points["agent"], 0.3)}
     if kind in ("kill_zygote", "kill_runner"):
         return {"worker": worker, "which": rnd.randrange(1000)}
     if kind == "kill_client":
@@ -65,13 +65,15 @@ def load(rnd, kind):
     if kind in ("force", "client"):
         return {"spec": spec(rnd), "branch": rnd.choice(BRANCHES), "again": rnd.random() < 0.3}
     if kind == "push":
-        return {"spec": spec(rnd), "branch": rnd.choice(BRANCHES[:2] + BRANCHES), "commits": rnd.choice((1, 1, 1, 2, 4))}
+        return {"spec": spec(rnd), "branch": rnd.choice(BRANCHES[:2] + BRANCHES), "commits": rnd.choice((1, 1, 1, 2, 4)), "hand": rnd.random() < 0.3}
     if kind == "promote":
         return {"edge": rnd.choice(("stable", "db-stable"))}
+    if kind == "pause":
+        return {"worker": rnd.choice(WORKERS), "for": rnd.uniform(0.2, 5)}
     return {"which": rnd.randrange(1000)}
 
 
-def actions(seed, points, long=True, kill_rate=1.45, fault_rate=0.35, load_rate=1.5):
+def actions(seed, points, long=True, kill_rate=1.45, fault_rate=0.35, load_rate=2.0):
     """Endless. points: {"master": {..}, "agent": {..}} as in arm()."""
     rnd = random.Random(seed)
     rates = (kill_rate, fault_rate, load_rate)
