@@ -6,7 +6,7 @@ import collections, glob, json, os, re, sqlite3, subprocess
 import sealed, step
 
 SUCCESS, FAILURE, EXCEPTION, CANCELLED = 0, 2, 4, 6
-REQ_DONE, BUILD_DONE, STEP_DONE, FORGOTTEN = 2, 4, 2, 4
+REQ_DONE, BUILD_DONE, STEP_DONE, FORGOTTEN, LOST = 2, 4, 2, 4, 5
 PROMO_DONE = 1
 SAID = re.compile(rb"(?:pawl: (?:killed process|process|the output is still held open by process) \d+ [^\n]*\n)+\Z")  # ours, behind the step's
 
@@ -94,7 +94,8 @@ def database(run):
         run.bad("integrity", f"foreign key of {row[0]} row {row[1]}")
     for what, sql in (
             ("an attempt stored more than it applied", "SELECT id FROM attempt WHERE stored > applied"),
-            ("an attempt is not forgotten", f"SELECT id FROM attempt WHERE state <> {FORGOTTEN}"),
+            ("an attempt is not forgotten", f"SELECT id FROM attempt WHERE state NOT IN ({FORGOTTEN}, {LOST})"),
+            ("an attempt that began is called lost, and no spool was", f"SELECT id FROM attempt WHERE state = {LOST} AND applied > 0"),
             ("an attempt has no build", "SELECT id FROM attempt WHERE build NOT IN (SELECT id FROM build)"),
             ("a build is not done", f"SELECT id FROM build WHERE state <> {BUILD_DONE} OR result IS NULL OR finished IS NULL"),
             ("a build has no request", "SELECT id FROM build WHERE request NOT IN (SELECT id FROM request)"),

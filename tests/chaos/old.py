@@ -8,6 +8,10 @@ WATCHED = ("master/store/migrations", "shared/wire/msg.h")
 PROGRAMS = ("pawl-master", "pawl-worker", "pawl-run", "pawl")
 
 
+class NoHistory(Exception):
+    pass
+
+
 def git(*args):
     return subprocess.run(["git", *args], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
@@ -17,9 +21,13 @@ def revision():
     now = [git("rev-parse", f"HEAD:{w}") for w in WATCHED]
     for rev in git("log", "--format=%H", "-50", "HEAD", "--", *WATCHED).split():
         before = rev + "~"
-        if [git("rev-parse", f"{before}:{w}") for w in WATCHED] != now:
+        try:
+            then = [git("rev-parse", f"{before}:{w}") for w in WATCHED]
+        except subprocess.CalledProcessError:  # the first commit, or one from before there was either
+            break
+        if then != now:
             return git("rev-parse", before)
-    raise RuntimeError("no older schema in the history: run with --no-upgrade")
+    raise NoHistory("no older schema or messages in the last 50 commits")
 
 
 def programs(build):
@@ -35,7 +43,7 @@ def programs(build):
     tree = subprocess.Popen(["git", "archive", rev], cwd=ROOT, stdout=subprocess.PIPE)
     subprocess.run(["tar", "-x", "-C", place], stdin=tree.stdout, check=True)
     if tree.wait() != 0:
-        raise RuntimeError(f"git archive {rev} failed")
+        raise NoHistory(f"git archive {rev} failed")
     with open(os.path.join(place, "build.log"), "w") as log:
         env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
         subprocess.run(["make", "-j2", f"V={variant}", "all"], cwd=place, env=env, stdout=log, stderr=log, check=True)
