@@ -231,10 +231,9 @@ int server_run(const server_options *o)
         return 2;
     s->lock = -1;
     s->new_key = o->new_key;
+    pw_loop_hold_signals(signals);
     s->conf = path ? load_config(path) : NULL;
     if (!s->conf && !(s->conf = lastconf_load(s, o->state, path, err.text)))
-    pw_loop_hold_signals(signals);
-    if (!(s->conf = load_config(path)))
         return 2;
     int status = 1;
     if (open_all(s, o, &err) < 0) {
