@@ -334,7 +334,7 @@ history_result history_run(uint64_t seed, const bool *skip, unsigned n_skip)
         weight[i] = i < WORK || sim_chance(35) ? kinds[i].weight : 0;
         sum += weight[i];
     }
-    unsigned steps = 20 + (unsigned)sim_pick(sim_chance(80) ? 80 : 300);
+    unsigned steps = 10 + (unsigned)sim_pick(sim_chance(85) ? 50 : 250);
     run_until(sim_now + 2 * SEC);
     for (r.steps = 0; r.steps < steps && !oracle_broken(); r.steps++) {
         sim_seed(seed, r.steps + 1);
