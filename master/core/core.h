@@ -148,7 +148,7 @@ struct core_attempt {
     att_state state;
     uint8_t spool[16], boot[16];
     uint8_t digest[32]; /* of its job */
-    bool any; /* a record was received */
+    bool any;           /* a record was received */
     uint64_t applied, stored;
     uint32_t applied_chain, stored_chain;
     /* next byte expected from the worker in this process's life; >= applied */

@@ -107,7 +107,7 @@ static void many(void)
     if (n->s)
         sessions_get_figures(n->s, &f);
     ok(f.sessions == WORKERS && n->w->core && figures(n->w).busy == WORKERS,
-       "%u workers, each with a job", WORKERS);
+       "%d workers, each with a job", WORKERS);
     ok(most <= SESSION_TOTAL_WINDOW, "together never more than 64 MiB (%llu)",
        (unsigned long long)most);
     if (n->s)
