@@ -243,6 +243,21 @@ void row_token(const sql_cur *cur, store_token *ret)
     (void)sql_col_bytes(cur, 0, ret->hash, sizeof(ret->hash));
 }
 
+void row_message(const sql_cur *cur, store_message *ret)
+{
+    *ret = (store_message){
+        .id = sql_col_u(cur, 0),
+        .key = sql_col_t(cur, 1),
+        .target = sql_col_t(cur, 2),
+        .state = (msg_state)sql_col_i(cur, 3),
+        .tries = sql_col_u(cur, 4),
+        .due = sql_col_i(cur, 5),
+        .created = sql_col_i(cur, 6),
+        .finished = sql_col_i(cur, 7),
+        .reason = sql_col_t(cur, 8),
+    };
+}
+
 void row_change(const sql_cur *cur, store_change *ret)
 {
     *ret = (store_change){

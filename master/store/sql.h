@@ -25,6 +25,8 @@
 #define C_TOKEN "hash,id,name,scopes,person,creator,created,expires,used,revoked"
 #define C_CHANGE "c.id,c.stamp,c.at,c.tip,c.forced,c.source,c.author,c.subject,c.files"
 
+#define C_MESSAGE "id,key,target,state,tries,due,created,finished,reason"
+
 /* ---- opening; application_id is "Pawl" */
 #define SQL_OPEN(X)                                                                                \
     X(VERSION, "PRAGMA user_version")                                                              \
@@ -269,6 +271,30 @@
     X(SESSIONS_EXPIRE, "DELETE FROM session WHERE hash IN (SELECT hash FROM session"               \
                        " WHERE expires<?1 ORDER BY expires LIMIT ?2)")
 
+/* An expiry looks at the oldest rows only. */
+#define SQL_OUTBOX(X)                                                                              \
+    X(MESSAGE_ADD, "INSERT INTO outbox(key,target,body,state,tries,due,created)"                   \
+                   " VALUES(?1,?2,?3,0,0,?4,?4) ON CONFLICT(key) DO NOTHING")                      \
+    X(MESSAGE_NEXT, "SELECT " C_MESSAGE ",body FROM outbox INDEXED BY outbox_open"                 \
+                    " WHERE target=?1 AND state<2 ORDER BY id LIMIT 1")                            \
+    X(MESSAGE_GET, "SELECT " C_MESSAGE " FROM outbox WHERE id=?1")                                 \
+    X(MESSAGE_STATE, "SELECT state FROM outbox WHERE id=?1")                                       \
+    X(MESSAGE_SEND, "UPDATE outbox SET state=1,tries=tries+1 WHERE id=?1 AND state=0")             \
+    X(MESSAGE_WAIT, "UPDATE outbox SET state=0,due=?2,reason=?3 WHERE id=?1 AND state=1")          \
+    X(MESSAGE_END,                                                                                 \
+      "UPDATE outbox SET state=?2,reason=?3,finished=?4 WHERE id=?1 AND state<>?2 AND state<>2")   \
+    X(MESSAGE_AGAIN, "UPDATE outbox SET state=0,tries=0,due=?2,created=?2,finished=NULL"           \
+                     " WHERE id=?1 AND (state=0 OR state=3)")                                      \
+    X(MESSAGE_TARGETS, "SELECT target,sum(state=0),sum(state=1) FROM outbox"                       \
+                       " INDEXED BY outbox_open WHERE state<2 GROUP BY target ORDER BY target")    \
+    X(MESSAGES_GIVE_UP, "UPDATE outbox SET state=3,reason=?2,finished=?3 WHERE id IN"              \
+                        " (SELECT id FROM outbox INDEXED BY outbox_open WHERE state<2"             \
+                        " AND (?1 IS NULL OR target=?1)) AND state=0 AND created<?4")              \
+    X(MESSAGES_EXPIRE, "DELETE FROM outbox WHERE id IN (SELECT id FROM (SELECT id,state,finished"  \
+                       " FROM outbox WHERE id>0 ORDER BY id LIMIT ?2) WHERE state>=2"              \
+                       " AND finished<?1)")                                                        \
+    X(LATEST_GET, "SELECT build,result FROM latest WHERE builder=?1 AND branch=?2")
+
 #define STORE_SQL(X)                                                                               \
     SQL_OPEN(X)                                                                                    \
     SQL_COMMIT(X)                                                                                  \
@@ -280,7 +306,8 @@
     SQL_WORKERS(X)                                                                                 \
     SQL_PROMOTIONS(X)                                                                              \
     SQL_MISC(X)                                                                                    \
-    SQL_WEB(X)
+    SQL_WEB(X)                                                                                     \
+    SQL_OUTBOX(X)
 
 /* ---- readers. Lists of builds, newest first, give ids, and BUILD_NAMES then the row of one with
  * its names; the commonest two give the whole row at once, which is twice as fast. Their values: ?1
@@ -389,6 +416,8 @@
     X(PROMOTIONS, "SELECT " C_PROMOTION " FROM promotion WHERE id<?1 ORDER BY id DESC LIMIT ?2")   \
     X(PROMOTIONS_EDGE, "SELECT " C_PROMOTION " FROM promotion WHERE edge=?3 AND id<?1"             \
                        " ORDER BY id DESC LIMIT ?2")                                               \
+    X(MESSAGES, "SELECT " C_MESSAGE " FROM outbox WHERE id<?1 AND (?3<0 OR state=?3)"              \
+                " AND (?4 IS NULL OR target=?4) ORDER BY id DESC LIMIT ?2")                        \
     X(PROMOTION_ONE, "SELECT " C_PROMOTION " FROM promotion WHERE id=?1")                          \
     X(EDGES, "SELECT name,state,rev,reason,at FROM edge ORDER BY name")                            \
     X(LATEST, "SELECT p.name,x.name,l.branch,l.build,l.result,s.rev,l.finished FROM latest l"      \

@@ -42,6 +42,9 @@ static const struct {
     {"ATTEMPTS_OPEN", "attempt USING INDEX attempt_open"},
     {"LOGS_OPEN", "log USING INDEX log_open"},
     {"PROMOTIONS_OPEN", "promotion USING INDEX promotion_open"},
+    {"MESSAGE_TARGETS", "outbox USING INDEX outbox_open"},
+    {"MESSAGES_GIVE_UP", "outbox USING INDEX outbox_open"},
+    {"MESSAGES_EXPIRE", "(subquery-1)"}, /* at most ?2 rows */
     {"EDGES", "edge"},
     {"LATEST", "l"},
     {"TIPS", "t"},
@@ -122,6 +125,7 @@ static void test_columns(sqlite3 *db)
                 {R_STEPS, 15},
                 {R_FRAMES, 13},
                 {R_LOG, 7},
+                {R_MESSAGES, 9},
                 {R_PROMOTIONS, 11},
                 {R_TOKEN, 10},
                 {R_AUDIT, 6}};
