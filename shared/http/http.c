@@ -1,12 +1,13 @@
 #include "shared/http/http.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+
+#include "shared/http/impl.h"
 
 #define BODY_MAX ((size_t)64 * 1024 * 1024)
 enum {
@@ -55,7 +56,7 @@ static void exchange_clear(struct exchange *x)
     pw_buf_clear(&x->body);
 }
 
-static bool is_clean(const char *s)
+bool http_is_clean(const char *s)
 {
     for (; *s; s++)
         if ((unsigned char)*s < 0x20 || *s == 0x7f)
@@ -65,10 +66,10 @@ static bool is_clean(const char *s)
 
 /* http://127.0.0.1:8010, http://[::1]:8010 and localhost never go by a proxy, whatever the
  * environment says. */
-static bool is_local(const char *base)
+bool http_is_local(const char *url)
 {
     static const char *const hosts[] = {"127.0.0.1", "localhost", "[::1]"};
-    const char *host = strstr(base, "://") + 3;
+    const char *host = strstr(url, "://") + 3;
     for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
         size_t n = strlen(hosts[i]);
         if (strncasecmp(host, hosts[i], n) == 0 && (!host[n] || host[n] == ':' || host[n] == '/'))
@@ -83,11 +84,11 @@ static int check_base(const char *base, const char *token, pw_err *err)
         return pw_fail(err, PW_EINVAL, "\"%.200s\" does not begin with http:// or https://", base);
     if (strnlen(base, BASE_LONGEST + 1) > BASE_LONGEST)
         return pw_fail(err, PW_ELIMIT, "the address is longer than %d bytes", (int)BASE_LONGEST);
-    if (!is_clean(base) || strpbrk(base, " ?#"))
+    if (!http_is_clean(base) || strpbrk(base, " ?#"))
         return pw_fail(err, PW_EINVAL, "the address holds characters that it must not have");
     if (token && strnlen(token, TOKEN_LONGEST + 1) > TOKEN_LONGEST)
         return pw_fail(err, PW_ELIMIT, "the token is longer than %d bytes", (int)TOKEN_LONGEST);
-    if (token && (!is_clean(token) || strchr(token, ' ')))
+    if (token && (!http_is_clean(token) || strchr(token, ' ')))
         return pw_fail(err, PW_EINVAL, "the token holds blanks or control characters");
     return 0;
 }
@@ -110,7 +111,7 @@ http_client *http_client_new(const char *base, const char *token, pw_err *err)
         (void)pw_fail(err, PW_ENOMEM, "out of memory");
         return NULL;
     }
-    self->local = is_local(base);
+    self->local = http_is_local(base);
     for (size_t n = strlen(base); n > 0 && base[n - 1] == '/'; n--)
         self->base[n - 1] = '\0';
     return pw_take(self);
@@ -163,7 +164,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *self)
 }
 
 /* Copies a header's value if it has that name; a value that does not fit is left out. */
-static void keep_header(const char *p, size_t n, const char *name, char *out, size_t max)
+void http_keep_header(const char *p, size_t n, const char *name, char *out, size_t max)
 {
     size_t len = strlen(name);
     if (n <= len || strncasecmp(p, name, len) != 0 || p[len] != ':')
@@ -189,19 +190,19 @@ static size_t on_header(char *p, size_t size, size_t n, void *self)
     x->last_byte = pw_now(&pw_host_real);
     if (n >= 5 && memcmp(p, "HTTP/", 5) == 0) /* of the last answer only: a 100 may come before */
         x->etag[0] = x->done[0] = x->date[0] = '\0';
-    keep_header(p, n, "ETag", x->etag, sizeof(x->etag));
-    keep_header(p, n, "Pawl-Done", x->done, sizeof(x->done));
-    keep_header(p, n, "Date", x->date, sizeof(x->date));
+    http_keep_header(p, n, "ETag", x->etag, sizeof(x->etag));
+    http_keep_header(p, n, "Pawl-Done", x->done, sizeof(x->done));
+    http_keep_header(p, n, "Date", x->date, sizeof(x->date));
     return n;
 }
 
 /* ---- one exchange ---- */
 
-static int add_header(struct exchange *x, const char *name, const char *value, pw_err *err)
+int http_add_header(struct curl_slist **to, const char *name, const char *value, pw_err *err)
 {
     PW_AUTO(pw_buf_clearp) pw_buf line = PW_BUF(HEADER_LONGEST);
     struct curl_slist *list;
-    if (!*name || !is_clean(name) || strpbrk(name, " :;") || !is_clean(value))
+    if (!*name || !http_is_clean(name) || strpbrk(name, " :;") || !http_is_clean(value))
         return pw_fail(err, PW_EINVAL,
                        "the header \"%.60s\" holds characters that it must not have", name);
     if (strnlen(name, HEADER_LONGEST) + strnlen(value, HEADER_LONGEST) + 2 > HEADER_LONGEST)
@@ -209,20 +210,20 @@ static int add_header(struct exchange *x, const char *name, const char *value, p
                        (int)HEADER_LONGEST);
     /* curl's own signs: "Name;" is sent with an empty value, "Name:" would not be sent */
     (void)pw_buf_addf(&line, *value ? "%s: %s" : "%s;", name, value);
-    list = line.failed ? NULL : curl_slist_append(x->headers, pw_buf_str(&line));
+    list = line.failed ? NULL : curl_slist_append(*to, pw_buf_str(&line));
     if (!list)
         return pw_fail(err, PW_ENOMEM, "out of memory");
-    x->headers = list;
+    *to = list;
     return 0;
 }
 
 /* Headers that curl would add by itself. */
-static int drop_header(struct exchange *x, const char *name_colon, pw_err *err)
+int http_drop_header(struct curl_slist **to, const char *name_colon, pw_err *err)
 {
-    struct curl_slist *list = curl_slist_append(x->headers, name_colon);
+    struct curl_slist *list = curl_slist_append(*to, name_colon);
     if (!list)
         return pw_fail(err, PW_ENOMEM, "out of memory");
-    x->headers = list;
+    *to = list;
     return 0;
 }
 
@@ -233,20 +234,20 @@ static int add_headers(struct exchange *x, const http_header *headers, size_t n,
     int rc;
     if (n > HEADERS_MAX)
         return pw_fail(err, PW_ELIMIT, "%zu headers are more than %d", n, (int)HEADERS_MAX);
-    rc = drop_header(x, "Expect:", err);
+    rc = http_drop_header(&x->headers, "Expect:", err);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         typed = typed || strcasecmp(headers[i].name, "Content-Type") == 0;
-        rc = add_header(x, headers[i].name, headers[i].value, err);
+        rc = http_add_header(&x->headers, headers[i].name, headers[i].value, err);
     }
     if (rc == 0 && !typed && has_body)
-        rc = add_header(x, "Content-Type", "application/json", err);
+        rc = http_add_header(&x->headers, "Content-Type", "application/json", err);
     else if (rc == 0 && !typed)
-        rc = drop_header(x, "Content-Type:", err);
+        rc = http_drop_header(&x->headers, "Content-Type:", err);
     if (rc == 0 && x->client->token) {
         PW_AUTO(pw_buf_clearp) pw_buf value = PW_BUF(HEADER_LONGEST);
         if (pw_buf_addf(&value, "Bearer %s", x->client->token) < 0)
             return pw_fail(err, PW_ENOMEM, "out of memory");
-        rc = add_header(x, "Authorization", value.p, err);
+        rc = http_add_header(&x->headers, "Authorization", value.p, err);
     }
     return rc;
 }
@@ -277,7 +278,7 @@ static int set_options(struct exchange *x, const char *path, const void *body, s
     http_client *c = x->client;
     CURL *easy = c->easy;
     unsigned failed = 0;
-    if (path[0] != '/' || !is_clean(path) || strchr(path, ' '))
+    if (path[0] != '/' || !http_is_clean(path) || strchr(path, ' '))
         return pw_fail(err, PW_EINVAL, "\"%.100s\" is no path of a URL", path);
     pw_buf_init(&x->url, URL_LONGEST);
     switch (pw_buf_addf(&x->url, "%s%s", c->base, path)) {
