@@ -6,7 +6,7 @@
 MODULES := shared/base shared/wire shared/job shared/journal shared/zip shared/crypt shared/link shared/yaml \
            shared/json shared/http shared/cron shared/scan shared/notify \
            worker/spool worker/cgroup worker/run worker/agent \
-           master/config master/store master/logs master/promote master/core master/link master/git master/http \
+           master/config master/store master/logs master/promote master/notify master/core master/link master/git master/net master/http \
            master/server master/backup master/doctor \
            client
 
@@ -43,14 +43,16 @@ USES_master/store   := shared/job shared/wire shared/base
 LIB_master/store    := sqlite3
 USES_master/logs    := master/store shared/job shared/zip shared/wire shared/base
 USES_master/promote := shared/job shared/base
-USES_master/core    := master/promote master/store master/config shared/job shared/wire shared/cron shared/scan shared/crypt shared/base
+USES_master/notify  := master/config shared/scan shared/job shared/base
+USES_master/core    := master/promote master/notify master/store master/config shared/job shared/wire shared/cron shared/scan shared/crypt shared/base
 USES_master/link    := master/core master/logs master/store master/config shared/link shared/job shared/journal \
                        shared/wire shared/crypt shared/base
 USES_master/git     := shared/base
 LIB_master/git      := libgit2
+USES_master/net     := shared/http shared/crypt shared/base
 USES_master/http    := master/core master/logs master/store master/config shared/json shared/job shared/crypt shared/base
 LIB_master/http     := libmicrohttpd
-USES_master/server  := master/http master/link master/git master/core master/logs master/store master/config shared/link \
+USES_master/server  := master/http master/link master/git master/net master/notify master/core master/logs master/store master/config shared/link \
                        shared/crypt shared/notify shared/base
 USES_master/backup  := master/store shared/zip shared/json shared/crypt shared/base
 USES_master/doctor  := master/logs master/store master/config shared/crypt shared/base

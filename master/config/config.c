@@ -85,6 +85,18 @@ static void person_clear(config_person *p)
     pairs_free(p->logins, p->n_logins);
 }
 
+static void notify_clear(config_notify *n)
+{
+    free(n->name);
+    if (n->url)
+        explicit_bzero(n->url, strlen(n->url));
+    free(n->url);
+    free(n->projects);
+    free(n->builders);
+    glob_free(n->branches);
+    free(n->secret);
+}
+
 config *config_ref(config *self)
 {
     __atomic_add_fetch(&self->refs, 1, __ATOMIC_RELAXED);
@@ -107,6 +119,9 @@ config *config_unref(config *self)
         person_clear(&self->people[i]);
     free(self->people);
     free(self->user);
+    for (size_t i = 0; i < self->n_notify; i++)
+        notify_clear(&self->notify[i]);
+    free(self->notify);
     free(self->projects);
     free(self->builders);
     free(self->schedulers);

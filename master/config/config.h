@@ -141,6 +141,32 @@ typedef struct config_person { /* see people.h for what the scopes mean */
     size_t n_logins;
 } config_person;
 
+/* What can be told; the more telling ones stand last among those of a build. */
+typedef enum config_event {
+    CONFIG_EV_BUILD,
+    CONFIG_EV_CHANGE,
+    CONFIG_EV_FAILURE,
+    CONFIG_EV_FIXED,
+    CONFIG_EV_PROMOTION,
+    CONFIG_EV_WORKER_MISSING,
+    CONFIG_EV_WORKER_BACK,
+    CONFIG_EVENTS
+} config_event;
+typedef enum config_notify_kind { NOTIFY_WEBHOOK } config_notify_kind;
+typedef struct config_notify {
+    char *name;
+    config_notify_kind kind;
+    char *url;        /* may hold a secret: never shown */
+    unsigned events;  /* 1 << config_event */
+    size_t *projects; /* indices; none: all */
+    size_t *builders; /* likewise */
+    size_t n_projects, n_builders;
+    glob_list *branches; /* NULL: all */
+    bool at_most_once;
+    char *secret;    /* name of the secret that messages are signed with; NULL: not signed */
+    pw_usec timeout; /* of one try; default 10 s */
+} config_notify;
+
 typedef struct config {
     char *name;
     char *user;               /* whom a master that was started as root becomes; NULL: it stays */
@@ -165,6 +191,8 @@ typedef struct config {
     size_t n_schedulers;
     config_promotion *promotions;
     size_t n_promotions;
+    config_notify *notify;
+    size_t n_notify;
     config_hidden *secrets; /* see config_secret() */
     size_t n_secrets;
     config_person *people;
@@ -196,6 +224,8 @@ void config_limits_default(config_limits *ret);
  * several have it. */
 int64_t config_find_builder(const config *self, const char *name);
 int64_t config_find_project(const config *self, const char *name);
+/* "build" "change" ...; NULL-terminated */
+extern const char *const config_event_names[];
 /* The secret of that name, borrowed from the configuration; NULL: there is none. */
 const config_hidden *config_secret(const config *self, const char *name);
 #endif

@@ -35,10 +35,11 @@ typedef struct loader {
     size_t n_bundle;
 } loader;
 
-static const char *const top_keys[] = {"name",     "user",     "web",        "workers",    "secrets", "include",
-                                       "projects", "builders", "schedulers", "promotions", "people",  NULL};
-static const char *const top_later[] = {"gates", "notify",    "duty",        "triage",
-                                        "locks", "retention", "credentials", NULL};
+static const char *const top_keys[] = {
+    "name",     "user",       "web",        "workers", "secrets", "include", "projects",
+    "builders", "schedulers", "promotions", "people",  "notify",  NULL};
+static const char *const top_later[] = {"gates",     "duty",        "triage", "locks",
+                                        "retention", "credentials", NULL};
 
 static void source_clear(source *s)
 {
@@ -58,6 +59,7 @@ static void loader_clear(loader *l)
     free(l->r.builders.v);
     free(l->r.schedulers.v);
     free(l->r.promotions.v);
+    free(l->r.notify.v);
     free(l->r.people.v);
     config_unref(l->r.c);
 }
@@ -225,6 +227,7 @@ static void read_file(loader *l, source *s, size_t depth)
     gather(l, root, "builders", CONFIG_BUILDERS_MAX, &r->builders);
     gather(l, root, "schedulers", CONFIG_SCHEDULERS_MAX, &r->schedulers);
     gather(l, root, "promotions", CONFIG_PROMOTIONS_MAX, &r->promotions);
+    gather(l, root, "notify", CONFIG_NOTIFY_MAX, &r->notify);
     r->c->people_given |= yaml_node_value(root, "people") != NULL;
     gather(l, root, "people", CONFIG_PEOPLE_MAX, &r->people);
     v = yaml_node_value(root, "include");
@@ -276,6 +279,7 @@ static config *finish(loader *l)
     config_read_builders(r);
     config_read_schedulers(r);
     config_read_promotions(r);
+    config_read_notify(r);
     yaml_errors_sort(r->errors);
     if (!yaml_errors_none(r->errors))
         return NULL;

@@ -31,6 +31,8 @@ enum {
     CONFIG_RETRIES_MAX = 100,
     CONFIG_PRIORITY_MAX = 1000000,
     CONFIG_DEPTH_MAX = 1000000, /* commits of a shallow checkout */
+    CONFIG_NOTIFY_MAX = 100,
+    CONFIG_URL_MAX = 2000,
     CONFIG_FILES_MAX = 100,
     CONFIG_INCLUDE_DEPTH_MAX = 8,
     CONFIG_SECRETS_MAX = 1000,
@@ -51,7 +53,7 @@ typedef struct config_items {
 typedef struct config_reader {
     config *c;
     yaml_errors *errors;
-    config_items projects, builders, schedulers, promotions, people;
+    config_items projects, builders, schedulers, promotions, people, notify;
     const yaml_node *name, *web, *workers, *secrets, *user; /* values, NULL when no file has them */
     bool alone; /* the text has no place: nothing beside it may be read */
 } config_reader;
@@ -66,6 +68,7 @@ void config_read_projects(config_reader *r);
 void config_read_builders(config_reader *r);
 void config_read_schedulers(config_reader *r);
 void config_read_promotions(config_reader *r);
+void config_read_notify(config_reader *r);
 /* Steps of one builder; `list` is the value of `steps`. */
 void config_read_steps(config_reader *r, config_builder *b, const yaml_node *list);
 

@@ -29,7 +29,6 @@ static const struct mistake {
     {"name: [a]\n", 1, 7, "\"name\" must be a text"},
     {"web:\n  listen: [\n", 3, 1, "not YAML: "},
     {"gates: []\n", 1, 1, "\"gates\" is not supported by this version"},
-    {"notify: [a]\n", 1, 1, "\"notify\" is not supported by this version"},
     {"duty: {people: [a]}\n", 1, 1, "\"duty\" is not supported by this version"},
     {"triage: {}\n", 1, 1, "\"triage\" is not supported by this version"},
     /* people */
@@ -105,7 +104,7 @@ static const struct mistake {
     {"projects: [{name: p, repository: \"https://u:pw@a/b\"}]\n", 1, 34, "has a password in it"},
     {"projects: [{name: p, repository: \"https://a\"}]\n", 1, 34, "\"repository\" is not complete"},
     {"projects: [{name: p, repository: \"https://${secret:x}/b\"}]\n", 1, 34,
-     "a secret may stand in \"env\" of builders and steps only"},
+     "a secret may stand in \"env\" of builders and steps and in \"url\" of \"notify\" only"},
     /* builders */
     {P "builders: [{name: b, project: q, steps: [{run: x}]}]\n", 2, 31, "no project \"q\""},
     {"projects: [{name: launchpad, repository: /r}]\nbuilders: [{name: b, project: lanchpad, "

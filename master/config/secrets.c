@@ -274,14 +274,18 @@ void config_refuse_secrets(config_reader *r, const yaml_node *n, bool run)
                       "a secret must not stand in \"run\": scripts are stored and shown; give it "
                       "by \"env\"");
         else
-            yaml_fail(r->errors, n, "a secret may stand in \"env\" of builders and steps only");
+            yaml_fail(r->errors, n,
+                      "a secret may stand in \"env\" of builders and steps and in \"url\" of "
+                      "\"notify\" only");
     }
     for (size_t i = 0; yaml_node_type(n) == YAML_LIST && i < yaml_node_count(n); i++)
         config_refuse_secrets(r, yaml_node_item(n, i), run);
     for (size_t i = 0; yaml_node_type(n) == YAML_MAP && i < yaml_node_count(n); i++) {
         const yaml_node *key = NULL, *value = yaml_node_pair(n, i, &key);
         const char *name = yaml_node_text(key);
-        if (strcmp(name, "env") != 0 || yaml_node_type(value) != YAML_MAP)
+        bool theirs = (strcmp(name, "env") == 0 && yaml_node_type(value) == YAML_MAP) ||
+                      (strcmp(name, "notify") == 0 && yaml_node_type(value) == YAML_LIST);
+        if (!theirs)
             config_refuse_secrets(r, value, strcmp(name, "run") == 0);
     }
 }

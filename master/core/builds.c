@@ -90,6 +90,7 @@ void core_build_finish(core *self, core_build *b, pw_result result, const char *
         return;
     if (b->live)
         core_attempt_over(self, b->live, ATT_CLOSED, result, reason);
+    pw_result previous = core_tell_previous(self, b);
     if (!core_ok(self,
                  store_build_finish(self->st, b->id, result, reason, pw_wall(self->host),
                                     builder->row, r->stamp->branch, r->stamp->id, &err),
@@ -100,6 +101,7 @@ void core_build_finish(core *self, core_build *b, pw_result result, const char *
     core_note_event(self, EVENT_BUILD, b->id);
     pw_log(PW_LOG_INFO, "build_finished", "build=%" PRIu64 " builder=\"%s\" result=%s", b->id,
            builder->name ? builder->name : "?", pw_result_name(result));
+    core_tell_build(self, b, result, previous, reason);
     uint64_t id = b->id;
     (void)pw_table_del(self->builds, id);
     r->build = NULL; /* r outlives it when the turn breaks here */

@@ -38,6 +38,8 @@ typedef enum core_cmd_kind {
     CMD_TOKEN_USED,    /* id; no answer, no line in the audit log */
     CMD_WORKER_ROTATE, /* name -> {"name", "line", "expires"} */
     CMD_HOOK,          /* project, name (of the sender's kind), delivery, event, data -> {"hook"} */
+    CMD_OUTBOX_RETRY,  /* id = message */
+    CMD_OUTBOX_DROP,   /* id, reason */
     CMD_LOGIN,         /* hash (of the session), token (hash), expires */
     CMD_LOGOUT         /* hash */
 } core_cmd_kind;

@@ -508,6 +508,8 @@ static void (*const handlers[])(core *, core_cmd *) = {
     [CMD_WORKER_REMOVE] = cmd_worker_remove,
     [CMD_PROMOTE] = cmd_promote,
     [CMD_HEALTH] = cmd_health,
+    [CMD_OUTBOX_RETRY] = core_cmd_outbox_retry,
+    [CMD_OUTBOX_DROP] = core_cmd_outbox_drop,
 };
 
 /* ---- answers that are told again */

@@ -92,7 +92,8 @@ static void effect_clear(core_effect *e)
 
 bool core_dirty(const core *self)
 {
-    return self->turn || self->dispatch || self->n_effects > 0 || self->fault.code;
+    return self->turn || self->dispatch || self->outbox_due || self->n_effects > 0 ||
+           self->fault.code;
 }
 
 static bool write_events(core *self)
@@ -114,6 +115,8 @@ int core_commit(core *self, core_effect_cb *cb, void *cb_self, pw_err *err)
         self->dispatch = false;
         core_dispatch(self);
     }
+    if (!self->fault.code)
+        core_outbox_start(self);
     if (self->turn && !self->fault.code && self->n_notes > 0 && write_events(self)) {
         core_effect *e = core_add_effect(self, CORE_EVENT);
         if (e)
@@ -211,6 +214,8 @@ void core_tick(core *self)
         step = 2000000;
     self->last_tick = now;
     silence(self, now, step);
+    core_tell_tick(self, step);
+    core_outbox_tick(self);
     core_schedule_tick(self, wall);
     core_poll_tick(self, now);
     core_edges_tick(self, now);
@@ -223,7 +228,10 @@ void core_tick(core *self)
             if (core_ok(self, n, &err))
                 (void)(core_ok(self, store_idem_expire(self->st, wall - CORE_IDEM_MS, 2000, &err),
                                &err) &&
-                       core_ok(self, core_hooks_expire(self, 100, &err), &err));
+                       core_ok(self, core_hooks_expire(self, 100, &err), &err) &&
+                       core_ok(self,
+                               store_messages_expire(self->st, wall - CORE_MESSAGES_MS, 2000, &err),
+                               &err));
         }
         if (n == 2000)
             self->housekeeping = now + 1000000;
@@ -240,6 +248,8 @@ pw_usec core_deadline(const core *self)
     for (size_t i = 0; i < self->conf->n_projects; i++)
         if (!self->project[i].polling && self->project[i].next_poll < best)
             best = self->project[i].next_poll;
+    pw_usec message = core_outbox_deadline(self);
+    best = message < best ? message : best;
     pw_msec next = core_schedule_next(self);
     if (next) {
         pw_usec at = now + (next - pw_wall(self->host)) * 1000;
@@ -270,6 +280,7 @@ core *core_new(store *st, config *conf, const pw_host *host, pw_err *err)
     self->conf = config_ref(conf);
     self->host = host;
     self->last_tick = pw_now(host);
+    self->loaded = pw_wall(host);
     self->housekeeping = self->last_tick + 5000000;
     /* rows of new projects and builders are made here; the first turn commits them */
     int r = core_turn(self) ? core_load_all(self, err) : self->fault.code;
@@ -343,6 +354,7 @@ core *core_free(core *self)
     for (size_t i = 0; i < self->n_intents; i++)
         free(self->intent[i].target);
     free(self->intent);
+    core_outbox_free(self);
     for (size_t i = 0; i < self->n_conds; i++) {
         free(self->cond[i].name);
         free(self->cond[i].text);

@@ -10,6 +10,7 @@
 #define PW_MASTER_CORE_CORE_H
 #include "master/config/config.h"
 #include "master/core/cmd.h"
+#include "master/notify/notify.h"
 #include "master/store/store.h"
 #include "shared/job/job.h"
 #include "shared/job/record.h"
@@ -29,6 +30,8 @@ typedef enum core_effect_kind {
     CORE_EVENT,     /* events up to id can be read */
     CORE_REPLY,     /* cmd is answered: call done */
     CORE_SEAL,      /* attempt is complete: its logs can be sealed */
+    CORE_SEND,      /* message id, try number attempt: send job (its body) with key text to target
+                       index; once: core_outbox_done */
     CORE_PRESENCE   /* worker is connected (id 1) or not (id 0): what no row says */
 } core_effect_kind;
 typedef struct core_effect {
@@ -120,6 +123,19 @@ void core_set_join(core *self, core_join_line *fn, void *fn_self);
 /* Health: sets a named condition (disk full, damaged ...); text NULL clears it. Shown by
  * CMD_HEALTH. */
 void core_condition(core *self, const char *name, const char *text);
+
+/* ---- outgoing messages */
+/* From now on messages may leave. url: where the web pages are, for links; NULL: not known. */
+int core_notify_open(core *self, const char *url, pw_err *err);
+/* What came of a try. text: for people. Idempotent; an answer to an earlier try is no harm. */
+void core_outbox_done(core *self, uint64_t id, uint64_t tries, notify_answer answer,
+                      pw_usec retry_after, const char *text);
+typedef struct core_target_figures {
+    const char *name;              /* borrowed from the configuration */
+    uint64_t open, sent, given_up; /* the last two since the core was loaded */
+} core_target_figures;
+/* Target i of the configuration; false: there are no more. */
+bool core_target_get(const core *self, size_t i, core_target_figures *ret);
 
 /* ---- workers (called by master/link) */
 /* Whose key is this? Returns the worker's id, 0 for nobody; *ret_enrol: it is a one-time key (only

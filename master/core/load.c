@@ -51,6 +51,7 @@ static int skip_ids(core *self, pw_err *err)
     for (size_t i = 0; i < sizeof(next) / sizeof(next[0]); i++)
         most = next[i] > most ? next[i] : most;
     most += CORE_ID_SKIP;
+    self->set_back = true;
     int r = put_number(self, "id_floor", most, err);
     if (r == 0)
         r = put_number(self, "id_epoch", store_epoch(self->st), err);
@@ -89,6 +90,7 @@ void core_new_epoch(core *self, const char *why)
         core_break(self, &err);
         return;
     }
+    core_outbox_set_back(self, self->loaded);
     pw_log(PW_LOG_ERROR, "new_epoch", "reason=\"%s\"", why);
 }
 
@@ -268,7 +270,7 @@ int core_load_all(core *self, pw_err *err)
         (r = store_open_builds(self->st, load_build, &l, err)) < 0 ||
         (r = store_open_attempts(self->st, load_attempt, &l, err)) < 0 ||
         (r = core_hooks_load(self, err)) < 0 || (r = core_schedule_load(self, err)) < 0 ||
-        (r = core_promotions_load(self, err)) < 0)
+        (r = core_outbox_load(self, err)) < 0 || (r = core_promotions_load(self, err)) < 0)
         return r;
     end_gone(self);
     return 0;

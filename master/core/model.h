@@ -3,6 +3,7 @@
 #ifndef PW_MASTER_CORE_MODEL_H
 #define PW_MASTER_CORE_MODEL_H
 #include "master/core/core.h"
+#include "master/core/outbox.h"
 #include "shared/base/table.h"
 
 enum {
@@ -134,6 +135,8 @@ typedef struct core_worker {
     uint64_t busy; /* attempts that hold a slot */
     unsigned bad_offers;
     size_t held; /* jobs in its spool that are not wanted from it */
+    uint64_t told;   /* how often it was told to be missing or back: odd, missing */
+    pw_usec away_us; /* time that this process saw pass without it */
 } core_worker;
 
 typedef struct core_cond {
@@ -158,6 +161,14 @@ struct core {
     core_edge *edge;
     core_intent *intent;
     size_t n_intents;
+    core_target *target; /* in the configuration's order */
+    size_t n_targets;
+    char *url;         /* of the web pages; NULL: not known */
+    bool notify_open;  /* messages may leave */
+    bool outbox_due;   /* one may go now */
+    bool tell_workers; /* a target wants to hear of them */
+    bool set_back;     /* the database is in a new epoch since it was open last */
+    pw_msec loaded;    /* when */
     core_cond *cond;
     size_t n_conds;
     pw_table *requests, *builds, *attempts, *workers;

@@ -309,6 +309,7 @@ void core_push_done(core *self, uint64_t promotion, core_pushed how, const char 
         pw_log(PW_LOG_WARN, "promotion_failed", "promotion=%" PRIu64 " target=\"%s\" reason=\"%s\"",
                t->id, t->target, text);
     }
+    core_tell_promotion(self, t, to, pw_buf_str(&said));
     size_t edge = t->edge;
     store_rev rev = t->rev;
     free(t->target);
@@ -364,12 +365,14 @@ static int load_intent(void *p, const store_promotion *row)
         }
     if (project < 0) { /* the project is gone: nobody can look at its ref any more */
         pw_err err = {0};
+        static const char why[] = "its project was removed from the configuration";
+        (void)core_ok(
+            self,
+            store_promotion_end(self->st, t.id, PROMO_ABANDONED, why, pw_wall(self->host), &err),
+            &err);
+        t.project = SIZE_MAX;
+        core_tell_promotion(self, &t, PROMO_ABANDONED, why);
         free(t.target);
-        (void)core_ok(self,
-                      store_promotion_end(self->st, t.id, PROMO_ABANDONED,
-                                          "its project was removed from the configuration",
-                                          pw_wall(self->host), &err),
-                      &err);
         return 0;
     }
     t.project = (size_t)project;

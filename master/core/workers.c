@@ -117,6 +117,7 @@ void core_worker_up(core *self, uint64_t worker, const core_hello *h, bool *ret_
     w->gate = NULL;
     self->dispatch = true;
     presence(self, worker, true);
+    core_tell_worker_up(self, w);
     core_note_event(self, EVENT_WORKER, worker);
     pw_log(PW_LOG_INFO, "worker_connected", "worker=\"%s\" slots=%" PRIu64 " version=\"%s\"",
            w->row.name, w->row.slots, h->version);

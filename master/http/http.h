@@ -19,6 +19,12 @@ typedef struct web_gauges {
         slots;
     _Atomic uint64_t journal_bytes, log_bytes, dropped_messages, alarms, slow_callbacks;
     _Atomic uint64_t builds_total[7]; /* since the start of this process, by result */
+    _Atomic uint64_t outbox_waiting;
+    struct web_target { /* whom messages are sent to */
+        const char *name;
+        _Atomic uint64_t waiting, sent, given_up;
+    } * target;
+    size_t n_targets; /* fixed before the web server starts */
 } web_gauges;
 
 typedef struct web_options {

@@ -173,6 +173,45 @@ void web_get_promotions(web_req *q)
         &err);
 }
 
+/* ---- outgoing messages */
+static const char *const message_states[] = {"waiting", "under_way", "sent", "given_up", NULL};
+
+static int on_message(void *self, const store_message *m)
+{
+    list *l = self;
+    if (!room(l, m->id))
+        return PW_ELIMIT;
+    web_open(l->b, NULL, '{');
+    web_u64(l->b, "id", m->id);
+    web_str(l->b, "key", m->key);
+    web_str(l->b, "target", m->target);
+    web_str(l->b, "state", (unsigned)m->state < 4 ? message_states[m->state] : "unknown");
+    web_u64(l->b, "tries", m->tries);
+    web_time(l->b, "created", m->created);
+    web_time(l->b, "due", m->state == MSG_WAITING ? m->due : 0);
+    web_time(l->b, "finished", m->finished);
+    web_str(l->b, "reason", m->reason);
+    web_shut(l->b, '}');
+    return 0;
+}
+
+void web_get_outbox(web_req *q)
+{
+    pw_err err = {0};
+    list l;
+    uint64_t before;
+    int state = -1;
+    if (web_query_word(&q->query, "state", message_states, &state, &err) < 0) {
+        web_fail_err(q, &err);
+        return;
+    }
+    if (begin(q, &l, &before))
+        end(&l,
+            reader_messages(q->rd, state, web_query_get(&q->query, "target"), before, l.limit + 1,
+                            on_message, &l, &err),
+            &err);
+}
+
 /* ---- builders */
 static int on_latest(void *self, const reader_latest *r)
 {

@@ -30,6 +30,7 @@ static const metric metrics[] = {
       "messages of workers that were not understood or not allowed"),
     M("alarms_total", "counter", alarms,
       "two agents with one key, jobs of another worker's, journals that differ"),
+    M("outbox_waiting", "gauge", outbox_waiting, "outgoing messages that are not finished"),
     M("slow_callbacks_total", "counter", slow_callbacks, "callbacks of the core over 50 ms"),
 };
 
@@ -46,6 +47,24 @@ static void label(pw_buf *b, const char *name, const char *s)
             (void)pw_buf_add(b, s, 1);
     }
     (void)pw_buf_add(b, "\"", 1);
+}
+
+static void targets(const web_gauges *g, pw_buf *b)
+{
+    static const char *const names[] = {"sent", "given_up"};
+    static const char *const help[] = {"messages that their target has taken",
+                                       "messages that were given up"};
+    for (int k = 0; k < 2 && g->n_targets; k++) {
+        (void)pw_buf_addf(b,
+                          "# HELP pawl_outbox_%s_total %s\n# TYPE pawl_outbox_%s_total counter\n",
+                          names[k], help[k], names[k]);
+        for (size_t i = 0; i < g->n_targets; i++) {
+            const struct web_target *t = &g->target[i];
+            (void)pw_buf_addf(b, "pawl_outbox_%s_total{", names[k]);
+            label(b, "target", t->name);
+            (void)pw_buf_addf(b, "} %" PRIu64 "\n", atomic_load(k ? &t->given_up : &t->sent));
+        }
+    }
 }
 
 static void tallies(web_hub *h, pw_buf *b)
@@ -105,6 +124,8 @@ void web_get_metrics(web_req *q)
                           m->name, m->type, m->name, atomic_load(v));
     }
     web_refusals(q->web, &q->out);
+    if (q->web->gauges)
+        targets(q->web->gauges, &q->out);
     tallies(&q->web->hub, &q->out);
     refusals(&q->web->gate, &q->out);
 }

@@ -41,6 +41,8 @@ static const schema schemas[] = {
               "created:time expires:time? used:time? revoked:time?"},
     {"NewToken", "id:integer name:string scopes:array person:string? expires:time? token:string"},
     {"Deed", "id:integer at:time actor:string action:string object:string? text:string?"},
+    {"Message", "id:integer key:string target:string state:string tries:integer created:time "
+                "due:time? finished:time? reason:string?"},
     {"Why", "id:integer state:string reason:string"},
     {"Health", "status:string checks:array"},
     {"OpenAPI", ""},

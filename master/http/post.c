@@ -351,6 +351,18 @@ void web_delete_token(web_req *q)
     send_id(q, CMD_TOKEN_REVOKE);
 }
 
+void web_post_outbox(web_req *q)
+{
+    const char *what = q->at.param[1];
+    if (strcmp(what, "retry") == 0)
+        send_id(q, CMD_OUTBOX_RETRY);
+    else if (strcmp(what, "drop") == 0)
+        send_id(q, CMD_OUTBOX_DROP);
+    else
+        web_fail(q, 404, "not_found", "a message can be told to retry or drop, not \"%.60s\"",
+                 what);
+}
+
 void web_post_promote(web_req *q)
 {
     send_name(q, CMD_PROMOTE);

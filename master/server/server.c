@@ -112,12 +112,14 @@ static int open_queues(server *s, pw_err *err)
 {
     if (!(s->commands = pw_chan_new(QUEUE_COMMANDS, NULL, err)) ||
         !(s->git_answers = pw_chan_new(QUEUE_ANSWERS, NULL, err)) ||
+        !(s->net_answers = pw_chan_new(QUEUE_ANSWERS, NULL, err)) ||
         !(s->log_answers = pw_chan_new(QUEUE_ANSWERS, free, err)))
         return err->code;
     if (!(s->loop = pw_loop_new(&pw_host_real, err)) ||
         !pw_loop_signals(s->loop, signals, on_signal, s, err) ||
         !pw_loop_fd(s->loop, "commands", pw_chan_fd(s->commands), EPOLLIN, turn_commands, s, err) ||
         !pw_loop_fd(s->loop, "git", pw_chan_fd(s->git_answers), EPOLLIN, turn_git, s, err) ||
+        !pw_loop_fd(s->loop, "net", pw_chan_fd(s->net_answers), EPOLLIN, turn_net, s, err) ||
         !pw_loop_fd(s->loop, "logs", pw_chan_fd(s->log_answers), EPOLLIN, turn_logs, s, err) ||
         !(s->tick = pw_loop_timer(s->loop, "tick", 0, turn_tick, s, err)))
         return err->code;
@@ -184,11 +186,14 @@ static int open_all(server *s, const server_options *o, pw_err *err)
     if ((r = privs_begin(&p, s->conf->user, o->state, err)) < 0 || (r = crypt_init(err)) < 0 ||
         (r = state_open(s, o->state, err)) < 0 || (r = open_queues(s, err)) < 0)
         return r;
+    if ((r = outbox_prepare(s, err)) < 0)
+        return r;
     if (!(s->git = git_start(s->mirror_dir, s->git_answers, err)))
         return err->code;
     if ((r = turn_load(s, err)) < 0 || (r = state_admin_token(s, err)) < 0 ||
         (r = lastconf_keep(s, err)) < 0 || (r = janitor_start(&s->janitor, s->db, err)) < 0 ||
-        (r = open_sockets(s, &p, err)) < 0 || (r = privs_drop(&p, err)) < 0)
+        (r = open_sockets(s, &p, err)) < 0 || (r = privs_drop(&p, err)) < 0 ||
+        (r = outbox_open(s, err)) < 0)
         return r;
     return state_write_addresses(s, err);
 }
@@ -199,6 +204,7 @@ static void close_all(server *s)
     core_cmd *c;
     s->web = web_stop(s->web);
     s->git = git_stop(s->git);
+    outbox_close(s);
     janitor_stop(&s->janitor);
     s->links = sessions_free(s->links);
     s->listener = link_listener_free(s->listener);
@@ -213,6 +219,8 @@ static void close_all(server *s)
     s->commands = pw_chan_free(s->commands);
     s->git_answers = pw_chan_free(s->git_answers);
     s->log_answers = pw_chan_free(s->log_answers);
+    s->net_answers = pw_chan_free(s->net_answers);
+    free(s->gauges.target);
     free(s->db);
     free(s->log_dir);
     free(s->mirror_dir);

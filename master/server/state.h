@@ -9,6 +9,7 @@
 #include "master/http/http.h"
 #include "master/link/sessions.h"
 #include "master/logs/logs.h"
+#include "master/net/net.h"
 #include "master/server/server.h"
 #include "shared/base/loop.h"
 #include "shared/crypt/crypt.h"
@@ -35,12 +36,14 @@ typedef struct server {
     uint8_t secret[CRYPT_KEY], public[CRYPT_KEY], mark_key[CRYPT_KEY];
     config *conf;
     pw_loop *loop;
-    pw_chan *commands, *git_answers, *log_answers;
+    pw_chan *commands, *git_answers, *log_answers, *net_answers;
     store *st;
     logs *log_store;
     core *core; /* NULL after a failed commit, until it is loaded anew */
     sessions *links;
     git_service *git;
+    net_service *net; /* NULL: nobody is to be told of anything */
+    bool recording;   /* this turn has what came of a message */
     link_ctx *ctx;
     link_listener *listener;
     web_server *web;
@@ -103,6 +106,17 @@ void turn_logs(pw_loop *loop, int fd, uint32_t events, void *self);
 /* Opens store, logs and core; used at start and after a failed commit. */
 int turn_load(server *s, pw_err *err);
 void turn_unload(server *s);
+
+/* ---- outbox.c: between the core's messages and the net service */
+int outbox_prepare(server *s, pw_err *err);
+/* Messages may leave: the web address is known. After each load of the core. */
+int outbox_open(server *s, pw_err *err);
+void outbox_effect(server *s, const core_effect *e);
+void turn_net(pw_loop *loop, int fd, uint32_t events, void *self);
+/* After a commit; true: a fault point wants it to count as failed. */
+bool outbox_recorded(server *s);
+void outbox_gauges(server *s);
+void outbox_close(server *s);
 
 /* ---- repos.c: between the core's effects and the git service */
 void repos_effect(server *s, const core_effect *e);

@@ -110,6 +110,9 @@ static void apply(void *p, const core_effect *e)
             core_cmd_fail(e->cmd, 503, "unavailable", "fault point cmd.answer");
         e->cmd->done(e->cmd, e->cmd->done_self);
         break;
+    case CORE_SEND:
+        outbox_effect(s, e);
+        break;
     case CORE_PRESENCE:
         web_worker(s->web, e->worker, e->id != 0);
         break;
@@ -143,6 +146,7 @@ static void gauges(server *s, pw_usec spent)
     atomic_store(&g->log_bytes, l.log_bytes);
     atomic_store(&g->dropped_messages, l.dropped);
     atomic_store(&g->alarms, l.alarms);
+    outbox_gauges(s);
     atomic_store(&g->slow_callbacks, pw_loop_slow(s->loop));
     for (int i = 0; i < 7; i++)
         atomic_store(&g->builds_total[i], f.finished[i]);
@@ -173,6 +177,11 @@ void turn_hook(pw_loop *loop, void *p)
     /* an effect that fails at once is an event of the next commit */
     for (int i = 0; i < 8 && core_dirty(s->core); i++) {
         if (core_commit(s->core, apply, s, &err) < 0) {
+            crash(s, &err);
+            return;
+        }
+        if (outbox_recorded(s)) {
+            (void)pw_fail(&err, PW_ESYS, "fault outbox.recorded");
             crash(s, &err);
             return;
         }
@@ -208,7 +217,7 @@ void turn_tick(pw_loop *loop, void *p)
     pw_err err = {0};
     (void)loop;
     if (!s->core) {
-        if (turn_load(s, &err) < 0) {
+        if (turn_load(s, &err) < 0 || outbox_open(s, &err) < 0) {
             (void)snprintf(s->trouble, sizeof(s->trouble), "%s", err.text);
             turn_unload(s);
             s->retry_at = pw_now(&pw_host_real) + RETRY_US;

@@ -1,0 +1,145 @@
+/* `notify`: what is read, which secrets go where, what is refused. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "master/config/config.h"
+#include "master/config/load.h"
+#include "tests/tap.h"
+
+#define HEAD                                                                                       \
+    "projects: [{name: p, repository: /r}, {name: q, repository: /s}]\n"                           \
+    "builders: [{name: a, project: p, steps: [{run: x}]}, {name: b, project: p, steps: [{run: "    \
+    "x}]},\n"                                                                                      \
+    "  {name: b, project: q, steps: [{run: x}]}]\n"                                                \
+    "secrets: {path: {env: NOTIFY_TEST_PATH}, sign: {env: NOTIFY_TEST_SIGN}}\n"
+#define ONE(more) HEAD "notify: [{kind: webhook, " more "}]\n"
+#define URL "url: 'http://h/x', "
+
+static const struct mistake {
+    const char *text;
+    unsigned line, column;
+    const char *want;
+} mistakes[] = {
+    {HEAD "notify: {a: b}\n", 5, 9, "\"notify\" must be a list"},
+    {HEAD "notify: [a]\n", 5, 10, "a target of \"notify\" must be a mapping, not a text"},
+    {HEAD "notify: [{url: 'http://h/x', events: [build]}]\n", 5, 10,
+     "\"kind\" is missing: webhook"},
+    {HEAD "notify: [{kind: mail, smtp: x, to: [y]}]\n", 5, 17,
+     "kind \"mail\" is not supported by this version"},
+    {HEAD "notify: [{kind: mattermost, url: x, events: [break]}]\n", 5, 17,
+     "kind \"mattermost\" is not supported by this version"},
+    {HEAD "notify: [{kind: webhok}]\n", 5, 17, "\"kind\" must be one of webhook, not \"webhok\""},
+    {ONE("events: [build]"), 5, 10, "required key \"url\" is missing"},
+    {ONE("url: 'ftp://h/x', events: [build]"), 5, 31, "\"url\" must be like https://"},
+    {ONE("url: 'http:///x', events: [build]"), 5, 31, "\"url\" must be like https://"},
+    {ONE("url: 'http://u:p@h/x', events: [build]"), 5, 31, "\"url\" must be like https://"},
+    {ONE("url: 'http://h/a b', events: [build]"), 5, 31, "\"url\" must be like https://"},
+    {ONE("url: 'http://h/${secret:pth}', events: [build]"), 5, 31,
+     "no secret \"pth\"; did you mean \"path\"?"},
+    {ONE("url: 'ftp://h/${secret:path}', events: [build]"), 5, 31, "\"url\", with its secret"},
+    {ONE(URL "name: '${secret:path}', events: [build]"), 5, 51, "a secret may stand in \"env\""},
+    {ONE("url: 'http://h/x'"), 5, 10, "\"events\" must be a list of at least one of build"},
+    {ONE(URL "events: []"), 5, 53, "\"events\" must be a list of at least one of build"},
+    {ONE(URL "events: [biuld]"), 5, 54, "there is no event \"biuld\"; did you mean \"build\"?"},
+    {ONE(URL "events: [break]"), 5, 54, "event \"break\" is not supported by this version"},
+    {ONE(URL "events: [build], projects: [x]"), 5, 73, "no project \"x\""},
+    {ONE(URL "events: [build], builders: [x]"), 5, 73, "no builder \"x\""},
+    {ONE(URL "events: [build], builders: []"), 5, 72, "\"builders\" must name at least one"},
+    {ONE(URL "events: [build], builders: [b]"), 5, 73, "several projects have a builder \"b\""},
+    {ONE(URL "events: [build], builders: [x/b]"), 5, 73, "no builder \"x/b\""},
+    {ONE(URL "events: [build], branches: []"), 5, 72, "\"branches\" must name at least one"},
+    {ONE(URL "events: [build], delivery: once"), 5, 72,
+     "\"delivery\" must be one of at_least_once, at_most_once, not \"once\""},
+    {ONE(URL "events: [build], secret: sing"), 5, 70, "no secret \"sing\"; did you mean \"sign\"?"},
+    {ONE(URL "events: [build], timeout: 0s"), 5, 71, "\"timeout\" must be at least 1s"},
+    {ONE(URL "events: [build], timeout: 2m"), 5, 71, "\"timeout\" must be at most 1m"},
+    {ONE(URL "events: [build], to: x"), 5, 62, "unknown key \"to\""},
+    {HEAD "notify:\n  - {kind: webhook, " URL "events: [build]}\n"
+          "  - {kind: webhook, name: webhook, " URL "events: [build]}\n",
+     7, 5, "a target \"webhook\" exists already, in f.yaml:6"},
+};
+
+static void test_mistake(const struct mistake *m)
+{
+    PW_AUTO(yaml_errors_clear) yaml_errors e = {0};
+    PW_AUTO(config_unrefp) config *c = config_load_text("f.yaml", m->text, strlen(m->text), &e);
+    bool is = !c && e.n >= 1 && e.v[0].line == m->line && e.v[0].column == m->column &&
+              strncmp(e.v[0].text, m->want, strlen(m->want)) == 0;
+    ok(is, "refused: %s", m->want);
+    for (size_t i = 0; !is && i < e.n; i++)
+        printf("# %u:%u: %s\n", e.v[i].line, e.v[i].column, e.v[i].text);
+}
+
+static void test_right(void)
+{
+    static const char text[] = HEAD
+        "notify:\n"
+        "  - {kind: webhook, url: 'https://h/${secret:path}/${secret:path}?a=1', events: [build]}\n"
+        "  - kind: webhook\n"
+        "    name: chat\n"
+        "    url: http://h\n"
+        "    events: [failure, fixed, promotion, worker_missing]\n"
+        "    projects: [q, p]\n"
+        "    builders: [a, q/b]\n"
+        "    branches: [master, 'v*']\n"
+        "    delivery: at_most_once\n"
+        "    secret: sign\n"
+        "    timeout: 3s\n"
+        "  - {kind: webhook, url: 'http://h/', events: [build, change, worker_back]}\n";
+    PW_AUTO(yaml_errors_clear) yaml_errors e = {0};
+    PW_AUTO(config_unrefp) config *c = config_load_text("f.yaml", text, strlen(text), &e);
+    for (size_t i = 0; i < e.n; i++)
+        printf("# %u:%u: %s\n", e.v[i].line, e.v[i].column, e.v[i].text);
+    ok(c && c->n_notify == 3, "three targets");
+    if (!c || c->n_notify != 3)
+        return;
+    const config_notify *a = &c->notify[0], *b = &c->notify[1], *d = &c->notify[2];
+    ok(strcmp(a->name, "webhook") == 0 && strcmp(b->name, "chat") == 0 &&
+           strcmp(d->name, "webhook-2") == 0,
+       "names are counted by kind");
+    ok(strcmp(a->url, "https://h/hidden1/hidden1?a=1") == 0, "secrets are put into the address");
+    ok(a->events == 1u << CONFIG_EV_BUILD && !a->n_projects && !a->n_builders && !a->branches &&
+           !a->at_most_once && !a->secret && a->timeout == 10 * CONFIG_SECOND,
+       "what is not given");
+    ok(b->events == (1u << CONFIG_EV_FAILURE | 1u << CONFIG_EV_FIXED | 1u << CONFIG_EV_PROMOTION |
+                     1u << CONFIG_EV_WORKER_MISSING) &&
+           d->events ==
+               (1u << CONFIG_EV_BUILD | 1u << CONFIG_EV_CHANGE | 1u << CONFIG_EV_WORKER_BACK),
+       "events");
+    ok(b->n_projects == 2 && b->projects[0] == 1 && b->projects[1] == 0 && b->n_builders == 2 &&
+           b->builders[0] == 0 && b->builders[1] == 2,
+       "projects and builders are resolved");
+    ok(b->branches && glob_match(b->branches, "v1") && !glob_match(b->branches, "x"), "branches");
+    ok(b->at_most_once && b->secret && strcmp(b->secret, "sign") == 0 &&
+           b->timeout == 3 * CONFIG_SECOND,
+       "delivery, secret, timeout");
+    ok(!strstr(c->text, "hidden1"), "no value is in the kept text");
+}
+
+/* 100 targets, and one more. */
+static void test_limit(void)
+{
+    PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(100000);
+    for (int more = 0; more < 2; more++) {
+        PW_AUTO(yaml_errors_clear) yaml_errors e = {0};
+        pw_buf_reset(&b);
+        (void)pw_buf_adds(&b, HEAD "notify:\n");
+        for (int i = 0; i < CONFIG_NOTIFY_MAX + more; i++)
+            (void)pw_buf_adds(&b, "  - {kind: webhook, " URL "events: [build]}\n");
+        PW_AUTO(config_unrefp) config *c = config_load_text("f.yaml", pw_buf_str(&b), b.len, &e);
+        ok(more ? !c && e.n == 1 && strcmp(e.v[0].text, "more than 100 notify") == 0 : c != NULL,
+           "%d targets", CONFIG_NOTIFY_MAX + more);
+    }
+}
+
+int main(void)
+{
+    (void)setenv("NOTIFY_TEST_PATH", "hidden1", 1);
+    (void)setenv("NOTIFY_TEST_SIGN", "hidden2", 1);
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++)
+        test_mistake(&mistakes[i]);
+    test_right();
+    test_limit();
+    return tap_done();
+}

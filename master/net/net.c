@@ -1,0 +1,179 @@
+/* The thread and its queue. */
+#include "master/net/net.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "master/net/sender.h"
+#include "shared/base/log.h"
+
+enum { QUEUE_MAX = 1000 };
+#define WAIT_US ((pw_usec)200000) /* how long an end of the service may go unnoticed */
+
+static const sender *const senders[] = {[NET_WEBHOOK] = &sender_webhook};
+_Static_assert(sizeof(senders) / sizeof(senders[0]) == NET_KINDS, "a sender for each kind");
+
+struct net_service {
+    pw_chan *queue;   /* owned; jobs to be sent */
+    pw_chan *answers; /* borrowed */
+    http_pool *pool;  /* the thread's */
+    net_job *running; /* the thread's: jobs that the pool works on */
+    _Atomic bool stop;
+    bool started;
+    pthread_t thread;
+};
+
+net_job *net_job_new(net_kind kind, pw_err *err)
+{
+    net_job *j = calloc(1, sizeof(*j));
+    if (!j)
+        (void)pw_fail(err, PW_ENOMEM, "out of memory");
+    else
+        j->kind = kind;
+    return j;
+}
+
+net_job *net_job_free(net_job *j)
+{
+    if (!j)
+        return NULL;
+    if (j->url)
+        explicit_bzero(j->url, strlen(j->url));
+    if (j->secret)
+        explicit_bzero(j->secret, j->secret_len);
+    free(j->url);
+    free(j->secret);
+    free(j->key);
+    free(j->event);
+    free(j->body);
+    free(j);
+    return NULL;
+}
+
+static void free_job(void *p)
+{
+    net_job_free(p);
+}
+
+/* Never waits for ever: the reader of the channel may be the one who waits for us to end. */
+static void answer(net_service *self, net_job *j)
+{
+    pw_err err;
+    while (pw_chan_send(self->answers, j, &err) < 0) {
+        if (atomic_load(&self->stop)) {
+            net_job_free(j);
+            return;
+        }
+        (void)http_pool_run(self->pool, -1, WAIT_US / 20, &err);
+    }
+}
+
+static void begin(net_service *self, net_job *j)
+{
+    pw_err err = {0};
+    sender_request r = {0};
+    senders[j->kind]->ask(j, &r);
+    http_request q = {.method = r.method,
+                      .url = j->url,
+                      .header = r.header,
+                      .n_headers = r.n,
+                      .body = j->body,
+                      .body_len = j->body_len,
+                      .timeout = j->timeout,
+                      .tag = j};
+    if (http_pool_add(self->pool, &q, &err) < 0) {
+        j->outcome = NET_UNSENT;
+        (void)snprintf(j->text, sizeof(j->text), "%s", err.text);
+        answer(self, j);
+        return;
+    }
+    j->next = self->running;
+    self->running = j;
+}
+
+static void finish(net_service *self, http_reply *r)
+{
+    net_job *j = r->tag;
+    for (net_job **at = &self->running; *at; at = &(*at)->next)
+        if (*at == j) {
+            *at = j->next;
+            break;
+        }
+    senders[j->kind]->judge(j, r);
+    http_reply_clear(r);
+    answer(self, j);
+}
+
+static void *thread_main(void *p)
+{
+    net_service *self = p;
+    pw_err err = {0};
+    while (!atomic_load(&self->stop)) {
+        net_job *j;
+        http_reply r;
+        while ((j = pw_chan_recv(self->queue)))
+            begin(self, j);
+        if (http_pool_run(self->pool, pw_chan_fd(self->queue), WAIT_US, &err) < 0)
+            pw_log_err(PW_LOG_ERROR, "net_failed", &err);
+        while (http_pool_next(self->pool, &r))
+            finish(self, &r);
+    }
+    return NULL;
+}
+
+/* Signals are the core's: the thread blocks them all. */
+static int start(net_service *self, pw_err *err)
+{
+    sigset_t all, old;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
+    int rc = pthread_create(&self->thread, NULL, thread_main, self);
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (rc != 0)
+        return pw_fail_at(err, __FILE__, __LINE__, PW_ESYS, rc, "starting the thread for messages");
+    self->started = true;
+    return 0;
+}
+
+net_service *net_start(pw_chan *answers, pw_err *err)
+{
+    net_service *self = calloc(1, sizeof(*self));
+    if (!self) {
+        (void)pw_fail(err, PW_ENOMEM, "out of memory");
+        return NULL;
+    }
+    self->answers = answers;
+    if (!(self->queue = pw_chan_new(QUEUE_MAX, free_job, err)) ||
+        !(self->pool = http_pool_new(err)) || start(self, err) < 0)
+        return net_stop(self);
+    return self;
+}
+
+net_service *net_stop(net_service *self)
+{
+    if (!self)
+        return NULL;
+    atomic_store(&self->stop, true);
+    if (self->started)
+        (void)pthread_join(self->thread, NULL);
+    http_pool_free(self->pool);
+    for (net_job *j = self->running, *next; j; j = next) {
+        next = j->next;
+        net_job_free(j);
+    }
+    pw_chan_free(self->queue);
+    free(self);
+    return NULL;
+}
+
+int net_send(net_service *self, net_job *job, pw_err *err)
+{
+    int r = pw_chan_send(self->queue, job, err);
+    if (r < 0)
+        net_job_free(job);
+    return r;
+}

@@ -1,0 +1,121 @@
+/* Between the core, which knows no network, and the net service, which knows no rows. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "master/server/state.h"
+#include "shared/base/fault.h"
+#include "shared/base/log.h"
+
+enum { ANSWERS = 64 };
+
+int outbox_open(server *s, pw_err *err)
+{
+    const config *conf = core_config(s->core);
+    if (!conf->n_notify)
+        return 0;
+    if (!s->net && !(s->net = net_start(s->net_answers, err)))
+        return err->code;
+    return core_notify_open(s->core, conf->web_url ? conf->web_url : web_address(s->web), err);
+}
+
+static net_job *job_of(const config *conf, const core_effect *e, pw_err *err)
+{
+    static const net_kind kinds[] = {[NOTIFY_WEBHOOK] = NET_WEBHOOK};
+    const config_notify *n = &conf->notify[e->index];
+    const config_hidden *secret = n->secret ? config_secret(conf, n->secret) : NULL;
+    bool bad = false;
+    PW_AUTO(net_job_freep) net_job *j = net_job_new(kinds[n->kind], err);
+    if (!j)
+        return NULL;
+    j->id = e->id;
+    j->tries = e->attempt;
+    j->timeout = n->timeout;
+    j->url = pw_strdup(n->url, &bad);
+    j->key = pw_strdup(e->text, &bad);
+    j->body = pw_strdup((const char *)e->job, &bad);
+    j->body_len = e->job_len;
+    if (!bad)
+        j->event = pw_strdup(notify_body_event(j->body), &bad);
+    if (secret && (j->secret = malloc(secret->n))) {
+        memcpy(j->secret, secret->p, secret->n);
+        j->secret_len = secret->n;
+    }
+    if (bad || (secret && !j->secret)) {
+        (void)pw_fail(err, PW_ENOMEM, "out of memory");
+        return NULL;
+    }
+    return pw_take(j);
+}
+
+void outbox_effect(server *s, const core_effect *e)
+{
+    pw_err err = {0};
+    net_job *j = job_of(core_config(s->core), e, &err);
+    if (pw_fault("outbox.before")) {
+        j = net_job_free(j);
+        (void)pw_fail(&err, PW_ESYS, "fault outbox.before");
+    }
+    if (!j || net_send(s->net, j, &err) < 0) /* an event of the next commit */
+        core_outbox_done(s->core, e->id, e->attempt, NOTIFY_UNSENT, 0, err.text);
+}
+
+void turn_net(pw_loop *loop, int fd, uint32_t events, void *p)
+{
+    static const notify_answer means[] = {[NET_TAKEN] = NOTIFY_TAKEN,
+                                          [NET_REFUSED] = NOTIFY_REFUSED,
+                                          [NET_LATER] = NOTIFY_LATER,
+                                          [NET_SILENT] = NOTIFY_SILENT,
+                                          [NET_UNSENT] = NOTIFY_UNSENT};
+    server *s = p;
+    net_job *j;
+    (void)loop, (void)fd, (void)events;
+    for (int i = 0; i < ANSWERS && (j = pw_chan_recv(s->net_answers)); i++) {
+        bool lost = pw_fault("outbox.sent");
+        if (s->core) {
+            core_outbox_done(s->core, j->id, j->tries, lost ? NOTIFY_SILENT : means[j->outcome],
+                             j->retry_after, lost ? "fault outbox.sent" : j->text);
+            s->recording = true;
+        }
+        net_job_free(j);
+    }
+}
+
+bool outbox_recorded(server *s)
+{
+    bool was = s->recording;
+    s->recording = false;
+    return was && pw_fault("outbox.recorded");
+}
+
+void outbox_gauges(server *s)
+{
+    web_gauges *g = &s->gauges;
+    core_target_figures f;
+    uint64_t waiting = 0;
+    for (size_t i = 0; i < g->n_targets && core_target_get(s->core, i, &f); i++) {
+        waiting += f.open;
+        atomic_store(&g->target[i].sent, f.sent);
+        atomic_store(&g->target[i].given_up, f.given_up);
+        atomic_store(&g->target[i].waiting, f.open);
+    }
+    atomic_store(&g->outbox_waiting, waiting);
+}
+
+int outbox_prepare(server *s, pw_err *err)
+{
+    size_t n = s->conf->n_notify;
+    if (!(s->gauges.target = calloc(n ? n : 1, sizeof(*s->gauges.target))))
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        s->gauges.target[i].name = s->conf->notify[i].name;
+    s->gauges.n_targets = n;
+    return 0;
+}
+
+void outbox_close(server *s)
+{
+    net_job *j;
+    s->net = net_stop(s->net);
+    while (s->net_answers && (j = pw_chan_recv(s->net_answers)))
+        net_job_free(j);
+}
