@@ -32,4 +32,12 @@ for v in release asan tsan; do
 done
 stage fuzz $make fuzz FUZZ_S=5
 grep -h number_of_executed build/ci-fuzz.log
+# three minutes of each kind of violence, side by side: simulated histories, deaths at fault points, kills of real processes
+stage violence-build $make -j2 build/release/sim
+(stage sim build/release/sim --seeds 1000000 --seconds 180 --jobs 1) &
+(stage faults env PAWL_BUILD="$PWD/build/release" tests/faults/walk.py --seconds 180 --seed 1) &
+(stage chaos tests/chaos/chaos.py --build "$PWD/build/release" --seed 1 --seconds 180) &
+wait
+tail -qn 4 build/ci-sim.log
+tail -qn 1 build/ci-faults.log build/ci-chaos.log
 tests/counted "$counts" --sum
