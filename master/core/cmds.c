@@ -421,7 +421,7 @@ static void cmd_promote(core *self, core_cmd *c)
     core_cmd_fail(c, 404, "not_found", "there is no promotion \"%s\"", c->name ? c->name : "");
 }
 
-void core_condition(core *self, const char *name, const char *text)
+static void condition(core *self, const char *name, const char *text, bool fine)
 {
     bool failed = false;
     size_t i = 0;
@@ -430,14 +430,25 @@ void core_condition(core *self, const char *name, const char *text)
     if (i < self->n_conds) {
         free(self->cond[i].text);
         self->cond[i].text = pw_strdup(text, &failed);
+        self->cond[i].fine = fine;
         return;
     }
     core_cond *v = realloc(self->cond, (self->n_conds + 1) * sizeof(*v));
     if (!v)
         return;
     self->cond = v;
-    v[i] = (core_cond){pw_strdup(name, &failed), pw_strdup(text, &failed)};
+    v[i] = (core_cond){pw_strdup(name, &failed), pw_strdup(text, &failed), fine};
     self->n_conds += v[i].name != NULL;
+}
+
+void core_condition(core *self, const char *name, const char *text)
+{
+    condition(self, name, text, false);
+}
+
+void core_remark(core *self, const char *name, const char *text)
+{
+    condition(self, name, text, true);
 }
 
 /* Told, but not our failure. */
@@ -471,7 +482,7 @@ static void cmd_health(core *self, core_cmd *c)
 {
     bool fine = true;
     for (size_t i = 0; i < self->n_conds; i++)
-        fine &= self->cond[i].text == NULL;
+        fine &= self->cond[i].fine || self->cond[i].text == NULL;
     c->status = fine ? 200 : 503;
     (void)pw_buf_addf(
         &c->body, "{\"status\":\"%s\",\"checks\":[{\"name\":\"core\",\"ok\":true,\"text\":\"\"}",
@@ -479,7 +490,8 @@ static void cmd_health(core *self, core_cmd *c)
     for (size_t i = 0; i < self->n_conds; i++) {
         (void)pw_buf_adds(&c->body, ",{\"name\":");
         (void)pw_buf_json(&c->body, self->cond[i].name);
-        (void)pw_buf_addf(&c->body, ",\"ok\":%s,\"text\":", self->cond[i].text ? "false" : "true");
+        (void)pw_buf_addf(&c->body, ",\"ok\":%s,\"text\":",
+                          self->cond[i].text && !self->cond[i].fine ? "false" : "true");
         (void)pw_buf_json(&c->body, self->cond[i].text ? self->cond[i].text : "");
         (void)pw_buf_adds(&c->body, "}");
     }

@@ -52,6 +52,12 @@ typedef void core_effect_cb(void *self, const core_effect *e);
  * rows: commit afterwards. */
 core *core_new(store *st, config *conf, const pw_host *host, pw_err *err);
 core *core_free(core *self);
+/* Another configuration (PROTOCOL 7.3): what is unfinished is loaded anew from its rows by it, in a
+ * turn that core_commit() of the new core ends; what it says is in the same transaction (as a new
+ * generation, unless it is the last one's text). What no row holds, as who is connected and how far
+ * journals came in, is taken from old, which must not be dirty and is good for core_free() alone
+ * afterwards. NULL: nothing was written, old goes on. */
+core *core_reload(core *old, config *conf, const char *actor, uint64_t *ret_gen, pw_err *err);
 PW_DEFINE_FREEP(core, core_free)
 bool core_dirty(const core *self); /* something waits for core_commit */
 /* Dispatches, commits, hands out effects. Negative: see above. */
@@ -104,13 +110,16 @@ typedef struct core_push_facts {
     size_t project;
     char ref[300]; /* refs/heads/X */
     store_rev old, rev;
+    bool
+        look_only; /* its edge is gone: nobody wants the push any more, but it may have been made */
 } core_push_facts;
 bool core_push_get(const core *self, uint64_t promotion, core_push_facts *ret);
 typedef enum core_pushed {
     CORE_PUSHED,
     CORE_LOST_RACE,
     CORE_REFUSED,
-    CORE_PUSH_UNKNOWN
+    CORE_PUSH_UNKNOWN,
+    CORE_NOT_PUSHED /* looked only: the branch is where it was */
 } core_pushed;
 void core_push_done(core *self, uint64_t promotion, core_pushed how, const char *text);
 
@@ -123,6 +132,8 @@ void core_set_join(core *self, core_join_line *fn, void *fn_self);
 /* Health: sets a named condition (disk full, damaged ...); text NULL clears it. Shown by
  * CMD_HEALTH. */
 void core_condition(core *self, const char *name, const char *text);
+/* The same for what people should know, but is no failure. */
+void core_remark(core *self, const char *name, const char *text);
 
 /* ---- outgoing messages */
 /* From now on messages may leave. url: where the web pages are, for links; NULL: not known. */

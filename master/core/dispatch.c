@@ -146,6 +146,21 @@ static bool build_row(core *self, core_build *b, const core_attempt *a, const pw
     return true;
 }
 
+void core_request_end(core *self, core_request *r, const char *reason)
+{
+    PW_AUTO(pw_buf_clearp) pw_buf none = PW_BUF(1);
+    bool fresh = !r->build;
+    if (!core_turn(self))
+        return;
+    queue_remove(r->builder, r);
+    core_build *b = fresh ? claim(self, r) : r->build;
+    if (!b)
+        return;
+    r->build = b;
+    if (!fresh || build_row(self, b, NULL, &none))
+        core_build_finish(self, b, PW_CANCELLED, reason);
+}
+
 /* The old attempt's worker was silent for too long: this is the transaction that fences it. */
 static bool fence(core *self, core_build *b)
 {

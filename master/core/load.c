@@ -238,11 +238,7 @@ static void end_gone(core *self)
     for (size_t pos = 0; (r = pw_table_next(self->requests, &pos));) {
         if (r->builder->conf || !r->pos)
             continue;
-        if (r->build)
-            core_build_finish(self, r->build, PW_CANCELLED,
-                              "its builder was removed from the configuration");
-        else
-            core_request_finish(self, r, 0);
+        core_request_end(self, r, "its builder was removed from the configuration");
     }
 }
 

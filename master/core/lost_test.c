@@ -284,8 +284,9 @@ static void builder_is_gone(void)
         return;
     uint64_t second = force(w, "unit");
     world_restart(w, none);
-    ok(request(w, second).state == REQ_DONE && request(w, second).build == 0,
-       "what waits for a builder that is gone ends");
+    ok(request(w, second).state == REQ_DONE && done(w, request(w, second).build, PW_CANCELLED) &&
+           strstr(build(w, request(w, second).build).reason, "removed"),
+       "what waits for a builder that is gone ends, with that reason");
     ok(live(w, 1) && build(w, 2).state == BUILD_RUNNING, "what runs goes on");
     up(w, one, 7, 1);
     end(w, 1, PW_SUCCESS);

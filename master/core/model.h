@@ -141,6 +141,7 @@ typedef struct core_worker {
 
 typedef struct core_cond {
     char *name, *text;
+    bool fine; /* a remark */
 } core_cond;
 
 struct core {
@@ -267,6 +268,8 @@ typedef enum core_block {
     BLOCK_REJECTED,
     BLOCK_BUSY
 } core_block;
+/* Ends a request that nobody will build any more: as a build that never began, which says why. */
+void core_request_end(core *self, core_request *r, const char *reason);
 core_block core_worker_block(const core *self, const core_worker *w, const core_builder *b);
 void core_dispatch(core *self);
 core_worker *core_worker_get(const core *self, uint64_t id);
@@ -329,6 +332,9 @@ void core_schedule_tick(core *self, pw_msec wall);
 void core_quiet_drop(core *self, size_t i);
 int core_schedule_load(core *self, pw_err *err);
 pw_msec core_schedule_next(const core *self);
+/* After a reload: what was timed goes on as it was; a line that is new, or another one, counts from
+ * now on. */
+void core_schedule_keep(core *self, const core *old);
 
 /* ---- changes.c */
 bool core_tip_get(const core *self, size_t project, const char *ref, store_rev *ret);

@@ -259,7 +259,8 @@ bool core_push_get(const core *self, uint64_t promotion, core_push_facts *ret)
         const core_intent *t = &self->intent[i];
         if (t->id != promotion)
             continue;
-        *ret = (core_push_facts){.project = t->project, .old = t->old, .rev = t->rev};
+        *ret = (core_push_facts){
+            .project = t->project, .old = t->old, .rev = t->rev, .look_only = t->edge == SIZE_MAX};
         (void)core_branch_ref(ret->ref, t->target);
         return true;
     }
@@ -283,13 +284,17 @@ void core_push_done(core *self, uint64_t promotion, core_pushed how, const char 
             core_edge_tell(self, t->edge, EDGE_WAITING, &t->old, text);
         return;
     }
-    promo_state to = how == CORE_PUSHED      ? PROMO_DONE
-                     : how == CORE_LOST_RACE ? PROMO_LOST
-                                             : PROMO_FAILED;
+    promo_state to = how == CORE_PUSHED       ? PROMO_DONE
+                     : how == CORE_LOST_RACE  ? PROMO_LOST
+                     : how == CORE_NOT_PUSHED ? PROMO_ABANDONED
+                                              : PROMO_FAILED;
     store_rev_text(&t->rev, short_rev);
     short_rev[7] = '\0';
     if (how == CORE_PUSHED)
         (void)pw_buf_addf(&said, "\"%s\" moved to %s", t->target, short_rev);
+    else if (how == CORE_NOT_PUSHED)
+        (void)pw_buf_adds(&said, "its promotion was removed from the configuration before the "
+                                 "branch was moved");
     else
         (void)pw_buf_addf(&said, "%s: %s",
                           how == CORE_LOST_RACE ? "somebody else moved the branch"
@@ -365,7 +370,8 @@ static int load_intent(void *p, const store_promotion *row)
         }
     if (project < 0) { /* the project is gone: nobody can look at its ref any more */
         pw_err err = {0};
-        static const char why[] = "its project was removed from the configuration";
+        static const char why[] = "its project was removed from the configuration; nobody looked "
+                                  "whether the branch was moved";
         (void)core_ok(
             self,
             store_promotion_end(self->st, t.id, PROMO_ABANDONED, why, pw_wall(self->host), &err),

@@ -286,11 +286,26 @@ static void edge_is_gone(void)
     history(w, 0, 2, 0, 1);
     world_restart(w, other);
     world_pass(w, 1);
-    ok(count(w, CORE_PUSH) == 2 && last(w, CORE_PUSH)->id == 1,
-       "an open intent of an edge that is gone is resolved");
+    core_push_facts f;
+    ok(count(w, CORE_PUSH) == 2 && last(w, CORE_PUSH)->id == 1 && w->core &&
+           core_push_get(w->core, 1, &f) && f.look_only,
+       "an open intent of an edge that is gone is looked at");
     pushed(w, 1, CORE_PUSH_UNKNOWN, "?");
     pushed(w, 1, CORE_PUSHED, "");
-    ok(edges(w).state_of[0] == PROMO_DONE, "to its end");
+    ok(edges(w).state_of[0] == PROMO_DONE, "the push was made: done");
+}
+
+static void edge_is_gone_in_time(void)
+{
+    PW_AUTO(world_freep) world *w = built(conf, PW_SUCCESS);
+    if (!w)
+        return;
+    history(w, 0, 2, 0, 1);
+    world_restart(w, other);
+    world_pass(w, 1);
+    pushed(w, 1, CORE_NOT_PUSHED, "");
+    ok(edges(w).state_of[0] == PROMO_ABANDONED && count(w, CORE_PUSH) == 2,
+       "the push was not made: abandoned, and not pushed again");
 }
 
 static void project_is_gone(void)
@@ -335,6 +350,7 @@ int main(void)
     at_most_every();
     one_intent_a_ref();
     edge_is_gone();
+    edge_is_gone_in_time();
     project_is_gone();
     diverged();
     return tap_done();

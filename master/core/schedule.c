@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "shared/base/fault.h"
+#include "shared/base/log.h"
 
 /* ---- branch schedulers */
 static bool important(const config_scheduler *s, const char *files)
@@ -197,11 +198,61 @@ pw_msec core_schedule_next(const core *self)
 }
 
 /* ---- loading */
+/* Timers of schedulers that the configuration has no more; nothing would ever end them. */
+typedef struct gone_quiet {
+    struct gone_quiet *next;
+    char *scheduler;
+    char branch[];
+} gone_quiet;
+typedef struct quiet_load {
+    core *self;
+    gone_quiet *gone;
+} quiet_load;
+
+static int quiet_gone(quiet_load *l, const char *scheduler, const char *branch)
+{
+    bool failed = false;
+    size_t n = strlen(branch) + 1;
+    gone_quiet *g = malloc(sizeof(*g) + n);
+    if (!g || !(g->scheduler = pw_strdup(scheduler, &failed))) {
+        free(g);
+        return PW_ENOMEM;
+    }
+    memcpy(g->branch, branch, n);
+    g->next = l->gone;
+    l->gone = g;
+    return 0;
+}
+
+/* Ended in the turn of the load, with a line for people: what waited is not built by it. */
+static int quiets_end(core *self, gone_quiet *list, int r, pw_err *err)
+{
+    for (gone_quiet *next; list; list = next) {
+        PW_AUTO(pw_freep)
+        char *text = pw_strf("the scheduler was removed from the configuration "
+                             "while branch \"%s\" waited to be quiet",
+                             list->branch);
+        next = list->next;
+        if (r >= 0)
+            r = store_quiet_del(self->st, list->scheduler, list->branch, err);
+        if (r >= 0)
+            r = text ? store_audit_add(self->st, pw_wall(self->host), "master", "scheduler.removed",
+                                       list->scheduler, text, err)
+                     : pw_fail(err, PW_ENOMEM, "out of memory");
+        if (r >= 0)
+            pw_log(PW_LOG_WARN, "quiet_ended", "scheduler=\"%s\" branch=\"%s\"", list->scheduler,
+                   list->branch);
+        free(list->scheduler);
+        free(list);
+    }
+    return r;
+}
+
 static int load_quiet(void *p, const char *scheduler, const char *branch, uint64_t stamp,
                       pw_msec due)
 {
-    core *self = p;
-    (void)branch;
+    quiet_load *l = p;
+    core *self = l->self;
     for (size_t i = 0; i < self->conf->n_schedulers; i++) {
         if (strcmp(self->schedule[i].conf->name, scheduler) != 0)
             continue;
@@ -213,8 +264,9 @@ static int load_quiet(void *p, const char *scheduler, const char *branch, uint64
         }
         self->quiet = v;
         self->quiet[self->n_quiet++] = (core_quiet){i, s, due};
+        return 0;
     }
-    return 0;
+    return quiet_gone(l, scheduler, branch);
 }
 
 int core_schedule_load(core *self, pw_err *err)
@@ -242,6 +294,40 @@ int core_schedule_load(core *self, pw_err *err)
          * each) */
         s->next = next_instant(s, s->conf->kind == SCHED_NIGHTLY && s->last ? s->last : wall);
     }
-    int r = store_quiets(self->st, load_quiet, self, err);
+    quiet_load l = {self, NULL};
+    int r = store_quiets(self->st, load_quiet, &l, err);
+    r = quiets_end(self, l.gone, r, err);
     return r < 0 ? r : 0;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+void core_schedule_keep(core *self, const core *old)
+{
+    pw_msec wall = pw_wall(self->host);
+    pw_err err = {0};
+    for (size_t i = 0; i < self->conf->n_schedulers && !self->fault.code; i++) {
+        core_schedule *s = &self->schedule[i];
+        const core_schedule *was = NULL;
+        if (s->conf->kind != SCHED_PERIODIC && s->conf->kind != SCHED_NIGHTLY)
+            continue;
+        for (size_t k = 0; k < old->conf->n_schedulers && !was; k++)
+            if (strcmp(old->schedule[k].conf->name, s->conf->name) == 0)
+                was = &old->schedule[k];
+        if (was && was->conf->kind == s->conf->kind && was->conf->every == s->conf->every &&
+            same_text(was->conf->cron_text, s->conf->cron_text) &&
+            same_text(was->conf->zone_name, s->conf->zone_name)) {
+            s->next = was->next;
+            continue;
+        }
+        if (s->conf->kind == SCHED_PERIODIC) /* N since the last start, whatever N was */
+            continue;
+        s->last = wall;
+        s->next = next_instant(s, wall);
+        (void)core_ok(
+            self, store_schedule_put(self->st, s->conf->name, s->last, s->last_stamp, &err), &err);
+    }
 }

@@ -83,6 +83,18 @@ static void waiting(core *self, core_cmd *c, const core_request *r)
     answer(c, "waiting", pw_buf_str(&text));
 }
 
+static void done(core *self, uint64_t id, char *text, size_t room)
+{
+    store_build b;
+    if (store_build_get(self->st, id, &b, NULL) < 0) {
+        (void)snprintf(text, room, "it is done: build %" PRIu64, id);
+        return;
+    }
+    (void)snprintf(text, room, "it is done: build %" PRIu64 " (%s%s%s)", id,
+                   pw_result_name(b.result), b.reason ? ": " : "", b.reason ? b.reason : "");
+    store_build_clear(&b);
+}
+
 void core_why(core *self, core_cmd *c)
 {
     core_request *r = pw_table_get(self->requests, c->id);
@@ -102,7 +114,7 @@ void core_why(core *self, core_cmd *c)
         if (row.rode_with)
             (void)snprintf(text, sizeof(text), "it rode with request %" PRIu64, row.rode_with);
         else if (row.build)
-            (void)snprintf(text, sizeof(text), "it is done: build %" PRIu64, row.build);
+            done(self, row.build, text, sizeof(text));
         else
             (void)snprintf(text, sizeof(text), "it was cancelled before it began");
         store_request_clear(&row);

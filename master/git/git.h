@@ -58,6 +58,7 @@ typedef struct git_job {
     char *ref;         /* PUSH: full ref name */
     char old[GIT_REV]; /* PUSH: lease, "" = must not exist */
     char rev[GIT_REV]; /* PUSH: object to push */
+    bool look_only;    /* PUSH: nothing is pushed */
 
     /* answer */
     int code; /* 0, or a negative pw_code: text says why */
@@ -77,7 +78,8 @@ typedef struct git_job {
         GIT_PUSHED = 1,   /* the ref points to (or contains) rev: done now, or found done */
         GIT_LOST_RACE,    /* the ref is elsewhere: nothing was pushed */
         GIT_REFUSED,      /* the server said no (hook, permission): text */
-        GIT_UNKNOWN       /* no answer: look again before doing anything */
+        GIT_UNKNOWN,      /* no answer: look again before doing anything */
+        GIT_NOT_PUSHED    /* look_only: the ref is at `old` */
     } outcome;            /* PUSH */
     bool pushed_now;      /* PUSH: false = the ref was there already when we looked */
     char at_rev[GIT_REV]; /* PUSH: where the ref is now */

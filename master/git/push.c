@@ -128,6 +128,10 @@ static int decide(struct push *p, pw_err *err)
         lost_race(j);
         return 1;
     }
+    if (j->look_only) {
+        conclude(j, GIT_NOT_PUSHED, "\"%.200s\" is where it was", j->ref);
+        return 1;
+    }
     if (!p->has_rev) {
         conclude(j, GIT_REFUSED, "revision " SHORT " is not in the repository", j->rev);
         return 1;

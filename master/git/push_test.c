@@ -76,6 +76,16 @@ static void test_forward(fx *f)
     j = push(f, repo, r.a, r.b, FX_WAIT);
     ok(came_out(j, GIT_PUSHED, false, r.b), "done but not recorded: found done");
     git_job_free(j);
+    j = fx_job(f, GIT_PUSH, repo);
+    if (j) {
+        j->ref = strdup("refs/heads/stable");
+        memcpy(j->old, r.b, GIT_REV);
+        memcpy(j->rev, r.c, GIT_REV);
+        j->look_only = true;
+    }
+    j = fx_ask(f, j);
+    ok(came_out(j, GIT_NOT_PUSHED, false, r.b) && at(repo, r.b), "looked only: nothing is pushed");
+    git_job_free(j);
     j = fx_job(f, GIT_HISTORY, repo);
     if (j) {
         j->from = strdup("refs/heads/master");

@@ -59,6 +59,11 @@ sessions *sessions_free(sessions *self)
     return NULL;
 }
 
+void sessions_adopt(sessions *self, core *c)
+{
+    self->core = c;
+}
+
 session *sessions_of_worker(const sessions *self, uint64_t worker)
 {
     return pw_table_get(self->by_worker, worker);

@@ -27,6 +27,8 @@ sessions *sessions_new(core *c, logs *l, const pw_host *host, const uint8_t mark
                        sessions_send *send, void *send_self, pw_err *err);
 sessions *sessions_free(sessions *self);
 PW_DEFINE_FREEP(sessions, sessions_free)
+/* The core was replaced by one that core_reload() made: sessions and frames under way stay. */
+void sessions_adopt(sessions *self, core *c);
 /* One received message; key: the peer's proven public key. */
 void sessions_message(sessions *self, uint64_t peer, const uint8_t key[32], const void *head,
                       size_t head_len, const void *bulk, size_t bulk_len);
