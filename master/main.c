@@ -17,7 +17,8 @@ enum { OPT_JSON = 1000, OPT_MIRRORS, OPT_DEEP, OPT_NEW_KEY };
 static const char doc[] =
     "Runs the Pawl master in the foreground, or works on its files.\v"
     "Commands:\n"
-    "  (none)      run the server; SIGTERM stops it at once, jobs go on\n"
+    "  (none)      run the server; SIGTERM stops it at once, jobs go on;\n"
+    "              SIGHUP reads the configuration anew\n"
     "  check FILE  print every error of a configuration as FILE:LINE:COLUMN: text\n"
     "  backup FILE   write a backup of the state directory, beside a running master too\n"
     "  restore FILE  make an empty state directory what the backup has\n"

@@ -208,12 +208,20 @@ config *web_conf(web_server *web)
     return c;
 }
 
+const config *web_req_conf(web_req *q)
+{
+    if (!q->conf)
+        q->conf = web_conf(q->web);
+    return q->conf;
+}
+
 void web_configure(web_server *self, config *conf)
 {
     config_ref(conf);
     (void)pthread_mutex_lock(&self->pool_lock);
     config *old = self->conf;
     self->conf = conf;
+    atomic_store(&self->read_token, conf->web_read_token);
     (void)pthread_mutex_unlock(&self->pool_lock);
     config_unref(old);
     web_access_changed(self);

@@ -68,10 +68,11 @@ int web_hook_delivery(const char *given, const void *body, size_t n, char out[WE
 }
 
 /* What deliveries of the project are signed with; NULL: nothing. */
-static const config_hidden *secret_of(const web_req *q, size_t project)
+static const config_hidden *secret_of(web_req *q, size_t project)
 {
-    const char *name = q->web->base->projects[project].hook_secret;
-    return name ? config_secret(q->web->base, name) : NULL;
+    const config *c = web_req_conf(q);
+    const char *name = c->projects[project].hook_secret;
+    return name ? config_secret(c, name) : NULL;
 }
 
 /* ---- a delivery */
@@ -88,7 +89,7 @@ static void bad_signature(web_req *q, const web_hook_kind *k)
 /* NULL: refused already. */
 static const web_hook_kind *look_up(web_req *q, size_t *ret_project)
 {
-    const config *c = q->web->base;
+    const config *c = web_req_conf(q);
     const web_hook_kind *k = web_hook_find(q->at.param[0]);
     int64_t i = c ? config_find_project(c, q->at.param[1]) : -1;
     if (!k) {

@@ -50,7 +50,8 @@ const char *web_address(const web_server *self);
 /* From the core's thread after a commit: events up to seq can be read now. Cheap; wakes the
  * listeners. */
 void web_events(web_server *self, uint64_t seq);
-/* From any thread: another configuration counts (its people; not addresses). Referenced. */
+/* From any thread: another configuration counts (people, who may read; not addresses). Referenced.
+ */
 void web_configure(web_server *self, config *conf);
 /* From any thread: some log has grown. */
 void web_logs_grew(web_server *self);

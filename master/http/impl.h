@@ -173,7 +173,7 @@ struct web_server {
     struct MHD_Daemon *daemon;
     char address[300];
     char *url;
-    bool read_token;
+    _Atomic bool read_token;
     bool tls, https; /* https: by ourselves, or `url` says that a proxy does it */
     pw_buf cert, key;
     config_limits limits;
@@ -209,6 +209,7 @@ struct web_req {
     web_whom from;  /* the address that it is counted for */
     size_t counted; /* bytes of the body that the gate knows of */
     char *uri;      /* owned, raw; cut at "?" */
+    config *conf; /* a reference: that of its beginning, whatever is read anew; see web_req_conf */
     bool begun, head, discard;
     uint64_t discarded;
     web_match at;
@@ -313,6 +314,8 @@ int web_person_identity(web_req *q, const char *name, web_how how, web_identity 
 web_claim web_refuse_claim(web_req *q, const char *text);
 /* The configuration as it is now, with a reference of the caller's. */
 config *web_conf(web_server *web);
+/* The same for a whole request, borrowed. */
+const config *web_req_conf(web_req *q);
 /* A token was revoked, or the people changed: who follows a stream is looked at again, at once. */
 void web_access_changed(web_server *web);
 /* The stream belongs to whoever sent this request. */

@@ -43,6 +43,7 @@ void web_req_free(web_req *q)
     pw_buf_clear(&q->in);
     pw_buf_clear(&q->out);
     free(q->uri);
+    config_unref(q->conf);
     web_request_end(q->web);
     free(q);
 }

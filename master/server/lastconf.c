@@ -60,6 +60,6 @@ int lastconf_keep(server *s, pw_err *err)
 
 void state_conditions(server *s)
 {
-    core_condition(s->core, "configuration", s->conf_trouble[0] ? s->conf_trouble : NULL);
+    reload_conditions(s);
     core_condition(s->core, "logs", s->logs_trouble);
 }

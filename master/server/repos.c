@@ -8,6 +8,19 @@
 
 enum { CHILD_TIMEOUT_US = 120 * 1000000 };
 
+/* Projects and edges are told by their place in the configuration, so an answer to a question of an
+ * earlier one must be known as such. */
+enum { PLACE_BITS = 32 };
+static uint64_t tag_of(const server *s, size_t place)
+{
+    return (uint64_t)s->reloads << PLACE_BITS | place;
+}
+static bool tag_read(const server *s, uint64_t tag, size_t n, size_t *ret_place)
+{
+    *ret_place = (size_t)(tag & UINT32_MAX);
+    return tag >> PLACE_BITS == s->reloads && *ret_place < n;
+}
+
 typedef struct collect {
     git_job *job;
     bool failed;
@@ -62,14 +75,14 @@ void repos_effect(server *s, const core_effect *e)
     j->timeout = CHILD_TIMEOUT_US;
     if (e->kind == CORE_POLL) {
         project = e->index;
-        j->tag = e->index;
+        j->tag = tag_of(s, project);
         collect c = {j, false};
         j->first = !core_known_refs(s->core, project, add_known, &c);
         bad = c.failed;
     } else if (e->kind == CORE_HISTORY) {
         const config_promotion *p = &conf->promotions[e->index];
         project = p->project;
-        j->tag = e->index;
+        j->tag = tag_of(s, e->index);
         j->from = pw_strf("refs/heads/%s", p->from);
         j->to = pw_strf("refs/heads/%s", p->to);
         bad = !j->from || !j->to;
@@ -82,6 +95,7 @@ void repos_effect(server *s, const core_effect *e)
         if (push.old.n)
             store_rev_text(&push.old, j->old);
         store_rev_text(&push.rev, j->rev);
+        j->look_only = push.look_only;
     }
     j->project = core_project_row(s->core, project);
     j->repository = pw_strdup(conf->projects[project].repository, &bad);
@@ -100,7 +114,7 @@ static void rev_of(const char *hex, store_rev *ret)
         *ret = (store_rev){0};
 }
 
-static void polled(server *s, const git_job *j)
+static void polled(server *s, size_t project, const git_job *j)
 {
     core_move *m = calloc(j->n_moved + 1, sizeof(*m));
     bool bad = !m;
@@ -121,21 +135,21 @@ static void polled(server *s, const git_job *j)
         }
     }
     if (bad)
-        core_poll_failed(s->core, (size_t)j->tag, "out of memory");
+        core_poll_failed(s->core, project, "out of memory");
     else
-        core_polled(s->core, (size_t)j->tag, j->head, m, j->n_moved);
+        core_polled(s->core, project, j->head, m, j->n_moved);
     for (size_t i = 0; m && i < j->n_moved; i++)
         free((void *)(uintptr_t)m[i].commit);
     free(m);
 }
 
-static void history(server *s, const git_job *j)
+static void history(server *s, size_t edge, const git_job *j)
 {
     core_history h = {
         .to_in_from = j->to_in_from, .from_in_to = j->from_in_to, .n_candidates = j->n_candidates};
     core_candidate *c = calloc(j->n_candidates + 1, sizeof(*c));
     if (!c) {
-        core_history_failed(s->core, (size_t)j->tag, "out of memory");
+        core_history_failed(s->core, edge, "out of memory");
         return;
     }
     rev_of(j->from_rev, &h.from);
@@ -145,29 +159,30 @@ static void history(server *s, const git_job *j)
         c[i].contains_to = j->candidate[i].contains_to;
     }
     h.candidate = c;
-    core_history_read(s->core, (size_t)j->tag, &h);
+    core_history_read(s->core, edge, &h);
     free(c);
 }
 
 void repos_answer(server *s, const git_job *j)
 {
-    static const core_pushed how[] = {CORE_PUSH_UNKNOWN, CORE_PUSHED, CORE_LOST_RACE, CORE_REFUSED,
-                                      CORE_PUSH_UNKNOWN};
+    static const core_pushed how[] = {CORE_PUSH_UNKNOWN, CORE_PUSHED,       CORE_LOST_RACE,
+                                      CORE_REFUSED,      CORE_PUSH_UNKNOWN, CORE_NOT_PUSHED};
     const config *conf = core_config(s->core);
-    if (j->kind == GIT_POLL && j->tag < conf->n_projects) {
+    size_t place;
+    if (j->kind == GIT_POLL && tag_read(s, j->tag, conf->n_projects, &place)) {
         if (j->code < 0)
-            core_poll_failed(s->core, (size_t)j->tag, j->text);
+            core_poll_failed(s->core, place, j->text);
         else if (j->n_moved > 0 && pw_fault("change.seen"))
-            core_poll_failed(s->core, (size_t)j->tag, "fault point change.seen");
+            core_poll_failed(s->core, place, "fault point change.seen");
         else
-            polled(s, j);
-    } else if (j->kind == GIT_HISTORY && j->tag < conf->n_promotions) {
+            polled(s, place, j);
+    } else if (j->kind == GIT_HISTORY && tag_read(s, j->tag, conf->n_promotions, &place)) {
         if (j->code < 0)
-            core_history_failed(s->core, (size_t)j->tag, j->text);
+            core_history_failed(s->core, place, j->text);
         else
-            history(s, j);
+            history(s, place, j);
     } else if (j->kind == GIT_PUSH) {
-        bool lost = pw_fault("promotion.pushed") || (unsigned)j->outcome > GIT_UNKNOWN;
+        bool lost = pw_fault("promotion.pushed") || (unsigned)j->outcome > GIT_NOT_PUSHED;
         core_push_done(s->core, j->tag, lost ? CORE_PUSH_UNKNOWN : how[j->outcome], j->text);
         s->pushed = true;
     }

@@ -87,11 +87,8 @@ static void message(void *p, const link_in *in)
 
 static void on_signal(pw_loop *loop, int signo, void *p)
 {
-    (void)p;
     if (signo == SIGHUP) {
-        pw_log(PW_LOG_WARN, "reload",
-               "reason=\"a reload is not supported by this version: start the master anew, jobs go "
-               "on\"");
+        reload_ask(p);
         return;
     }
     pw_log(PW_LOG_INFO, "stopping", "signal=%d", signo);
@@ -226,6 +223,7 @@ static void close_all(server *s)
     free(s->mirror_dir);
     pw_closep(&s->lock);
     config_unref(s->conf);
+    config_unref(s->conf_begun);
 }
 
 int server_run(const server_options *o)
@@ -238,11 +236,13 @@ int server_run(const server_options *o)
     if (!s)
         return 2;
     s->lock = -1;
+    s->options = o;
     s->new_key = o->new_key;
     pw_loop_hold_signals(signals);
     s->conf = path ? load_config(path) : NULL;
     if (!s->conf && !(s->conf = lastconf_load(s, o->state, path, err.text)))
         return 2;
+    s->conf_begun = config_ref(s->conf);
     int status = 1;
     if (open_all(s, o, &err) < 0) {
         complain("starting", &err);

@@ -29,12 +29,13 @@ typedef struct janitor {
 } janitor;
 
 typedef struct server {
+    const server_options *options;
     const char *dir;
     char *db, *log_dir, *mirror_dir; /* owned */
     int lock;
     bool new_key;
     uint8_t secret[CRYPT_KEY], public[CRYPT_KEY], mark_key[CRYPT_KEY];
-    config *conf;
+    config *conf, *conf_begun; /* the present one; that of the start, whose addresses are in use */
     pw_loop *loop;
     pw_chan *commands, *git_answers, *log_answers, *net_answers;
     store *st;
@@ -58,7 +59,10 @@ typedef struct server {
     pw_usec retry_at;
     pw_usec seal_at;          /* what could not be sealed is tried again; 0: nothing */
     const char *logs_trouble; /* STATE/logs was gone at the start; NULL: it was not */
-    char conf_trouble[400];   /* why the last good configuration is used; "": the file is */
+    pw_usec reload_at;        /* the configuration is to be read anew then; 0: not */
+    uint32_t reloads;         /* configurations of this process before the present one */
+    char conf_trouble[400];   /* why the file's configuration is not the one in use; "": it is */
+    char conf_pending[400];   /* what of it waits for a restart; "": nothing */
 } server;
 
 /* ---- state.c: what stands in the state directory */
@@ -117,6 +121,16 @@ void turn_net(pw_loop *loop, int fd, uint32_t events, void *self);
 bool outbox_recorded(server *s);
 void outbox_gauges(server *s);
 void outbox_close(server *s);
+/* Whatever the model held is in doubt: it is thrown away, and loaded anew from the database. */
+void turn_crash(server *s, const pw_err *err);
+void turn_apply(void *self, const core_effect *e); /* core_effect_cb; self: the server */
+
+/* ---- reload.c: SIGHUP */
+void reload_ask(server *s);
+/* Between two turns: reads the configuration if it is time, and swaps it for the present one. */
+void reload_if_due(server *s);
+/* The conditions that a core which was loaded anew must be told. */
+void reload_conditions(server *s);
 
 /* ---- repos.c: between the core's effects and the git service */
 void repos_effect(server *s, const core_effect *e);

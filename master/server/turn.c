@@ -49,8 +49,6 @@ static int seal_left_over(void *p, const store_log *l)
     return 0;
 }
 
-static void apply(void *p, const core_effect *e);
-
 int turn_load(server *s, pw_err *err)
 {
     if (!(s->st = store_open(s->db, &pw_host_real, err)) ||
@@ -72,7 +70,7 @@ int turn_load(server *s, pw_err *err)
         return err->code;
     core_set_join(s->core, state_join_line, s);
     state_conditions(s);
-    r = core_commit(s->core, apply, s, err);
+    r = core_commit(s->core, turn_apply, s, err);
     if (r < 0 || (r = store_logs_open(s->st, seal_left_over, s, err)) < 0)
         return r;
     return 0;
@@ -86,7 +84,7 @@ void turn_unload(server *s)
 }
 
 /* ---- effects */
-static void apply(void *p, const core_effect *e)
+void turn_apply(void *p, const core_effect *e)
 {
     server *s = p;
     pw_err err = {0};
@@ -154,7 +152,7 @@ static void gauges(server *s, pw_usec spent)
 
 /* A failed or unknown commit is a crash: model and sessions are thrown away and loaded anew from
  * the database. */
-static void crash(server *s, const pw_err *err)
+void turn_crash(server *s, const pw_err *err)
 {
     (void)snprintf(s->trouble, sizeof(s->trouble), "%s", err->text);
     pw_log_err(PW_LOG_ERROR, "commit_failed", err);
@@ -176,8 +174,8 @@ void turn_hook(pw_loop *loop, void *p)
     pw_usec began = pw_now(&pw_host_real);
     /* an effect that fails at once is an event of the next commit */
     for (int i = 0; i < 8 && core_dirty(s->core); i++) {
-        if (core_commit(s->core, apply, s, &err) < 0) {
-            crash(s, &err);
+        if (core_commit(s->core, turn_apply, s, &err) < 0) {
+            turn_crash(s, &err);
             return;
         }
         if (outbox_recorded(s)) {
@@ -208,7 +206,9 @@ void turn_hook(pw_loop *loop, void *p)
             atomic_store(&s->janitor.wal, 0);
         store_checkpointer_close(ck);
     }
-    pw_source_at(s->tick, core_deadline(s->core));
+    reload_if_due(s);
+    if (s->core)
+        pw_source_at(s->tick, core_deadline(s->core));
 }
 
 void turn_tick(pw_loop *loop, void *p)
