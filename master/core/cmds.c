@@ -591,7 +591,7 @@ void core_command(core *self, core_cmd *cmd)
     if (keep && !self->fault.code && cmd->status >= 200 && cmd->status < 300 &&
         cmd->kind != CMD_WHY && core_turn(self))
         (void)core_ok(self,
-                      store_idem_put(self->st, key.p, pw_wall(self->host), cmd->status,
+                      store_idem_put(self->st, key.p, core_seen(self), cmd->status,
                                      cmd->keep ? cmd->keep : pw_buf_str(&cmd->body), &err),
                       &err);
 }

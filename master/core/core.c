@@ -2,6 +2,7 @@
 #include "master/core/model.h"
 #include "master/core/secrets.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,6 +160,19 @@ int core_commit(core *self, core_effect_cb *cb, void *cb_self, pw_err *err)
 }
 
 /* ---- time */
+pw_msec core_seen(const core *self)
+{
+    return self->seen_base + (pw_now(self->host) - self->seen_from) / 1000;
+}
+
+static bool keep_seen(core *self)
+{
+    char text[32];
+    pw_err err = {0};
+    (void)snprintf(text, sizeof(text), "%lld", (long long)core_seen(self));
+    return core_ok(self, store_meta_put(self->st, "seen_ms", text, &err), &err);
+}
+
 /* Attempts whose worker is away, or is there and says nothing of them. */
 static void silence(core *self, pw_usec now, pw_usec step)
 {
@@ -225,9 +239,11 @@ void core_tick(core *self)
         self->housekeeping = now + 60 * 1000000LL;
         if (core_turn(self)) {
             n = store_events_expire(self->st, wall - CORE_EVENTS_MS, 2000, &err);
-            if (core_ok(self, n, &err))
-                (void)(core_ok(self, store_idem_expire(self->st, wall - CORE_IDEM_MS, 2000, &err),
-                               &err) &&
+            if (core_ok(self, n, &err) && keep_seen(self))
+                (void)(core_ok(
+                           self,
+                           store_idem_expire(self->st, core_seen(self) - CORE_IDEM_MS, 2000, &err),
+                           &err) &&
                        core_ok(self, core_hooks_expire(self, 100, &err), &err) &&
                        core_ok(self,
                                store_messages_expire(self->st, wall - CORE_MESSAGES_MS, 2000, &err),
@@ -236,10 +252,12 @@ void core_tick(core *self)
         if (n == 2000)
             self->housekeeping = now + 1000000;
     }
-    const core_worker *w;
+    core_worker *w;
     for (size_t pos = 0; (w = pw_table_next(self->workers, &pos));)
         if (w->row.quarantine && w->row.quarantine <= wall)
             self->dispatch = true;
+        else if (w->row.quarantine > wall + CORE_QUARANTINE_MS)
+            core_worker_quarantine(self, w, w->row.reason); /* the clock was set back */
 }
 
 pw_usec core_deadline(const core *self)

@@ -76,6 +76,17 @@ static int load_ids(core *self, pw_err *err)
     return epoch ? skip_ids(self, err) : put_number(self, "id_epoch", store_epoch(self->st), err);
 }
 
+static int load_seen(core *self, pw_err *err)
+{
+    uint64_t ms = 0;
+    int r = get_number(self, "seen_ms", &ms, err);
+    if (r < 0)
+        return r;
+    self->seen_base = ms ? (pw_msec)ms : pw_wall(self->host);
+    self->seen_from = pw_now(self->host);
+    return ms ? 0 : put_number(self, "seen_ms", (uint64_t)self->seen_base, err);
+}
+
 void core_new_epoch(core *self, const char *why)
 {
     pw_err err = {0};
@@ -245,7 +256,7 @@ static void end_gone(core *self)
 int core_load_all(core *self, pw_err *err)
 {
     int r = load_ids(self, err);
-    if (r < 0)
+    if (r < 0 || (r = load_seen(self, err)) < 0)
         return r;
     if (!(self->mergeable = pw_table_new(err)) || !(self->keys = pw_table_new(err)) ||
         !(self->requests = pw_table_new(err)) || !(self->builds = pw_table_new(err)) ||

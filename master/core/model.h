@@ -188,6 +188,8 @@ struct core {
     bool dispatch; /* something may be dispatchable */
     pw_usec last_tick;
     pw_usec housekeeping;
+    pw_msec seen_base; /* time that masters on this database have seen: at seen_from, and so */
+    pw_usec seen_from; /* growing by the boot-time clock only; see core_seen() */
     core_join_line *join;
     void *join_self;
     uint64_t finished[7];
@@ -204,6 +206,10 @@ bool core_ok(core *self, int code, const pw_err *err);
 void core_note_event(core *self, event_kind kind, uint64_t id);
 core_effect *core_add_effect(core *self, core_effect_kind kind); /* zeroed; NULL breaks the turn */
 int core_nomem(core *self);
+/* Milliseconds, for ages: it never jumps, whatever is done to the wall clock, and goes on from
+ * where the last master left it (a minute may be missing). It began at the wall clock of the first.
+ */
+pw_msec core_seen(const core *self);
 
 /* ---- stamps.c */
 /* row made when absent */

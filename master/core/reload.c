@@ -88,6 +88,8 @@ static void take_over(core *self, core *old)
     for (size_t i = 0; i < sizeof(self->finished) / sizeof(self->finished[0]); i++)
         self->finished[i] += old->finished[i];
     self->last_tick = old->last_tick;
+    self->seen_base = old->seen_base;
+    self->seen_from = old->seen_from;
     self->housekeeping = old->housekeeping;
     self->join = old->join;
     self->join_self = old->join_self;

@@ -8,6 +8,8 @@
 #include "shared/base/fault.h"
 #include "shared/base/log.h"
 
+enum { SERVED_MS = 2 * 24 * 3600 * 1000 };
+
 /* ---- branch schedulers */
 static bool important(const config_scheduler *s, const char *files)
 {
@@ -167,8 +169,35 @@ static void timed(core *self, size_t i, pw_msec wall)
     fired(self);
 }
 
+/* A clock that was set back must not make anybody wait for it to come again. A nightly line alone
+ * does for a day or two, since those instants were served; beyond, the clock was wrong then. */
+static void set_back(core *self, pw_msec wall)
+{
+    for (size_t i = 0; i < self->n_quiet && !self->fault.code; i++) {
+        core_quiet *q = &self->quiet[i];
+        pw_msec most = wall + self->schedule[q->scheduler].conf->quiet / 1000;
+        if (q->due <= most)
+            continue;
+        core_stamp *stamp = core_stamp_ref(q->stamp);
+        quiet_set(self, q->scheduler, stamp, most);
+        core_stamp_unref(stamp);
+    }
+    for (size_t i = 0; i < self->conf->n_schedulers; i++) {
+        core_schedule *s = &self->schedule[i];
+        if (!s->next || s->last <= wall)
+            continue;
+        if (s->conf->kind == SCHED_PERIODIC && s->next > wall + s->conf->every / 1000)
+            s->next = wall + s->conf->every / 1000;
+        else if (s->conf->kind == SCHED_NIGHTLY && s->last > wall + SERVED_MS) {
+            s->last = wall;
+            s->next = next_instant(s, wall);
+        }
+    }
+}
+
 void core_schedule_tick(core *self, pw_msec wall)
 {
+    set_back(self, wall);
     for (size_t i = self->n_quiet; i-- > 0 && !self->fault.code;) {
         if (self->quiet[i].due > wall)
             continue;

@@ -47,8 +47,17 @@ logs *logs_open(const char *dir, const pw_host *host, pw_chan *answers, pw_err *
     self->segment_bytes = LOGS_SEGMENT_BYTES;
     self->seals_end = &self->seals;
     self->new_dirs = true; /* the last process may have been killed before it synced them */
+    pthread_condattr_t attr;
+    if (pthread_condattr_init(&attr) != 0) {
+        free(self);
+        self = NULL;
+        (void)pw_fail(err, PW_ENOMEM, "out of memory");
+        return NULL;
+    }
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC); /* the wall clock may be set back */
     (void)pthread_mutex_init(&self->lock, NULL);
-    (void)pthread_cond_init(&self->wake, NULL);
+    (void)pthread_cond_init(&self->wake, &attr);
+    (void)pthread_condattr_destroy(&attr);
     self->dir = strdup(dir);
     self->seg_dir = pw_path_join(dir, "seg");
     if (!self->dir || !self->seg_dir) {

@@ -28,7 +28,7 @@ static void *run(void *p)
             atomic_store(&j->wal, wal);
         pthread_mutex_lock(&j->lock);
         struct timespec until;
-        (void)clock_gettime(CLOCK_REALTIME, &until);
+        (void)clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += PAUSE_MS * 1000000;
         if (until.tv_nsec >= 1000000000) {
             until.tv_sec++;
@@ -45,8 +45,16 @@ int janitor_start(janitor *j, const char *db, pw_err *err)
 {
     if (!(j->ck = store_checkpointer_open(db, err)))
         return err->code;
+    pthread_condattr_t attr;
+    if (pthread_condattr_init(&attr) != 0) {
+        j->ck = store_checkpointer_close(j->ck);
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    }
+    /* a wall clock that is set back by a day would make a pause of 250 ms one of a day */
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_mutex_init(&j->lock, NULL);
-    (void)pthread_cond_init(&j->wake, NULL);
+    (void)pthread_cond_init(&j->wake, &attr);
+    (void)pthread_condattr_destroy(&attr);
     j->stop = j->work = false;
     int r = pthread_create(&j->thread, NULL, run, j);
     if (r != 0) {

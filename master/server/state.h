@@ -110,6 +110,9 @@ void turn_logs(pw_loop *loop, int fd, uint32_t events, void *self);
 /* Opens store, logs and core; used at start and after a failed commit. */
 int turn_load(server *s, pw_err *err);
 void turn_unload(server *s);
+/* Whatever the model held is in doubt: it is thrown away, and loaded anew from the database. */
+void turn_crash(server *s, const pw_err *err);
+void turn_apply(void *self, const core_effect *e); /* core_effect_cb; self: the server */
 
 /* ---- outbox.c: between the core's messages and the net service */
 int outbox_prepare(server *s, pw_err *err);
@@ -121,9 +124,6 @@ void turn_net(pw_loop *loop, int fd, uint32_t events, void *self);
 bool outbox_recorded(server *s);
 void outbox_gauges(server *s);
 void outbox_close(server *s);
-/* Whatever the model held is in doubt: it is thrown away, and loaded anew from the database. */
-void turn_crash(server *s, const pw_err *err);
-void turn_apply(void *self, const core_effect *e); /* core_effect_cb; self: the server */
 
 /* ---- reload.c: SIGHUP */
 void reload_ask(server *s);
