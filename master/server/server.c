@@ -9,6 +9,7 @@
 
 #include "master/server/privs.h"
 #include "master/server/state.h"
+#include "shared/base/files.h"
 #include "shared/base/fs.h"
 #include "shared/base/log.h"
 #include "shared/base/trim.h"
@@ -236,6 +237,7 @@ int server_run(const server_options *o)
     if (!s)
         return 2;
     s->lock = -1;
+    (void)pw_files_raise();
     s->options = o;
     s->new_key = o->new_key;
     pw_loop_hold_signals(signals);

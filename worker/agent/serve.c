@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "shared/base/files.h"
 #include "shared/base/fs.h"
 #include "shared/base/log.h"
 #include "shared/base/trim.h"
@@ -28,7 +29,8 @@ typedef struct server {
     pw_loop *loop;
     link_ctx *ctx;
     link_dialer *dialer;
-    bool closed; /* the dialer is to be freed, outside its callbacks */
+    bool closed;    /* the dialer is to be freed, outside its callbacks */
+    uint64_t files; /* the soft limit that this process was given: steps have that one */
     zygote *zygote;
     groups *groups;
     agent *agent;
@@ -265,7 +267,7 @@ static int set_up(server *s, pw_err *err)
         return rc;
     if (!(s->loop = pw_loop_new(s->host, err)) ||
         !pw_loop_signals(s->loop, signals, on_signal, s, err) || !(s->ctx = link_ctx_new(err)) ||
-        !(s->zygote = zygote_new(s->host, program, s->home.path, err)))
+        !(s->zygote = zygote_new(s->host, program, s->home.path, s->files, err)))
         return PW_ESYS;
     if ((rc = zygote_env(s->zygote, s->conf, err)) < 0 ||
         (rc = s->notes = spool_notes_open(s->home.path, err)) < 0)
@@ -304,6 +306,7 @@ int serve(worker_conf *conf, const serve_notify *notify, pw_err *err)
     server s = {
         .conf = conf, .notify = notify, .host = &pw_host_real, .home = {.lock = -1}, .notes = -1};
     pw_loop_hold_signals(signals);
+    s.files = pw_files_raise();
     int rc = set_up(&s, err);
     if (rc == 0) {
         pw_log(PW_LOG_INFO, "worker_started", "name=\"%s\" version=%s spool=%s id=%s jobs=%zu",

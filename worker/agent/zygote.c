@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "shared/base/files.h"
 #include "shared/base/fs.h"
 #include "shared/base/log.h"
 #include "shared/base/spawn.h"
@@ -28,6 +29,7 @@ struct zygote {
     cgroup_limits limits;
     pid_t pid;
     int fd; /* our end; -1: none */
+    uint64_t files;
     pw_usec started_at, not_before, pause;
 };
 
@@ -38,12 +40,14 @@ static void env_free(char **env)
     free(env);
 }
 
-zygote *zygote_new(const pw_host *host, const char *program, const char *spool, pw_err *err)
+zygote *zygote_new(const pw_host *host, const char *program, const char *spool, uint64_t files,
+                   pw_err *err)
 {
     PW_AUTO(zygote_freep) zygote *self = calloc(1, sizeof(*self));
     bool failed = !self;
     if (self) {
         self->fd = -1;
+        self->files = files;
         self->host = host;
         self->pause = PAUSE_MIN;
         self->program = pw_strdup(program, &failed);
@@ -175,6 +179,11 @@ static int spawn(zygote *self, pw_err *err)
         self->pause = self->pause * 2 < PAUSE_MAX ? self->pause * 2 : PAUSE_MAX;
         return (int)pid;
     }
+    /* before it is told of a job: programs that meet 1,024 files by default are not to find a
+     * million, which some of them walk over */
+    pw_err why = {0};
+    if (self->files && pw_files_set(pid, self->files, &why) < 0)
+        pw_log_err(PW_LOG_WARN, "files_limit_kept", &why);
     self->pid = pid;
     self->fd = mine;
     mine = -1;

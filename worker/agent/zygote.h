@@ -8,8 +8,10 @@
 #include "worker/agent/conf.h"
 
 typedef struct zygote zygote;
-/* program and spool are copied. Starts nothing yet. */
-zygote *zygote_new(const pw_host *host, const char *program, const char *spool, pw_err *err);
+/* program and spool are copied. files: soft limit of open files of all that it starts, 0: as it is.
+ * Starts nothing yet. */
+zygote *zygote_new(const pw_host *host, const char *program, const char *spool, uint64_t files,
+                   pw_err *err);
 zygote *zygote_free(zygote *self); /* the zygote ends, runners live on */
 PW_DEFINE_FREEP(zygote, zygote_free)
 /* Control groups and limits of jobs, and what steps inherit: PATH HOME USER LOGNAME LANG LC_ALL TZ,
