@@ -32,7 +32,8 @@ static int workers_text(client *c, const json_value *items, pw_buf *b)
         show_cell(&t, SHOW_PLAIN, pw_buf_str(&tags));
         show_cell(&t, SHOW_DIM, json_str(json_get(w, "version"), NULL));
         show_cell(&t, SHOW_DIM, show_when(json_get(w, "last_seen"), c->tty, now, when));
-        show_cell(&t, SHOW_PLAIN, json_str(json_get(w, "reason"), NULL));
+        show_cell(&t, SHOW_PLAIN,
+                  json_str(json_get(w, "reason"), json_str(json_get(w, "gate"), NULL)));
     }
     return show_table_text(&t, c->colour, c->width, b);
 }

@@ -77,12 +77,14 @@ void core_worker_quarantine(core *self, core_worker *w, const char *why)
     core_note_event(self, EVENT_WORKER, w->row.id);
 }
 
-static void presence(core *self, uint64_t worker, bool here)
+static void presence(core *self, const core_worker *w)
 {
     core_effect *e = core_add_effect(self, CORE_PRESENCE);
     if (e) {
-        e->worker = worker;
-        e->id = here;
+        e->worker = w->row.id;
+        e->id = w->connected;
+        /* without memory the reason is not shown in lists */
+        e->text = w->gate ? pw_strf("%s", w->gate) : NULL;
     }
 }
 
@@ -116,7 +118,7 @@ void core_worker_up(core *self, uint64_t worker, const core_hello *h, bool *ret_
     free(w->gate);
     w->gate = NULL;
     self->dispatch = true;
-    presence(self, worker, true);
+    presence(self, w);
     core_tell_worker_up(self, w);
     core_note_event(self, EVENT_WORKER, worker);
     pw_log(PW_LOG_INFO, "worker_connected", "worker=\"%s\" slots=%" PRIu64 " version=\"%s\"",
@@ -140,7 +142,7 @@ void core_worker_down(core *self, uint64_t worker, const char *why)
     if (!w || !w->connected)
         return;
     w->connected = false;
-    presence(self, worker, false);
+    presence(self, w);
     pw_log(PW_LOG_WARN, "worker_missing", "worker=\"%s\" reason=\"%s\"", w->row.name, why);
     if (core_turn(self) &&
         core_ok(self, store_worker_seen(self->st, worker, pw_wall(self->host), &err), &err))
@@ -160,6 +162,7 @@ void core_worker_beat(core *self, uint64_t worker, uint64_t free_slots, const ch
         if (!replace(self, &w->gate, gate))
             return;
         self->dispatch = true;
+        presence(self, w);
         if (core_turn(self))
             core_note_event(self, EVENT_WORKER, worker);
     }

@@ -52,7 +52,9 @@ static int put_worker(void *self, const store_worker *w, uint64_t busy, bool enr
 {
     object *o = self;
     (void)enrolled;
-    web_worker_row(o->b, w, busy, web_worker_presence(o->web, w->id), pw_wall(o->web->host));
+    char gate[WEB_GATE];
+    web_presence p = web_worker_presence(o->web, w->id, gate);
+    web_worker_row(o->b, w, busy, p, gate, pw_wall(o->web->host));
     return 0;
 }
 

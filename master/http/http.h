@@ -58,5 +58,6 @@ void web_logs_grew(web_server *self);
 /* From the core's thread: a session of this worker (its row's id) has begun or ended. The database
  * does not know who is connected; as long as this is never called, workers count as connected when
  * any is (the gauge). */
-void web_worker(web_server *self, uint64_t worker, bool connected);
+/* gate: why it takes no new jobs, NULL: it does. */
+void web_worker(web_server *self, uint64_t worker, bool connected, const char *gate);
 #endif

@@ -87,10 +87,11 @@ static void test_lists(const world *w)
            has(&r, "{\"name\":\"w1\",\"state\":\"missing\",\"slots\":2,\"busy\":") &&
            has(&r, "\"tags\":[\"linux\",\"x86\"],\"facts\":{\"os\":\"Debian 12\",\"cpus\":\"4\"}"),
        "workers");
-    web_worker(w->web, w->worker, true);
-    ok(get(w, "/api/v1/workers", &r) == 200 && has(&r, "\"state\":\"connected\""),
+    web_worker(w->web, w->worker, true, "low disk");
+    ok(get(w, "/api/v1/workers", &r) == 200 && has(&r, "\"state\":\"connected\"") &&
+           has(&r, "\"gate\":\"low disk\""),
        "a session has begun");
-    web_worker(w->web, w->worker, false);
+    web_worker(w->web, w->worker, false, NULL);
     ok(get(w, "/api/v1/workers", &r) == 200 && has(&r, "\"state\":\"missing\""), "and ended");
     ok(get(w, "/api/v1/promotions?edge=stable", &r) == 200 && json_ok(&r) &&
            has(&r, "{\"id\":1,\"edge\":\"stable\",\"from\":\"master\",\"to\":\"stable\","

@@ -2,6 +2,7 @@
  * once for everybody, and resumes the connections that wait. It also gives up commands that got no
  * answer, and has silent streams say that they live. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -143,29 +144,40 @@ void web_logs_grew(web_server *self)
     (void)pthread_mutex_unlock(&self->hub.lock);
 }
 
-void web_worker(web_server *self, uint64_t worker, bool connected)
+/* The table holds the gate of each that is here, "" when it takes jobs. */
+void web_worker(web_server *self, uint64_t worker, bool connected, const char *gate)
 {
-    static char here;
     if (!self)
         return;
+    bool failed = false;
+    char *text = connected ? pw_strdup(gate ? gate : "", &failed) : NULL;
     web_hub *h = &self->hub;
     (void)pthread_mutex_lock(&h->lock);
     if (!h->present)
         h->present = pw_table_new(NULL);
-    if (h->present && connected)
-        (void)pw_table_put(h->present, worker, &here, NULL);
-    else if (h->present)
-        (void)pw_table_del(h->present, worker);
+    if (h->present) {
+        free(pw_table_get(h->present, worker));
+        if (!text || pw_table_put(h->present, worker, text, NULL) < 0) {
+            (void)pw_table_del(h->present, worker);
+            free(text);
+        }
+        text = NULL;
+    }
     (void)pthread_mutex_unlock(&h->lock);
+    free(text);
 }
 
-web_presence web_worker_presence(web_server *web, uint64_t worker)
+web_presence web_worker_presence(web_server *web, uint64_t worker, char gate[WEB_GATE])
 {
     web_hub *h = &web->hub;
+    gate[0] = '\0';
     (void)pthread_mutex_lock(&h->lock);
     /* nobody tells: all that is known is whether any worker is there */
-    bool here = h->present ? pw_table_get(h->present, worker) != NULL
+    const char *text = h->present ? pw_table_get(h->present, worker) : NULL;
+    bool here = h->present ? text != NULL
                            : !web->gauges || atomic_load(&web->gauges->workers_connected) > 0;
+    if (text)
+        (void)snprintf(gate, WEB_GATE, "%s", text);
     (void)pthread_mutex_unlock(&h->lock);
     return here ? WEB_CONNECTED : WEB_MISSING;
 }
@@ -345,6 +357,9 @@ void web_hub_clear(web_server *web)
         free(h->tally[i].builder);
     }
     free(h->tally);
+    char *gate;
+    for (size_t pos = 0; h->present && (gate = pw_table_next(h->present, &pos));)
+        free(gate);
     h->present = pw_table_free(h->present);
     h->rd = reader_close(h->rd);
 }

@@ -165,7 +165,7 @@ typedef struct web_hub {
     uint64_t counted[512];
     size_t n_counted;
     web_peer peer[WEB_PEERS];
-    pw_table *present; /* workers with a session; NULL: nobody tells */
+    pw_table *present; /* workers with a session: their gates, owned; NULL: nobody tells */
     reader *rd;        /* the waker's own */
 } web_hub;
 
@@ -353,7 +353,8 @@ bool web_stream_begin(web_server *web, bool listener);
 void web_stream_end(web_server *web, bool listener);
 /* Newest event for listeners; counting for /metrics. Called by the waker. */
 int web_pump(web_server *web);
-web_presence web_worker_presence(web_server *web, uint64_t worker);
+enum { WEB_GATE = 256 };
+web_presence web_worker_presence(web_server *web, uint64_t worker, char gate[WEB_GATE]);
 
 /* ---- ask.c */
 void web_ask_send(web_req *q, core_cmd *cmd); /* taken; suspends the connection */

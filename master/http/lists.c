@@ -122,7 +122,9 @@ static int on_worker(void *self, const store_worker *w, uint64_t busy, bool enro
 {
     list *l = self;
     (void)enrolled;
-    web_worker_row(l->b, w, busy, web_worker_presence(l->q->web, w->id), pw_wall(l->q->web->host));
+    char gate[WEB_GATE];
+    web_presence p = web_worker_presence(l->q->web, w->id, gate);
+    web_worker_row(l->b, w, busy, p, gate, pw_wall(l->q->web->host));
     return 0;
 }
 

@@ -24,7 +24,7 @@ static const schema schemas[] = {
                "forced:boolean files:array?"},
     {"Worker", "name:string state:string slots:integer busy:integer tags:array facts:object "
                "version:string? last_seen:time? paused:boolean "
-               "reason:string? who:string?"},
+               "reason:string? who:string? gate:string?"},
     {"Promotion", "id:integer? edge:string from:string? to:string? revision:string? at:time? "
                   "state:string reason:string?"},
     {"Project", "name:string builders:array branches:array"},

@@ -175,7 +175,8 @@ static int row_edge(void *self, const char *edge, edge_state state, const store_
 static int row_worker(void *self, const store_worker *w, uint64_t busy, bool enrolled)
 {
     view *v = self;
-    const char *state = web_worker_state(w, web_worker_presence(v->q->web, w->id), v->now);
+    char gate[WEB_GATE];
+    const char *state = web_worker_state(w, web_worker_presence(v->q->web, w->id, gate), v->now);
     (void)enrolled;
     if (w->removed)
         return 0;
@@ -188,7 +189,7 @@ static int row_worker(void *self, const store_worker *w, uint64_t busy, bool enr
     (void)pw_buf_addf(v->b, "<td class=\"n\">%" PRIu64 " of %" PRIu64 "</td>", busy, w->slots);
     cell(v->b, w->tags);
     (void)pw_buf_adds(v->b, "<td class=\"w\">");
-    html_text(v->b, w->reason);
+    html_text(v->b, w->reason ? w->reason : gate);
     (void)pw_buf_adds(v->b, "</td><td class=\"n\">");
     html_ago(v->b, w->seen, v->now);
     (void)pw_buf_adds(v->b, "</td></tr>");

@@ -307,7 +307,8 @@ static void facts(pw_buf *b, const char *s)
     web_shut(b, '}');
 }
 
-void web_worker_row(pw_buf *b, const store_worker *w, uint64_t busy, web_presence p, pw_msec now)
+void web_worker_row(pw_buf *b, const store_worker *w, uint64_t busy, web_presence p,
+                    const char *gate, pw_msec now)
 {
     web_open(b, NULL, '{');
     web_str(b, "name", w->name);
@@ -321,6 +322,7 @@ void web_worker_row(pw_buf *b, const store_worker *w, uint64_t busy, web_presenc
     web_bool(b, "paused", w->paused);
     web_str(b, "reason", w->reason);
     web_str(b, "who", w->who);
+    web_str(b, "gate", gate && *gate ? gate : NULL);
     web_shut(b, '}');
 }
 

@@ -35,7 +35,8 @@ void web_request(pw_buf *b, const reader_request *r, uint64_t build);
 void web_change(pw_buf *b, const reader_change *c);
 typedef enum web_presence { WEB_MISSING, WEB_CONNECTED } web_presence;
 const char *web_worker_state(const store_worker *w, web_presence p, pw_msec now);
-void web_worker_row(pw_buf *b, const store_worker *w, uint64_t busy, web_presence p, pw_msec now);
+void web_worker_row(pw_buf *b, const store_worker *w, uint64_t busy, web_presence p,
+                    const char *gate, pw_msec now);
 void web_promotion(pw_buf *b, const store_promotion *p);
 void web_edge(pw_buf *b, const char *edge, edge_state state, const store_rev *rev,
               const char *reason, pw_msec at);

@@ -189,10 +189,11 @@ static void test_workers(pw_buf *b)
                       .paused = true,
                       .draining = true,
                       .quarantine = 9};
-    web_worker_row(b, &w, 1, WEB_CONNECTED, 5);
+    web_worker_row(b, &w, 1, WEB_CONNECTED, "", 5);
     ok(same(b, "{\"name\":\"w\",\"state\":\"new\",\"slots\":2,\"busy\":1,\"tags\":[\"a\",\"b\"],"
                "\"facts\":{\"os\":\"x=y\",\"q\\\"\":\"1\"},\"version\":null,"
-               "\"last_seen\":null,\"paused\":true,\"reason\":null,\"who\":null}"),
+               "\"last_seen\":null,\"paused\":true,\"reason\":null,\"who\":null,"
+               "\"gate\":null}"),
        "a worker that has not joined");
     w.has_key = true;
     ok(strcmp(web_worker_state(&w, WEB_MISSING, 5), "missing") == 0 &&

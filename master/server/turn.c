@@ -112,7 +112,7 @@ void turn_apply(void *p, const core_effect *e)
         outbox_effect(s, e);
         break;
     case CORE_PRESENCE:
-        web_worker(s->web, e->worker, e->id != 0);
+        web_worker(s->web, e->worker, e->id != 0, e->text);
         break;
     case CORE_SEAL:
         if (logs_seal_attempt(s->log_store, e->attempt, &err) < 0) {

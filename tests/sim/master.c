@@ -57,9 +57,10 @@ void __wrap_web_events(web_server *self, uint64_t seq)
     if (!disk_process_dead(sim_mas.process))
         oracle_announced(seq);
 }
-void __wrap_web_worker(web_server *self, uint64_t worker, bool connected);
-void __wrap_web_worker(web_server *self, uint64_t worker, bool connected)
+void __wrap_web_worker(web_server *self, uint64_t worker, bool connected, const char *gate);
+void __wrap_web_worker(web_server *self, uint64_t worker, bool connected, const char *gate)
 {
+    (void)gate;
     (void)self;
     (void)worker;
     (void)connected;
