@@ -421,24 +421,47 @@ static void cmd_promote(core *self, core_cmd *c)
     core_cmd_fail(c, 404, "not_found", "there is no promotion \"%s\"", c->name ? c->name : "");
 }
 
+/* Without memory a condition stays as it was: it is set again, for whatever set it goes on. */
 static void condition(core *self, const char *name, const char *text, bool fine)
 {
     bool failed = false;
     size_t i = 0;
+    char *copy = pw_strdup(text, &failed);
     while (i < self->n_conds && strcmp(self->cond[i].name, name) != 0)
         i++;
-    if (i < self->n_conds) {
-        free(self->cond[i].text);
-        self->cond[i].text = pw_strdup(text, &failed);
-        self->cond[i].fine = fine;
+    if (failed)
         return;
+    if (i == self->n_conds) {
+        core_cond *v = realloc(self->cond, (self->n_conds + 1) * sizeof(*v));
+        char *own = v ? pw_strdup(name, &failed) : NULL;
+        if (v)
+            self->cond = v;
+        if (!own) {
+            free(copy);
+            return;
+        }
+        v[self->n_conds++] = (core_cond){own, NULL, fine};
     }
-    core_cond *v = realloc(self->cond, (self->n_conds + 1) * sizeof(*v));
-    if (!v)
-        return;
-    self->cond = v;
-    v[i] = (core_cond){pw_strdup(name, &failed), pw_strdup(text, &failed), fine};
-    self->n_conds += v[i].name != NULL;
+    free(self->cond[i].text);
+    self->cond[i].text = copy;
+    self->cond[i].fine = fine;
+}
+
+static const char store_name[] = "log store";
+
+const char *core_why_full(const core *self)
+{
+    for (size_t i = 0; i < self->n_conds; i++)
+        if (strcmp(self->cond[i].name, store_name) == 0)
+            return self->cond[i].text;
+    return NULL;
+}
+
+void core_full(core *self, const char *text)
+{
+    bool was = core_why_full(self) != NULL;
+    condition(self, store_name, text, false);
+    self->dispatch |= was && !text;
 }
 
 void core_condition(core *self, const char *name, const char *text)
@@ -586,7 +609,11 @@ void core_command(core *self, core_cmd *cmd)
         (void)core_ok(self, known, &err);
         return;
     }
-    handlers[cmd->kind](self, cmd);
+    const char *full = core_why_full(self);
+    if (full && (cmd->kind == CMD_FORCE || cmd->kind == CMD_RETRY))
+        core_cmd_fail(cmd, 503, "unavailable", "the master takes no new work: %s", full);
+    else
+        handlers[cmd->kind](self, cmd);
     /* only what was done is kept: after an error the same request may be tried again */
     if (keep && !self->fault.code && cmd->status >= 200 && cmd->status < 300 &&
         cmd->kind != CMD_WHY && core_turn(self))

@@ -32,7 +32,8 @@ typedef enum core_effect_kind {
     CORE_SEAL,      /* attempt is complete: its logs can be sealed */
     CORE_SEND,      /* message id, try number attempt: send job (its body) with key text to target
                        index; once: core_outbox_done */
-    CORE_PRESENCE   /* worker is connected (id 1) or not (id 0): what no row says */
+    /* worker is connected (id 1) or not (id 0), text: why it takes no jobs: what no row says */
+    CORE_PRESENCE
 } core_effect_kind;
 typedef struct core_effect {
     core_effect_kind kind;
@@ -132,6 +133,9 @@ void core_set_join(core *self, core_join_line *fn, void *fn_self);
 /* Health: sets a named condition (disk full, damaged ...); text NULL clears it. Shown by
  * CMD_HEALTH. */
 void core_condition(core *self, const char *name, const char *text);
+/* The condition "log store": as long as output cannot be kept, no build begins and nobody may ask
+ * for one; what a repository brings waits. text NULL clears it. */
+void core_full(core *self, const char *text);
 /* The same for what people should know, but is no failure. */
 void core_remark(core *self, const char *name, const char *text);
 

@@ -228,7 +228,7 @@ static void offer(core *self, core_request *r, core_worker *w)
 
 void core_dispatch(core *self)
 {
-    while (!self->fault.code) {
+    while (!self->fault.code && !core_why_full(self)) {
         core_request *best = NULL;
         core_worker *on = NULL;
         bool room = false;

@@ -26,10 +26,10 @@ static bool swap(world *w, const char *yaml, uint64_t *ret_gen)
     pw_err err = {0};
     config *next = world_config(yaml);
     core *fresh = w->core && next ? core_reload(w->core, next, "SIGHUP", ret_gen, &err) : NULL;
+    if (!fresh && w->core && next) /* no memory: nothing of it happened, and the old one goes on */
+        fresh = core_reload(w->core, next, "SIGHUP", ret_gen, &err);
     if (!fresh) {
         config_unref(next);
-        if (w->core)
-            world_stop(w); /* no memory; nothing of it happened */
         return false;
     }
     core_free(w->core);

@@ -43,7 +43,9 @@ static void waiting(core *self, core_cmd *c, const core_request *r)
             block = k;
         }
     }
-    if (!workers)
+    if (core_why_full(self))
+        (void)pw_buf_addf(&text, "the master begins no builds: %s", core_why_full(self));
+    else if (!workers)
         (void)pw_buf_adds(&text, "there is no worker: add one with \"pawl worker add NAME\"");
     else if (block == BLOCK_NONE)
         (void)pw_buf_addf(&text, "it is next: worker \"%s\" takes it", nearest->row.name);

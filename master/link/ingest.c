@@ -4,6 +4,7 @@
 #include "master/link/state.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,37 @@
 #include "shared/base/log.h"
 #include "shared/job/record.h"
 #include "shared/journal/journal.h"
+
+enum { TROUBLE_US = 5000000 };
+
+/* Told once, and again when it is another; nothing new is begun meanwhile. */
+static void trouble(sessions *self, const pw_err *err)
+{
+    char text[600], why[100];
+    const char *sys = err->sys > 0 ? strerror_r(err->sys, why, sizeof(why)) : NULL;
+    (void)snprintf(text, sizeof(text), "%s%s%s", err->text, sys ? ": " : "", sys ? sys : "");
+    if (!self->trouble_at)
+        pw_log_err(PW_LOG_ERROR, "log_store", err);
+    self->trouble_at = pw_now(self->host);
+    self->took = false;
+    core_full(self->core, text);
+}
+
+static void no_trouble(sessions *self)
+{
+    if (self->trouble_at)
+        pw_log(PW_LOG_INFO, "log_store_again", "text=\"it takes output again\"");
+    self->trouble_at = 0;
+    core_full(self->core, NULL);
+}
+
+/* Bytes that were refused come again by themselves. When nobody has any, the room that there is
+ * decides, so that a disk that was cleared is noticed without output. */
+void ingest_tick(sessions *self, pw_usec now)
+{
+    if (self->trouble_at && now - self->trouble_at > TROUBLE_US && logs_room(self->logs))
+        no_trouble(self);
+}
 
 static bool has_pending(const sessions *self, uint64_t attempt, size_t from)
 {
@@ -64,6 +96,7 @@ static int apply_log(sessions *self, core_attempt *a, const journal_rec *rec, ui
     }
     if (code < 0)
         return code;
+    self->took = true;
     self->fig.log_bytes += r.raw_len;
     return hold_frame(self, a, end, rec->chain, &f, err);
 }
@@ -220,8 +253,7 @@ void ingest_journal(sessions *self, session *s, const msg_journal *m, const uint
         return;
     }
     if (ours) { /* our trouble: nothing is acknowledged, the agent asks again */
-        core_condition(self->core, "log store", err.text);
-        pw_log_err(PW_LOG_ERROR, "log_store", &err);
+        trouble(self, &err);
     } else if (r < 0) {
         self->fig.alarms++;
         pw_log(PW_LOG_ERROR, "bad_journal",
@@ -251,7 +283,9 @@ void ingest_journal(sessions *self, session *s, const msg_journal *m, const uint
  * journals again from `stored`. */
 static void sync_failed(sessions *self, const char *text)
 {
-    core_condition(self->core, "log store", text);
+    pw_err err = {0};
+    (void)pw_fail(&err, PW_ESYS, "%s", text);
+    trouble(self, &err);
     pw_log(PW_LOG_ERROR, "log_sync_failed", "reason=\"%s\"", text);
     logs_forget_unsynced(self->logs);
     for (size_t i = 0; i < self->n_pend; i++) {
@@ -297,7 +331,8 @@ void sessions_synced(sessions *self, uint64_t ticket, int code, const char *text
         sync_failed(self, lost ? "fault point ingest.synced" : text);
         return;
     }
-    core_condition(self->core, "log store", NULL);
+    if (self->trouble_at && self->took)
+        no_trouble(self);
     while (n < self->n_pend && self->pend[n].ticket && self->pend[n].ticket <= ticket)
         n++;
     if (n == 0)

@@ -331,6 +331,7 @@ void sessions_tick(sessions *self)
     pw_usec now = pw_now(self->host);
     sessions_credit_tick(self);
     session *s;
+    ingest_tick(self, now);
     for (size_t pos = 0; (s = pw_table_next(self->by_peer, &pos));) {
         if (now - s->seen > SESSION_SILENCE_US)
             sessions_end(self, s, "25 s of silence");

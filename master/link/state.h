@@ -47,6 +47,8 @@ struct sessions {
     uint64_t credit_sum, credit_jobs; /* credit.c */
     bool credit_counted;              /* in this turn */
     sessions_figures fig;
+    pw_usec trouble_at; /* when the log store refused bytes last; 0: it does not */
+    bool took;          /* it took some since */
 };
 
 /* ---- sessions.c */
@@ -67,6 +69,8 @@ void sessions_credit_tick(sessions *self);
 void sessions_hello(sessions *self, uint64_t peer, uint64_t worker, const msg_hello *m);
 
 /* ---- ingest.c */
+/* Whether the log store may be believed again after it refused bytes. */
+void ingest_tick(sessions *self, pw_usec now);
 void ingest_journal(sessions *self, session *s, const msg_journal *m, const uint8_t *bulk,
                     size_t n);
 #endif

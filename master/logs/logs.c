@@ -3,9 +3,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "master/logs/impl.h"
 #include "shared/base/fs.h"
+
+enum { ROOM_BYTES = 1024 * 1024 };
 
 void logs_lock(logs *self)
 {
@@ -346,6 +349,11 @@ void logs_forget_unsynced(logs *self)
     void_tickets(self);
     logs_unlock(self);
     logs_grew(self);
+}
+
+bool logs_room(const logs *self)
+{
+    return pw_fs_free(self->seg_dir) >= ROOM_BYTES && access(self->seg_dir, W_OK) == 0;
 }
 
 bool logs_position(logs *self, log_key key, uint64_t *ret_bytes, uint64_t *ret_lines,

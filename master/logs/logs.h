@@ -78,6 +78,8 @@ uint64_t logs_sync(logs *self);
  * synced. Between the failed answer and this call no ticket is answered; tickets asked for before
  * this call are never answered afterwards. */
 void logs_forget_unsynced(logs *self);
+/* Whether its disk has some room (1 MiB) and can be written, as far as the system says. */
+bool logs_room(const logs *self);
 /* Position where the log stands (bytes, lines), for the `log` row. False: nothing was appended. */
 bool logs_position(logs *self, log_key key, uint64_t *ret_bytes, uint64_t *ret_lines,
                    uint64_t *ret_packed);

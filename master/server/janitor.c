@@ -9,6 +9,27 @@
  * WAL grows by some 15 MB in 250 ms. */
 enum { PAUSE_MS = 250 };
 
+/* With the lock. It is told once, and once when it is over: a full disk fails each pass. */
+static void tell(janitor *j, const pw_err *err)
+{
+    char text[400] = "";
+    if (err)
+        (void)lacks_text(err, text);
+    if (strcmp(text, j->trouble) == 0)
+        return;
+    memcpy(j->trouble, text, sizeof(text));
+    atomic_fetch_add(&j->changes, 1);
+    if (err)
+        pw_log_err(PW_LOG_WARN, "checkpoint_failed", err);
+}
+
+void janitor_trouble(janitor *j, char out[400])
+{
+    pthread_mutex_lock(&j->lock);
+    memcpy(out, j->trouble, sizeof(j->trouble));
+    pthread_mutex_unlock(&j->lock);
+}
+
 static void *run(void *p)
 {
     janitor *j = p;
@@ -22,11 +43,12 @@ static void *run(void *p)
         j->work = false;
         pthread_mutex_unlock(&j->lock);
         uint64_t wal = 0;
-        if (store_checkpoint(j->ck, &wal, &err) < 0)
-            pw_log_err(PW_LOG_WARN, "checkpoint_failed", &err);
-        else
+        bool failed = store_checkpoint(j->ck, &wal, &err) < 0;
+        if (!failed)
             atomic_store(&j->wal, wal);
         pthread_mutex_lock(&j->lock);
+        tell(j, failed ? &err : NULL);
+        j->work = j->work || failed; /* again, whether or not somebody writes */
         struct timespec until;
         (void)clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += PAUSE_MS * 1000000;

@@ -25,7 +25,9 @@ typedef struct janitor {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool stop, work;
-    _Atomic uint64_t wal; /* bytes after the last pass */
+    char trouble[400];        /* under the lock: why the last pass failed; "": it did not */
+    _Atomic unsigned changes; /* of trouble */
+    _Atomic uint64_t wal;     /* bytes after the last pass */
 } janitor;
 
 typedef struct server {
@@ -53,9 +55,11 @@ typedef struct server {
     pw_source *tick;
     log_key sealed[TURN_SEALED]; /* of this turn */
     size_t n_sealed;
-    bool pushed;       /* a push was answered in this turn */
-    uint64_t event;    /* newest event of this turn, 0 none */
-    char trouble[400]; /* why core is NULL */
+    bool pushed;           /* a push was answered in this turn */
+    uint64_t event;        /* newest event of this turn, 0 none */
+    char trouble[400];     /* why core is NULL */
+    const char *lacks;     /* what ran out then: name of a check of /healthz */
+    unsigned janitor_seen; /* janitor.changes that the core was told of */
     pw_usec retry_at;
     pw_usec seal_at;          /* what could not be sealed is tried again; 0: nothing */
     const char *logs_trouble; /* STATE/logs was gone at the start; NULL: it was not */
@@ -140,4 +144,13 @@ void repos_answer(server *s, const git_job *j);
 int janitor_start(janitor *j, const char *db, pw_err *err);
 void janitor_stop(janitor *j);
 void janitor_wake(janitor *j);
+/* Copies why the last pass failed ("": it did not). */
+void janitor_trouble(janitor *j, char out[400]);
+
+/* ---- lacks.c */
+/* What of the machine ran out, by an error's code and errno: "disk" "memory" "files" "processes",
+ * else "database". */
+const char *lacks_name(const pw_err *err);
+/* The error with the system's reason, as people read it. out has 400 bytes. */
+const char *lacks_text(const pw_err *err, char *out);
 #endif

@@ -11,7 +11,7 @@ enum {
     TURN_COMMANDS = 256,
     TURN_ANSWERS = 64,
     RETRY_US = 1000000,
-    SEAL_RETRY_US = 30000000,
+    SEAL_RETRY_US = 10000000,
     WAL_MAX = 32 * 1024 * 1024
 };
 
@@ -70,6 +70,7 @@ int turn_load(server *s, pw_err *err)
         return err->code;
     core_set_join(s->core, state_join_line, s);
     state_conditions(s);
+    s->janitor_seen = atomic_load(&s->janitor.changes) - 1;
     r = core_commit(s->core, turn_apply, s, err);
     if (r < 0 || (r = store_logs_open(s->st, seal_left_over, s, err)) < 0)
         return r;
@@ -154,7 +155,8 @@ static void gauges(server *s, pw_usec spent)
  * the database. */
 void turn_crash(server *s, const pw_err *err)
 {
-    (void)snprintf(s->trouble, sizeof(s->trouble), "%s", err->text);
+    (void)lacks_text(err, s->trouble);
+    s->lacks = lacks_name(err);
     pw_log_err(PW_LOG_ERROR, "commit_failed", err);
     atomic_fetch_add(&s->gauges.commits_failed, 1);
     turn_unload(s);
@@ -172,6 +174,13 @@ void turn_hook(pw_loop *loop, void *p)
         return;
     sessions_end_turn(s->links);
     pw_usec began = pw_now(&pw_host_real);
+    unsigned changes = atomic_load(&s->janitor.changes);
+    if (s->janitor.started && changes != s->janitor_seen) {
+        char text[400];
+        janitor_trouble(&s->janitor, text);
+        core_condition(s->core, "checkpoint", text[0] ? text : NULL);
+        s->janitor_seen = changes;
+    }
     /* an effect that fails at once is an event of the next commit */
     for (int i = 0; i < 8 && core_dirty(s->core); i++) {
         if (core_commit(s->core, turn_apply, s, &err) < 0) {
@@ -218,7 +227,8 @@ void turn_tick(pw_loop *loop, void *p)
     (void)loop;
     if (!s->core) {
         if (turn_load(s, &err) < 0 || outbox_open(s, &err) < 0) {
-            (void)snprintf(s->trouble, sizeof(s->trouble), "%s", err.text);
+            (void)lacks_text(&err, s->trouble);
+            s->lacks = lacks_name(&err);
             turn_unload(s);
             s->retry_at = pw_now(&pw_host_real) + RETRY_US;
             pw_source_at(s->tick, s->retry_at);
@@ -240,11 +250,15 @@ static void refuse(server *s, core_cmd *c)
 {
     if (c->kind == CMD_HEALTH) {
         c->status = 503;
-        (void)pw_buf_adds(
-            &c->body,
-            "{\"status\":\"failing\",\"checks\":[{\"name\":\"core\",\"ok\":false,\"text\":");
-        (void)pw_buf_json(&c->body, s->trouble);
-        (void)pw_buf_adds(&c->body, "}]}");
+        const char *names[] = {"core", s->lacks};
+        (void)pw_buf_adds(&c->body, "{\"status\":\"failing\",\"checks\":[");
+        for (size_t i = 0; i < 2; i++) {
+            (void)pw_buf_addf(&c->body, "%s{\"name\":\"%s\",\"ok\":false,\"text\":", i ? "," : "",
+                              names[i]);
+            (void)pw_buf_json(&c->body, s->trouble);
+            (void)pw_buf_adds(&c->body, "}");
+        }
+        (void)pw_buf_adds(&c->body, "]}");
     } else {
         core_cmd_fail(c, 503, "unavailable", "the master cannot work at the moment: %s",
                       s->trouble);
@@ -290,12 +304,14 @@ void turn_logs(pw_loop *loop, int fd, uint32_t events, void *p)
         if (a->kind == LOGS_SYNCED) {
             sessions_synced(s->links, a->ticket, a->code, a->text);
         } else if (a->code == 0) {
+            core_condition(s->core, "log archive", NULL);
             core_log_sealed(s->core, a->key.attempt, a->key.idx, a->key.stream, a->packed);
             s->sealed[s->n_sealed++] = a->key; /* views use the file once the row is committed */
         } else {
             /* its frames stay where they are; what stands in the way may go */
             pw_log(PW_LOG_ERROR, "seal_failed", "attempt=%llu reason=\"%s\"",
                    (unsigned long long)a->key.attempt, a->text);
+            core_condition(s->core, "log archive", a->text);
             s->seal_at = pw_now(&pw_host_real) + SEAL_RETRY_US;
         }
         free(a);
