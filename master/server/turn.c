@@ -189,7 +189,7 @@ void turn_hook(pw_loop *loop, void *p)
         }
         if (outbox_recorded(s)) {
             (void)pw_fail(&err, PW_ESYS, "fault outbox.recorded");
-            crash(s, &err);
+            turn_crash(s, &err);
             return;
         }
         gauges(s, pw_now(&pw_host_real) - began);

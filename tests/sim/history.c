@@ -115,10 +115,10 @@ static void full_worker(void)
     oracle_excuse_worker(w);
     disk_capacity(w + 1, sim_chance(50) ? 0 : 20000 + sim_pick(200000));
 }
-/* Hours, there and back; below the day for which keys are kept. */
+/* Hours, there and back: more than the day for which keys are kept. */
 static void clock_jump(void)
 {
-    static const pw_msec hours[] = {-11, -1, 1, 11};
+    static const pw_msec hours[] = {-30, -1, 1, 30};
     int m = (int)sim_pick(SIM_WORKERS + 1);
     host_skew_to(m, hours[sim_pick(4)] * 3600 * 1000);
 }
