@@ -197,9 +197,11 @@ bool web_gate_request(web_req *q)
 {
     const config_limits *l = &q->web->limits;
     uint8_t from[16];
-    web_origin(q->conn->addr,
-               MHD_lookup_connection_value(q->con, MHD_HEADER_KIND, "X-Forwarded-For"),
-               q->web->proxies, q->web->n_proxies, from);
+    PW_AUTO(pw_buf_clearp) pw_buf list = PW_BUF(WEB_CONNECTION_BYTES);
+    /* a proxy may add a line of its own below the one that a stranger sent */
+    web_head_forwarded(q, &list);
+    web_origin(q->conn->addr, list.failed ? NULL : pw_buf_str(&list), q->web->proxies,
+               q->web->n_proxies, from);
     q->from = web_whom_address(from);
     return take(q, &q->from, l->rate, l->burst, "address") && head_fits(q);
 }

@@ -211,6 +211,7 @@ struct web_req {
     char *uri;      /* owned, raw; cut at "?" */
     config *conf; /* a reference: that of its beginning, whatever is read anew; see web_req_conf */
     bool begun, head, discard;
+    bool close; /* the connection ends with this answer */
     uint64_t discarded;
     web_match at;
     web_query query;
@@ -276,6 +277,12 @@ bool web_gate_request(web_req *q);
 bool web_gate_token(web_req *q, const uint8_t hash[32]);
 bool web_gate_body(web_req *q, size_t more);
 void web_gate_body_end(web_req *q);
+
+/* ---- head.c */
+/* False: refused already, and the connection ends with the answer. */
+bool web_head_ok(web_req *q);
+/* All lines of X-Forwarded-For as one list, in their order. */
+void web_head_forwarded(web_req *q, pw_buf *ret);
 
 /* ---- hooks.c */
 /* Looks at the head of a delivery, before its body is read. */

@@ -178,7 +178,8 @@ static void look_at(web_req *q, const char *method)
 void web_req_begin(web_req *q, const char *method)
 {
     q->head = strcmp(method, "HEAD") == 0;
-    if (web_gate_request(q))
+    bool fine = web_head_ok(q); /* before any other refusal: those leave the connection open */
+    if (web_gate_request(q) && fine)
         look_at(q, method);
     q->discard = q->status != 0;
     web_reader_give(q->web, pw_take(q->rd)); /* not held while a slow client sends its body */
@@ -232,6 +233,8 @@ static void head_lines(const web_req *q, struct MHD_Response *r)
         (void)MHD_add_response_header(r, "Content-Type", q->type);
     if (q->status == 401)
         (void)MHD_add_response_header(r, "WWW-Authenticate", "Bearer realm=\"pawl\"");
+    if (q->close)
+        (void)MHD_add_response_header(r, "Connection", "close");
     for (size_t i = 0; i < q->n_headers; i++)
         (void)MHD_add_response_header(r, q->header[i].name, q->header[i].value);
 }

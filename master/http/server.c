@@ -171,7 +171,7 @@ static bool refuse_at_once(const web_req *q)
     uint64_t n = 0;
     const char *length = MHD_lookup_connection_value(q->con, MHD_HEADER_KIND, "Content-Length");
     return q->status != 0 &&
-           (MHD_lookup_connection_value(q->con, MHD_HEADER_KIND, "Expect") ||
+           (q->close || MHD_lookup_connection_value(q->con, MHD_HEADER_KIND, "Expect") ||
             (length && pw_parse_u64(length, &n, NULL) == 0 && n > WEB_DISCARD_MAX));
 }
 
@@ -226,9 +226,10 @@ static int start_daemon(web_server *self, int *fd, pw_err *err)
             MHD_OPTION_THREAD_STACK_SIZE, stack, MHD_OPTION_CONNECTION_LIMIT,
             (unsigned)WEB_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)WEB_IDLE_S,
             MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)WEB_CONNECTION_BYTES,
-            MHD_OPTION_URI_LOG_CALLBACK, on_uri, self, MHD_OPTION_UNESCAPE_CALLBACK, as_it_is, NULL,
-            MHD_OPTION_NOTIFY_COMPLETED, on_completed, self, MHD_OPTION_NOTIFY_CONNECTION,
-            web_gate_notify, self, MHD_OPTION_ARRAY, self->tls ? tls : &tls[3], MHD_OPTION_END);
+            MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, on_uri, self,
+            MHD_OPTION_UNESCAPE_CALLBACK, as_it_is, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+            self, MHD_OPTION_NOTIFY_CONNECTION, web_gate_notify, self, MHD_OPTION_ARRAY,
+            self->tls ? tls : &tls[3], MHD_OPTION_END);
         if (self->daemon)
             *fd = -1; /* the daemon's now */
         else if (self->tls)
