@@ -553,22 +553,33 @@ static bool tells_secret(core_cmd_kind kind)
     return kind == CMD_TOKEN_ADD || kind == CMD_WORKER_ADD || kind == CMD_WORKER_ROTATE;
 }
 
-/* What the answer is kept under. One that told a secret is found again only by whoever asked, with
- * the same request: a key alone, seen somewhere, must not be worth a token. The blank keeps it
- * apart from the keys of others, which have none. */
+/* What the answer is kept under: found again only by whoever asked, for the same deed to the same
+ * thing. A key alone, seen or guessed, must neither tell what another was answered nor stand for
+ * what was never done. The blank keeps it apart from the keys of an older master, which were what
+ * the request said. */
 static int idem_key(const core_cmd *c, pw_buf *ret)
 {
     uint8_t hash[CRYPT_HASH];
-    char hex[2 * CRYPT_HASH + 1];
+    char hex[2 * CRYPT_HASH + 1], id[24] = "";
     PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(2000);
-    if (!tells_secret(c->kind))
-        return pw_buf_adds(ret, c->idem);
-    if (pw_buf_addf(&b, "%d\n%s\n%s\n%s", (int)c->kind, c->actor ? c->actor : "",
-                    c->name ? c->name : "", c->idem) < 0)
+    if (c->id)
+        (void)snprintf(id, sizeof(id), "#%" PRIu64, c->id);
+    if (pw_buf_addf(&b, "%d\n%s\n%s%s\n%s", (int)c->kind, c->actor ? c->actor : "",
+                    c->name ? c->name : "", id, c->idem) < 0)
         return PW_ENOMEM;
     crypt_hash(b.p, b.len, hash);
     pw_hex(hash, sizeof(hash), hex);
     return pw_buf_addf(ret, " %s", hex);
+}
+
+/* PW_ENOTFOUND: it was not asked before. */
+static int answered(core *self, core_cmd *c, const char *key, pw_err *err)
+{
+    int r = store_idem_get(self->st, key, &c->status, &c->body, err);
+    /* of before an upgrade, for a day */
+    if (r == PW_ENOTFOUND && !tells_secret(c->kind) && c->idem[0] != ' ')
+        r = store_idem_get(self->st, c->idem, &c->status, &c->body, err);
+    return r;
 }
 
 /* The row does not hold the secret, but what it was about: there is a new one. */
@@ -596,13 +607,13 @@ void core_command(core *self, core_cmd *cmd)
     }
     e->cmd = cmd;
     PW_AUTO(pw_buf_clearp) pw_buf key = PW_BUF(400);
-    bool keep = cmd->idem && *cmd->idem;
+    /* a question is answered anew, whatever key it brings */
+    bool keep = cmd->idem && *cmd->idem && cmd->kind != CMD_WHY && cmd->kind != CMD_HEALTH;
     if (keep && idem_key(cmd, &key) < 0) {
         (void)core_nomem(self);
         return;
     }
-    int known =
-        keep ? store_idem_get(self->st, key.p, &cmd->status, &cmd->body, &err) : PW_ENOTFOUND;
+    int known = keep ? answered(self, cmd, key.p, &err) : PW_ENOTFOUND;
     if (known == 0 && tells_secret(cmd->kind))
         again(self, cmd);
     if (known != PW_ENOTFOUND) {
@@ -615,8 +626,7 @@ void core_command(core *self, core_cmd *cmd)
     else
         handlers[cmd->kind](self, cmd);
     /* only what was done is kept: after an error the same request may be tried again */
-    if (keep && !self->fault.code && cmd->status >= 200 && cmd->status < 300 &&
-        cmd->kind != CMD_WHY && core_turn(self))
+    if (keep && !self->fault.code && cmd->status >= 200 && cmd->status < 300 && core_turn(self))
         (void)core_ok(self,
                       store_idem_put(self->st, key.p, core_seen(self), cmd->status,
                                      cmd->keep ? cmd->keep : pw_buf_str(&cmd->body), &err),

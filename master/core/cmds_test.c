@@ -49,6 +49,38 @@ static void idempotency(void)
     ok(ask(w, CMD_FORCE, s) == 202 && strcmp(body, w->body) != 0, "after 24 h a key is free");
 }
 
+/* A key is worth what its owner asked with it: to him, for that. */
+static void idempotency_of_others(void)
+{
+    PW_AUTO(world_freep) world *w = world_new(conf);
+    if (!w)
+        return;
+    look(w, 0, "master", 1);
+    say s = {.idem = "k1", .builder = "unit", .branch = "master", .reason = "r"};
+    ok(ask(w, CMD_FORCE, s) == 202 && request(w, 1).state == REQ_WAITING, "ann asks");
+    s.actor = "eve";
+    ok(ask(w, CMD_FORCE, s) == 202 && told(w, "requests") == 2, "eve gets an answer of her own");
+    s.actor = NULL;
+    ok(ask(w, CMD_HEALTH, s) == 200 && strstr(w->body, "\"checks\""), "a question is answered");
+    s.id = 1;
+    ok(ask(w, CMD_CANCEL_REQUEST, s) == 202 && told(w, "id") == 1 &&
+           request(w, 1).state == REQ_DONE && request(w, 2).state == REQ_WAITING,
+       "another deed is done, not taken for the first");
+    s.id = 2;
+    ok(ask(w, CMD_CANCEL_REQUEST, s) == 202 && told(w, "id") == 2 &&
+           request(w, 2).state == REQ_DONE,
+       "and the same to another thing");
+    s.id = 1;
+    ok(ask(w, CMD_CANCEL_REQUEST, s) == 202 && told(w, "id") == 1, "each has its answer");
+    ok(w->core && store_begin(w->st, NULL) == 0 &&
+           store_idem_put(w->st, "old", w->wall, 202, "{\"id\":77}", NULL) == 0 &&
+           store_commit(w->st, NULL) == 0,
+       "an answer of an older master");
+    s.idem = "old";
+    ok(ask(w, CMD_CANCEL_REQUEST, s) == 202 && told(w, "id") == 77,
+       "is found when the request comes again");
+}
+
 static void forcing(void)
 {
     PW_AUTO(world_freep) world *w = world_new(conf);
@@ -380,6 +412,7 @@ int main(void)
     if (crypt_init(NULL) < 0)
         return 1;
     idempotency();
+    idempotency_of_others();
     forcing();
     job_too_large();
     changes();
