@@ -102,6 +102,8 @@ static const struct mistake {
      "\"repository\" is no repository"},
     {"projects: [{name: p, repository: \"ftp://a/b\"}]\n", 1, 34, "no scheme that is known"},
     {"projects: [{name: p, repository: \"https://u:pw@a/b\"}]\n", 1, 34, "has a password in it"},
+    {"projects: [{name: p, repository: \"https://ghp_01234567890abcde@a/b\"}]\n", 1, 34,
+     "has what looks like a token in it"},
     {"projects: [{name: p, repository: \"https://a\"}]\n", 1, 34, "\"repository\" is not complete"},
     {"projects: [{name: p, repository: \"https://${secret:x}/b\"}]\n", 1, 34,
      "a secret may stand in \"env\" of builders and steps and in \"url\" of \"notify\" only"},

@@ -34,6 +34,9 @@ char *config_absolute(config_reader *r, const char *file, const char *path)
     return out;
 }
 
+/* of a user's name in a URL: none is so long, no token is shorter */
+enum { TOKEN_MIN = 20 };
+
 /* What is wrong with SCHEME://REST, or NULL. */
 static const char *url_wrong(const char *s, const char *rest)
 {
@@ -47,6 +50,11 @@ static const char *url_wrong(const char *s, const char *rest)
         return "is of no scheme that is known (https, http, ssh, git, file)";
     if (at && colon && colon < at)
         return "has a password in it; secrets do not belong into this file";
+    /* GitHub, GitLab and others take a token for the name, and so does whoever reads the work tree,
+     * where git keeps the URL */
+    if (at && strncmp(s, "http", 4) == 0 && (size_t)(at - rest) >= TOKEN_MIN)
+        return "has what looks like a token in it; secrets do not belong into this file, but into "
+               "git's credential helper on master and workers";
     if (strncmp(s, "file:", 5) == 0 ? *rest != '/' : !host || !rest[host])
         return "is not complete";
     return NULL;
