@@ -220,6 +220,8 @@ bool config_net_has(const config_net *nets, size_t n, const uint8_t addr[16]);
 /* What holds where the file says nothing. */
 void config_limits_default(config_limits *ret);
 
+/* The rules of git-check-ref-format for a name below refs/heads/, of at most 255 bytes. */
+bool config_branch_ok(const char *name);
 /* Index of a builder by "NAME" (unique among projects) or "PROJECT/NAME"; -1 when absent, -2 when
  * several have it. */
 int64_t config_find_builder(const config *self, const char *name);

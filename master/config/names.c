@@ -150,10 +150,10 @@ void config_get_builders(config_reader *r, const yaml_node *map, size_t project,
 }
 
 /* The rules of git-check-ref-format for a name below refs/heads/. */
-static bool branch_ok(const char *s)
+bool config_branch_ok(const char *s)
 {
     size_t n = strlen(s);
-    if (!n || n > 250 || *s == '-' || *s == '/' || s[n - 1] == '/' || s[n - 1] == '.' ||
+    if (!n || n > 255 || *s == '-' || *s == '/' || s[n - 1] == '/' || s[n - 1] == '.' ||
         strcmp(s, "@") == 0)
         return false;
     if (strstr(s, "..") || strstr(s, "@{") || strstr(s, "//") || strstr(s, "/.") || *s == '.' ||
@@ -173,6 +173,6 @@ void config_get_branch(config_reader *r, const yaml_node *map, const char *key, 
     const yaml_node *at = yaml_node_get(map, key);
     if (strncmp(*out, "refs/", 5) == 0)
         yaml_fail(r->errors, at, "\"%s\" takes the name of a branch without refs/heads/", key);
-    else if (!branch_ok(*out))
+    else if (!config_branch_ok(*out))
         yaml_fail(r->errors, at, "\"%s\": \"%.100s\" is no name of a branch", key, *out);
 }

@@ -124,6 +124,16 @@ bool core_audit(core *self, const core_cmd *c, const char *action, const char *o
                    &err);
 }
 
+/* It becomes a row, a variable of steps and a cell of pages, whether the repository has it or not.
+ */
+static bool bad_branch(core_cmd *c)
+{
+    if (!c->branch || config_branch_ok(c->branch))
+        return false;
+    core_cmd_fail(c, 400, "bad_request", "\"%.100s\" is no name of a branch", c->branch);
+    return true;
+}
+
 /* ---- builds */
 static void cmd_force(core *self, core_cmd *c)
 {
@@ -141,6 +151,8 @@ static void cmd_force(core *self, core_cmd *c)
                       PW_TEXT_MAX - 100);
         return;
     }
+    if (bad_branch(c))
+        return;
     const char *branch = c->branch ? c->branch : p->head;
     if (!branch || strlen(branch) > 255) {
         core_cmd_fail(c, 409, "conflict",
@@ -218,8 +230,9 @@ static void cmd_change(core *self, core_cmd *c)
     char ref[300];
     if (!find_project(self, c, &project))
         return;
-    if (!c->branch || !*c->branch || strlen(c->branch) > 255 || !c->revision ||
-        !store_rev_parse(c->revision, &rev)) {
+    if (bad_branch(c))
+        return;
+    if (!c->branch || !c->revision || !store_rev_parse(c->revision, &rev)) {
         core_cmd_fail(c, 400, "bad_request", "a change needs a branch and a whole revision");
         return;
     }

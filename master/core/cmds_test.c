@@ -81,6 +81,29 @@ static void idempotency_of_others(void)
        "is found when the request comes again");
 }
 
+/* What no repository can have is not taken for a branch because a revision is given with it. */
+static void bad_branches(void)
+{
+    static const char *const names[] = {
+        "",    "a b",    "a..b",        "-x",    "--upload-pack=x", "../../etc", "a\nb", "a\033[2J",
+        "a:b", "a.lock", "refs/heads/", "a@{1}", "a\x7f",           "a\\b",      "*"};
+    PW_AUTO(world_freep) world *w = world_new(conf);
+    if (!w)
+        return;
+    look(w, 0, "master", 1);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        say s = {.project = "p",
+                 .builder = "unit",
+                 .reason = "r",
+                 .branch = names[i],
+                 .revision = "0123456789012345678901234567890123456789"};
+        ok(ask(w, CMD_FORCE, s) == 400 && strstr(w->body, "is no name of a branch") &&
+               ask(w, CMD_CHANGE, s) == 400 && strstr(w->body, "is no name of a branch") &&
+               request(w, 1).state == -1,
+           "branch %zu", i);
+    }
+}
+
 static void forcing(void)
 {
     PW_AUTO(world_freep) world *w = world_new(conf);
@@ -131,8 +154,15 @@ static void forcing(void)
            (say){.builder = "unit",
                  .branch = text,
                  .reason = "r",
-                 .revision = "0123456789012345678901234567890123456789"}) == 409,
+                 .revision = "0123456789012345678901234567890123456789"}) == 400,
        "a branch of 256 bytes");
+    text[255] = '\0';
+    ok(ask(w, CMD_FORCE,
+           (say){.builder = "unit",
+                 .branch = text,
+                 .reason = "r",
+                 .revision = "0123456789012345678901234567890123456789"}) == 202,
+       "one of 255");
 }
 
 /* A job over the limits of the wire ends its build; it must never end the master. */
@@ -413,6 +443,7 @@ int main(void)
         return 1;
     idempotency();
     idempotency_of_others();
+    bad_branches();
     forcing();
     job_too_large();
     changes();
