@@ -125,6 +125,11 @@ void web_ask_answer(web_req *q)
                  "no answer came in time; it may still be done: ask again with the same "
                  "Idempotency-Key to learn what came of it");
     }
+    if (a->health && q->brief) { /* names of projects and workers, errors of git, paths */
+        pw_buf_reset(&q->out);
+        (void)pw_buf_addf(&q->out, "{\"status\":\"%s\",\"checks\":[]}\n",
+                          q->status == 200 ? "ok" : "failing");
+    }
     core_cmd_free(cmd);
     web_ask_drop(q);
     if (q->then && q->status >= 200 && q->status < 300)

@@ -304,7 +304,14 @@ static void test_closed(void)
            "and one that may read");
         ok(call(&w, "GET", "/api/v1/builds", "Authorization: Bearer t-read\r\n", NULL, &r) == 200,
            "read");
-        ok(get(&w, "/healthz", &r) == 200, "health is for all");
+        ok(get(&w, "/healthz", &r) == 200 &&
+               strcmp(r.body, "{\"status\":\"ok\",\"checks\":[]}\n") == 0,
+           "health is for all, what is told with it is not");
+        ok(call(&w, "GET", "/healthz", "Authorization: Bearer t-read\r\n", NULL, &r) == 200 &&
+               has(&r, "\"name\":\"repository p\""),
+           "but for who may read");
+        ok(call(&w, "GET", "/healthz", "Authorization: Bearer no\r\n", NULL, &r) == 401,
+           "a wrong token is told so");
         web_options again = {
             .listen = strstr(web_address(w.web), "127"), .db = w.db, .host = &pw_host_real};
         pw_err err = {0};

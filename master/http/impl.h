@@ -211,6 +211,7 @@ struct web_req {
     char *uri;      /* owned, raw; cut at "?" */
     config *conf; /* a reference: that of its beginning, whatever is read anew; see web_req_conf */
     bool begun, head, discard;
+    bool brief; /* health, for whoever may not read: well or not, and nothing else */
     bool close; /* the connection ends with this answer */
     uint64_t discarded;
     web_match at;

@@ -370,5 +370,10 @@ void web_post_promote(web_req *q)
 
 void web_get_health(web_req *q)
 {
+    if (q->web->read_token) {
+        if (web_identify(q) == WEB_CLAIM_REFUSED)
+            return;
+        q->brief = !(q->who.scopes & SCOPE_READ);
+    }
     send_plain(q, CMD_HEALTH);
 }
