@@ -262,6 +262,38 @@ static void test_streams(world *w, uint64_t id)
     config_unref(without);
 }
 
+/* A write whose body is still on its way when its token is revoked is not done. */
+static void test_late(world *w)
+{
+    uint64_t id = 0;
+    for (int revoke = 0; revoke < 2; revoke++) {
+        PW_AUTO(pw_closep) int fd = client_open(w);
+        PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(1 << 20);
+        unsigned uses = atomic_load(&w->uses), asked = atomic_load(&w->asked);
+        bool made = store_begin(w->st, NULL) == 0;
+        made = made && add(w, revoke ? "t-late" : "t-other", "build", NULL, 0, &id);
+        ok(store_commit(w->st, NULL) == 0 && made, "a token");
+        PW_AUTO(pw_freep)
+        char *head = pw_strf("POST /api/v1/force HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                             "Authorization: Bearer %s\r\nContent-Type: application/json\r\n"
+                             "Content-Length: 20\r\n\r\n",
+                             revoke ? "t-late" : "t-other");
+        bool sent = head && pw_fs_write_all(fd, head, strlen(head), NULL) == 0;
+        for (int i = 0; i < 500 && atomic_load(&w->uses) == uses; i++)
+            (void)poll(NULL, 0, 10);
+        ok(sent && atomic_load(&w->uses) == uses + 1, "its head was looked at");
+        (void)store_begin(w->st, NULL);
+        ok((!revoke || store_token_revoke(w->st, id, 5, NULL) == 0) &&
+               store_commit(w->st, NULL) == 0,
+           "it is revoked, or not");
+        web_access_changed(w->web);
+        ok(pw_fs_write_all(fd, "{\"builder\":\"p/fast\"}", 20, NULL) == 0 &&
+               until(fd, &b, revoke ? "HTTP/1.1 401" : "HTTP/1.1 202") &&
+               atomic_load(&w->asked) == asked + !revoke,
+           revoke ? "refused" : "done");
+    }
+}
+
 int main(void)
 {
     world w = {.conf = people("people:\n  - {name: ada, roles: [developer]}\n")};
@@ -274,6 +306,7 @@ int main(void)
         test_making(&w);
         test_lists(&w);
         test_streams(&w, id);
+        test_late(&w);
     }
     world_close(&w);
     w.conf = NULL;

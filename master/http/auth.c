@@ -244,6 +244,27 @@ static int anew(web_server *web, const web_identity *who, web_identity *ret, pw_
     return r;
 }
 
+/* A body may be long on its way; who sent the head of it may have lost what he had then. */
+bool web_auth_still(web_req *q)
+{
+    web_identity now;
+    pw_err err = {0};
+    uint64_t access = atomic_load(&q->web->access);
+    bool late = q->who.expires && q->who.expires <= pw_wall(q->web->host);
+    if (q->who.how == WEB_BY_NOBODY || (access == q->access && !late))
+        return true;
+    int r = anew(q->web, &q->who, &now, &err);
+    if (r == 0 && (q->who.scopes & ~now.scopes) == 0)
+        return true;
+    if (r == 0)
+        web_fail(q, 403, "forbidden", "\"%.100s\" was given other scopes meanwhile", now.actor);
+    else if (r == PW_EDENIED)
+        (void)web_refuse_claim(q, err.text);
+    else
+        web_fail_err(q, &err);
+    return false;
+}
+
 bool web_still(web_server *web, web_wait *w)
 {
     web_identity now;

@@ -302,6 +302,8 @@ void web_reader_give(web_server *web, reader *rd);
 
 /* ---- auth.c: who asks, and whether the route's scope is his. False: refused already. */
 bool web_auth(web_req *q);
+/* Whether he who was found then is still who he was, now that the body is there. False: refused. */
+bool web_auth_still(web_req *q);
 /* What one way of saying who one is (a bearer token, a cookie, a proxy's header) found. */
 typedef enum web_claim {
     WEB_CLAIM_NONE,   /* the request says nothing this way: the next way is asked */

@@ -193,7 +193,7 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *con, const 
     web_gate_read(q);
     if (q->ask)
         web_ask_answer(q);
-    else if (!q->status) {
+    else if (!q->status && web_auth_still(q)) {
         q->at.route->handler(q);
         if (q->ask) /* suspended: called again with the answer */
             return MHD_YES;
