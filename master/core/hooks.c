@@ -8,7 +8,13 @@
 
 #include "shared/base/fault.h"
 
-enum { HOOK_KEEP_MS = 7 * 24 * 3600 * 1000 };
+enum {
+    HOOK_KEEP_MS = 7 * 24 * 3600 * 1000,
+    /* of a project, until it is looked at: one is enough to wake the poller, so what comes beyond
+     * tells nothing and would only fill the disk */
+    HOOKS_OPEN_MAX = 1000,
+    HOOKS_OPEN_BYTES = 256 * 1024 * 1024
+};
 
 void core_cmd_hook(core *self, core_cmd *c)
 {
@@ -28,6 +34,12 @@ void core_cmd_hook(core *self, core_cmd *c)
                       .at = pw_wall(self->host),
                       .body = c->data.p,
                       .body_len = c->data.len};
+    if (p->hook && (p->hooks >= HOOKS_OPEN_MAX || p->hook_bytes > HOOKS_OPEN_BYTES)) {
+        core_cmd_fail(c, 429, "rate_limited",
+                      "too many deliveries wait until the repository of \"%s\" can be looked at",
+                      p->conf->name);
+        return;
+    }
     if (pw_fault("hook.store")) {
         core_cmd_fail(c, 503, "unavailable", "the delivery could not be stored: send it again");
         return;
@@ -39,6 +51,8 @@ void core_cmd_hook(core *self, core_cmd *c)
         return;
     if (added > 0 && id > p->hook)
         p->hook = id;
+    p->hooks += added > 0;
+    p->hook_bytes += added > 0 ? row.body_len : 0;
     /* also for one that was there: who sends it again by hand believes that we missed it */
     core_poll_now(self, (size_t)i);
     c->status = 202;
@@ -74,6 +88,8 @@ void core_hooks_seen(core *self, core_project *p)
         return;
     if (p->hook == up_to)
         p->hook = 0;
+    /* what came while it was looked at is few */
+    p->hooks = p->hook_bytes = 0;
 }
 
 int core_hooks_expire(core *self, int most, pw_err *err)

@@ -126,6 +126,62 @@ static void expires(void)
     ok(hook(w, "p", "d-2", "{}") == 202 && fresh(w) == 1, "and no longer");
 }
 
+/* However much a sender sends, what is stored is bounded. */
+static void flood(void)
+{
+    PW_AUTO(world_freep) world *w = world_new(P);
+    unsigned done = 0, refused = 0;
+    char id[32];
+    if (!w)
+        return;
+    world_pass(w, 1);
+    for (unsigned i = 0; i < 1010; i++) {
+        (void)snprintf(id, sizeof(id), "d-%u", i);
+        int status = hook(w, "p", id, "{}");
+        done += status == 202;
+        refused += status == 429;
+    }
+    ok(done == 1000 && refused == 10 && fresh(w) == 1000, "1000 until the repository is looked at");
+    ok(hook(w, "q", "d-1", "{}") == 202, "of one project");
+    world_pass(w, 1);
+    looked(w, 0);
+    if (fresh(w) != 1) { /* the first look began before them */
+        world_pass(w, 1);
+        looked(w, 0);
+    }
+    ok(fresh(w) == 1 && hook(w, "p", "d-1009", "{}") == 202, "then there is room again");
+}
+
+/* Whether the delivery was not there. */
+static bool adds(world *w, unsigned i)
+{
+    char delivery[32];
+    uint64_t id;
+    (void)snprintf(delivery, sizeof(delivery), "d-%u", i);
+    store_hook row = {.project = 1,
+                      .kind = "github",
+                      .delivery = delivery,
+                      .at = w->wall,
+                      .body = "{}",
+                      .body_len = 2};
+    return store_hook_add(w->st, &row, &id, NULL) == 1;
+}
+
+/* Of those that were acted on the newest stay. */
+static void trimmed(void)
+{
+    enum { MORE = 50 };
+    PW_AUTO(world_freep) world *w = world_new(P);
+    bool all = w && store_begin(w->st, NULL) == 0;
+    for (unsigned i = 0; all && i < STORE_HOOKS_KEPT + MORE; i++)
+        all = adds(w, i);
+    ok(all && store_hooks_done(w->st, 1, STORE_HOOKS_KEPT + MORE, NULL) == 0, "many are acted on");
+    ok(all && !adds(w, MORE) && !adds(w, STORE_HOOKS_KEPT + MORE - 1), "the newest are known");
+    ok(all && adds(w, MORE - 1) && adds(w, 0), "older ones not any more");
+    if (all)
+        (void)store_commit(w->st, NULL);
+}
+
 static void sessions(void)
 {
     PW_AUTO(world_freep) world *w = world_new(P);
@@ -163,6 +219,8 @@ int main(void)
     wakes();
     survives();
     expires();
+    flood();
+    trimmed();
     sessions();
     return tap_done();
 }

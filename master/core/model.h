@@ -89,7 +89,8 @@ typedef struct core_project {
     /* newest delivery of a webhook that is not acted on, 0 none; of those the newest when the look
      * under way began */
     uint64_t hook, hook_asked;
-    char *trouble; /* why the last look failed; NULL fine */
+    size_t hooks, hook_bytes; /* stored since all were acted on */
+    char *trouble;            /* why the last look failed; NULL fine */
 } core_project;
 
 typedef struct core_quiet { /* a tree-stable timer that runs */

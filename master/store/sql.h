@@ -262,8 +262,12 @@
                 " VALUES(?1,?2,?3,?4,?5,?6,0) ON CONFLICT(project,kind,delivery) DO NOTHING")      \
     X(HOOK_ID, "SELECT id FROM hook WHERE project=?1 AND kind=?2 AND delivery=?3")                 \
     X(HOOKS_NEW, "SELECT id,project FROM hook INDEXED BY hook_new WHERE state=0 ORDER BY id")      \
-    X(HOOKS_DONE, "UPDATE hook SET state=1 WHERE id IN (SELECT id FROM hook INDEXED BY hook_new"   \
-                  " WHERE state=0 AND project=?1 AND id<=?2)")                                     \
+    X(HOOKS_DONE,                                                                                  \
+      "UPDATE hook SET state=1,body=CASE WHEN length(body)>65536 THEN x'' ELSE body END"           \
+      " WHERE id IN (SELECT id FROM hook INDEXED BY hook_new"                                      \
+      " WHERE state=0 AND project=?1 AND id<=?2)")                                                 \
+    X(HOOKS_TRIM, "DELETE FROM hook WHERE id IN (SELECT id FROM hook WHERE state<>0 AND"           \
+                  " id<=(SELECT max(id) FROM hook)-?1 ORDER BY id LIMIT ?2)")                      \
     X(HOOKS_EXPIRE, "DELETE FROM hook WHERE id IN (SELECT id FROM (SELECT id,at FROM hook"         \
                     " ORDER BY id LIMIT ?2) WHERE at<?1)")                                         \
     X(SESSION_ADD, "INSERT INTO session(hash,token,created,expires) VALUES(?1,?2,?3,?4)")          \

@@ -423,7 +423,9 @@ int store_hook_add(store *self, const store_hook *h, uint64_t *ret_id, pw_err *e
 /* Those that nothing was done for yet, oldest first. */
 int store_hooks_new(store *self, int (*cb)(void *, uint64_t id, uint64_t project), void *cb_self,
                     pw_err *err);
-/* The project was looked at: deliveries up to `id` are acted on. */
+/* The project was looked at: deliveries up to `id` are acted on. Of those of more than 64 KiB the
+ * body goes, and of all that were acted on the newest STORE_HOOKS_KEPT stay. */
+enum { STORE_HOOKS_KEPT = 10000 };
 int store_hooks_done(store *self, uint64_t project, uint64_t id, pw_err *err);
 /* returns how many were removed */
 int store_hooks_expire(store *self, pw_msec before, int most, pw_err *err);

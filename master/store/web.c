@@ -34,6 +34,9 @@ int store_hooks_done(store *self, uint64_t project, uint64_t id, pw_err *err)
 {
     int rc = store_write(self, S_HOOKS_DONE, SQL_ARGS(sql_u(project), sql_u(id)), err);
 
+    if (rc > 0)
+        rc = store_write(self, S_HOOKS_TRIM, SQL_ARGS(sql_i(STORE_HOOKS_KEPT), sql_i(2 * rc + 100)),
+                         err);
     return rc < 0 ? rc : 0;
 }
 
