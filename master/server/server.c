@@ -9,6 +9,7 @@
 
 #include "master/server/privs.h"
 #include "master/server/state.h"
+#include "shared/base/closed.h"
 #include "shared/base/files.h"
 #include "shared/base/fs.h"
 #include "shared/base/log.h"
@@ -236,6 +237,7 @@ int server_run(const server_options *o)
         complain("starting", &err);
     if (!s)
         return 2;
+    pw_closed(); /* keys, and secrets of the configuration */
     s->lock = -1;
     (void)pw_files_raise();
     s->options = o;

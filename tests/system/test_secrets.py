@@ -31,7 +31,7 @@ STEPS = r"""
           echo "$KEY" | sed -n 2p
           printf %s "$KEY" >&2
         stderr: separate
-      - {name: env, run: "env | sort; cat /proc/$PPID/environ | tr '\\0' '\\n' >$TMPDIR/runner; grep -c . $TMPDIR/runner; cat $TMPDIR/runner"}
+      - {name: env, run: "env | sort; { cat /proc/$PPID/environ || echo closed to steps; } 2>/dev/null | tr '\\0' '\\n' >$TMPDIR/runner; grep -c . $TMPDIR/runner; cat $TMPDIR/runner"}
       - {name: wait, run: "touch $gate.started; while [ ! -e $gate ]; do sleep 0.05; done; echo over; exit 3"}
     properties: {gate: none}
   - {name: other, project: p, steps: [{name: env, run: env}]}
@@ -120,6 +120,7 @@ def test_a_step_has_them_and_nothing_else(pawl, repo):
     assert log_of(pawl, b["id"], "key.stderr") == "***"
     env = log_of(pawl, b["id"], "env")
     assert "TOKEN=***" in env and "KEY=" not in env
+    assert os.geteuid() == 0 or "san" in BUILD or "closed to steps" in env  # root may read any process
     # nothing that is kept has them
     everything = files_with(pawl.dir, values(), but=sources)
     assert not [e for e in everything if not e[0].startswith(os.path.join(pawl.dir, "repo"))], everything

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "shared/base/closed.h"
 #include "shared/base/files.h"
 #include "shared/base/fs.h"
 #include "shared/base/log.h"
@@ -307,6 +308,7 @@ int serve(worker_conf *conf, const serve_notify *notify, pw_err *err)
         .conf = conf, .notify = notify, .host = &pw_host_real, .home = {.lock = -1}, .notes = -1};
     pw_loop_hold_signals(signals);
     s.files = pw_files_raise();
+    pw_closed(); /* its key, and secrets that pass through */
     int rc = set_up(&s, err);
     if (rc == 0) {
         pw_log(PW_LOG_INFO, "worker_started", "name=\"%s\" version=%s spool=%s id=%s jobs=%zu",

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shared/base/closed.h"
 #include "shared/base/fault.h"
 #include "shared/base/fs.h"
 #include "shared/base/log.h"
@@ -90,6 +91,7 @@ static int take_secrets(run_job *r, pw_err *err)
     PW_AUTO(pw_freep) uint8_t *bytes = malloc(PW_JOB_SECRETS_MAX);
     if (!path || !bytes)
         return pw_fail(err, PW_ENOMEM, "out of memory");
+    pw_closed();
     PW_AUTO(pw_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 && errno == ENOENT)
         return pw_fail(err, PW_ENOTFOUND,
