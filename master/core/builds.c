@@ -263,9 +263,34 @@ void core_att_step_ended(core *self, core_attempt *a, const rec_step_end *r)
     core_note_event(self, EVENT_STEP, a->build);
 }
 
+int core_property_check(const char *name, pw_err *err)
+{
+    static const char *const own[] = {"branch",   "revision", "project", "builder",
+                                      "build_id", "worker",   "attempt"};
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_");
+    if (name[n] || n == 0 || n > PW_NAME_MAX || (name[0] >= '0' && name[0] <= '9'))
+        return pw_fail(err, PW_EINVAL,
+                       "property \"%.60s\": a name has a-z 0-9 _ and does not begin with a digit",
+                       name);
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+        if (strcmp(own[i], name) == 0)
+            return pw_fail(err, PW_EINVAL, "property \"%s\" is set by Pawl alone", name);
+    return 0;
+}
+
+/* What a worker says is not believed where people would not be: its runner sends no such names, and
+ * each name stays in the database for ever. */
 void core_att_property(core *self, core_attempt *a, const rec_property *r)
 {
     pw_err err = {0};
+    if (core_property_check(r->name, &err) < 0 || a->props == CORE_ATT_PROPS) {
+        if (!a->refused)
+            pw_log(PW_LOG_WARN, "property_refused", "attempt=%" PRIu64 " reason=\"%s\"", a->id,
+                   err.code ? err.text : "it set too many");
+        a->refused = true;
+        return;
+    }
+    a->props++;
     if (!a->superseded && core_turn(self))
         (void)core_ok(self, store_property_put(self->st, a->build, r->name, r->value, "step", &err),
                       &err);

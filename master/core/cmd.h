@@ -67,6 +67,8 @@ typedef struct core_cmd {
     void (*done)(struct core_cmd *cmd, void *self);
     void *done_self;
 } core_cmd;
+/* Whether people, or a step, may set a property of this name. */
+int core_property_check(const char *name, pw_err *err);
 core_cmd *core_cmd_new(core_cmd_kind kind, pw_err *err);
 core_cmd *core_cmd_free(core_cmd *c);
 PW_DEFINE_FREEP(core_cmd, core_cmd_free)

@@ -174,6 +174,7 @@ void core_worker_beat(core *self, uint64_t worker, uint64_t free_slots, const ch
 void core_worker_spool(const core *self, uint64_t worker, uint8_t ret_spool[16]);
 
 /* ---- attempts (called by master/link's resync and ingest) */
+enum { CORE_ATT_PROPS = PW_ENV_MAX };
 struct core_attempt {
     uint64_t id, epoch, build, worker, offers;
     att_state state;
@@ -188,6 +189,8 @@ struct core_attempt {
     pw_usec offered_at; /* first record is due 15 s later; 0: not offered in a session yet */
     pw_usec silent_us;  /* time that this process saw pass while its worker was away */
     bool lost;          /* silent for too long: may be fenced by the next offer */
+    unsigned props;     /* that its steps set, in this process's life */
+    bool refused;       /* one of them was not taken; the log was told */
     bool superseded;    /* not the build's live attempt any more */
     rec_end end;        /* end record read, waits for `stored` to reach it */
     uint64_t window;    /* link: bytes that its worker was allowed to have under way */

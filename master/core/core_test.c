@@ -235,6 +235,13 @@ static void reoffer_same_bytes(void)
         pw_schema_clear(&job_spec_schema, &spec);
 }
 
+static int count_property(void *p, const char *name, const char *value, const char *source)
+{
+    (void)value, (void)source;
+    ++*(unsigned *)p;
+    return strcmp(name, "cov") == 0 || name[0] == 'p' ? 0 : PW_ECORRUPT;
+}
+
 static int check_step(void *p, const store_step *s)
 {
     static const char *const names[] = {"co", "make"};
@@ -284,7 +291,25 @@ static void steps_and_properties(void)
     core_att_property(w->core, a, &p);
     core_att_property(w->core, a, &p);
     ok(world_go(w) == 0, "steps that the job does not have are passed over");
+    static const char *const bad[] = {"branch", "revision", "worker",   "",    "9a",
+                                      "A",      "a b",      "a\033[2J", "a-b", "\xc3\xa4"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        p.name = (char *)(uintptr_t)bad[i];
+        core_att_property(w->core, a, &p);
+    }
+    char many[16];
+    p.name = many;
+    for (unsigned i = 0; i < CORE_ATT_PROPS + 5; i++) {
+        (void)snprintf(many, sizeof(many), "p%u", i);
+        core_att_property(w->core, a, &p);
+    }
+    (void)world_go(w);
     PW_AUTO(reader_closep) reader *rd = reader_open(w->path, NULL);
+    unsigned set = 0;
+    ok(rd && reader_properties(rd, 2, count_property, &set, NULL) == 0 &&
+           set == CORE_ATT_PROPS - 1, /* `cov` was set twice */
+       "a worker sets no property that is Pawl's, none with an odd name, and not too many: %u",
+       set);
     unsigned good = 0;
     if (rd)
         (void)reader_steps(rd, 1, check_step, &good, NULL);

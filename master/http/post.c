@@ -122,23 +122,10 @@ static int take_scopes(const json_value *body, unsigned *ret, pw_err *err)
     return all ? 0 : pw_fail(err, PW_EINVAL, "\"scopes\" must name at least one");
 }
 
-static int property_name(const char *s, pw_err *err)
-{
-    static const char own[] = "branch revision project builder build_id worker attempt";
-    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_");
-    if (s[n] || n == 0 || n > PW_NAME_MAX || (s[0] >= '0' && s[0] <= '9'))
-        return pw_fail(err, PW_EINVAL,
-                       "property \"%.60s\": a name has a-z 0-9 _ and does not begin with a digit",
-                       s);
-    if (web_has_word(own, s, n))
-        return pw_fail(err, PW_EINVAL, "property \"%s\" is set by Pawl alone", s);
-    return 0;
-}
-
 static int take_property(msg_pair *p, const char *name, const json_value *v, pw_err *err)
 {
     bool failed = false;
-    int r = property_name(name, err);
+    int r = core_property_check(name, err);
     if (r < 0)
         return r;
     const char *s = json_str(v, NULL);
