@@ -33,7 +33,7 @@ LIB_shared/scan     := libpcre2-8
 USES_shared/notify  := shared/base
 LIB_shared/notify   := libsystemd
 
-USES_worker/spool   := shared/base
+USES_worker/spool   := shared/crypt shared/base
 USES_worker/cgroup  := shared/base
 USES_worker/run     := worker/spool worker/cgroup shared/job shared/journal shared/zip shared/wire shared/base
 USES_worker/agent   := worker/spool worker/cgroup shared/link shared/job shared/journal shared/wire shared/yaml shared/crypt shared/base

@@ -311,7 +311,8 @@ int serve(worker_conf *conf, const serve_notify *notify, pw_err *err)
     pw_closed(); /* its key, and secrets that pass through */
     int rc = set_up(&s, err);
     if (rc == 0) {
-        pw_log(PW_LOG_INFO, "worker_started", "name=\"%s\" version=%s spool=%s id=%s jobs=%zu",
+        pw_log(PW_LOG_INFO, "worker_started", "name=\"%s\" version=%s spool=%s id=%.8s jobs=%zu",
+               /* not all of the id: who has it can take the names of runners' sockets */
                conf->name, PW_VERSION, s.home.path, s.home.id, jobs_open(agent_jobs(s.agent)));
         notify->ready("started");
         rc = pw_loop_run(s.loop, err);

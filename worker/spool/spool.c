@@ -17,6 +17,7 @@
 #include "shared/base/cleanup.h"
 #include "shared/base/fs.h"
 #include "shared/base/num.h"
+#include "shared/crypt/crypt.h"
 
 enum {
     NOTE_BYTES = 24,
@@ -141,19 +142,39 @@ int spool_notes_get(int fd, spool_note *out, int max)
 
 /* ---- control */
 
-/* "\0pawl/ID/NAME": the leading NUL puts it into the abstract namespace. */
+/* "\0pawl/HASH": the leading NUL puts it into the abstract namespace, which all users of the
+ * machine share and which anybody can take names in and list. So the name tells neither the spool's
+ * id, nor can it be told beforehand without it: nobody else takes it before the runner does. */
 static int control_address(const char *spool_id, spool_job j, struct sockaddr_un *sa,
                            socklen_t *len, pw_err *err)
 {
-    char name[SPOOL_JOB_NAME];
+    char name[SPOOL_JOB_NAME], text[SPOOL_ID + SPOOL_JOB_NAME + 16], hex[2 * CRYPT_HASH + 1];
+    uint8_t hash[CRYPT_HASH];
     memset(sa, 0, sizeof(*sa));
     sa->sun_family = AF_UNIX;
     if (strlen(spool_id) != SPOOL_ID - 1)
         return pw_fail(err, PW_EINVAL, "a spool id has %d digits", SPOOL_ID - 1);
-    int n = snprintf(sa->sun_path + 1, sizeof(sa->sun_path) - 1, "pawl/%s/%s", spool_id,
-                     spool_job_name(j, name));
+    int n = snprintf(text, sizeof(text), "control %s %s", spool_id, spool_job_name(j, name));
+    crypt_hash(text, (size_t)n, hash);
+    pw_hex(hash, sizeof(hash), hex);
+    n = snprintf(sa->sun_path + 1, sizeof(sa->sun_path) - 1, "pawl/%s", hex);
     *len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
     return 0;
+}
+
+/* The name that runners of older programs took: an upgrade finds them running. */
+static void old_address(const char *spool_id, const char *name, struct sockaddr_un *sa,
+                        socklen_t *len)
+{
+    memset(sa, 0, sizeof(*sa));
+    sa->sun_family = AF_UNIX;
+    int n = snprintf(sa->sun_path + 1, sizeof(sa->sun_path) - 1, "pawl/%s/%s", spool_id, name);
+    *len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+}
+
+static bool nobody(ssize_t done)
+{
+    return done < 0 && (errno == ECONNREFUSED || errno == ENOENT);
 }
 
 int spool_control_bind(const char *spool_id, spool_job j, pw_err *err)
@@ -240,13 +261,14 @@ int spool_control_send(const char *spool_id, spool_job j, spool_order order, con
     PW_AUTO(pw_closep) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return pw_fail_sys(err, "making a socket for an order to job %s", spool_job_name(j, name));
-    ssize_t done;
-    do
+    ssize_t done = sendto(fd, raw, n + 1, MSG_NOSIGNAL, (struct sockaddr *)&sa, len);
+    if (nobody(done)) {
+        old_address(spool_id, spool_job_name(j, name), &sa, &len);
         done = sendto(fd, raw, n + 1, MSG_NOSIGNAL, (struct sockaddr *)&sa, len);
-    while (done < 0 && errno == EINTR);
+    }
     if (done >= 0)
         return 0;
-    if (errno == ECONNREFUSED || errno == ENOENT)
+    if (nobody(done))
         return pw_fail(err, PW_ENOTFOUND, "job %s has no runner", spool_job_name(j, name));
     if (errno == EAGAIN)
         return pw_fail(err, PW_EAGAIN, "the runner of job %s has unread orders",

@@ -3,7 +3,10 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <stddef.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "shared/base/buf.h"
@@ -90,6 +93,10 @@ static void control(void)
     PW_AUTO(pw_closep) int fd = spool_control_bind(id, j, &err);
     ok(fd >= 0, "bind");
     ok(spool_control_bind(id, j, &err) == PW_ECONFLICT, "a second runner is refused");
+    PW_AUTO(pw_buf_clearp) pw_buf list = PW_BUF(16 * 1024 * 1024);
+    ok(pw_fs_read("/proc/net/unix", list.max, &list, NULL) == 0 &&
+           strstr(pw_buf_str(&list), "@pawl/") && !strstr(pw_buf_str(&list), id),
+       "what all users of the machine can list does not tell the spool's id");
     ok(!spool_control_get(fd, &order, text) && !strcmp(text, "old"), "no order yet");
     ok(spool_control_send(id, j, SPOOL_CANCEL, "by ada", &err) == 0, "send");
     ok(spool_control_get(fd, &order, text) && order == SPOOL_CANCEL && !strcmp(text, "by ada"),
@@ -116,6 +123,18 @@ static void control(void)
     ok(spool_control_bind("short", j, &err) == PW_EINVAL, "a spool id has 32 digits");
     pw_closep(&fd);
     ok(spool_control_send(id, j, SPOOL_CANCEL, "x", &err) == PW_ENOTFOUND, "gone with its process");
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    char name[SPOOL_JOB_NAME];
+    int n = snprintf(sa.sun_path + 1, sizeof(sa.sun_path) - 1, "pawl/%s/%s", id,
+                     spool_job_name(j, name));
+    socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+    PW_AUTO(pw_closep) int old = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ok(old >= 0 && bind(old, (struct sockaddr *)&sa, len) == 0 &&
+           spool_control_send(id, j, SPOOL_CANCEL, "x", &err) == 0 &&
+           recv(old, text, sizeof(text), MSG_DONTWAIT) == 2,
+       "a runner of an older program is told");
+    PW_AUTO(pw_closep) int next = spool_control_bind(id, j, &err);
+    ok(next >= 0, "and its name is not in the way of a new one");
 }
 
 int main(void)
