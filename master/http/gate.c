@@ -182,6 +182,14 @@ bool web_gate_token(web_req *q, const uint8_t hash[32])
     return take(q, &key, l->token_rate, l->token_burst, "token");
 }
 
+/* Each login is two rows, one of them for 30 days: people need few. */
+bool web_gate_login(web_req *q, const uint8_t hash[32])
+{
+    web_whom key = web_whom_token(hash);
+    key.b[0] = 3;
+    return take(q, &key, 1, WEB_LOGINS, "token for logins");
+}
+
 static bool head_fits(web_req *q)
 {
     const union MHD_ConnectionInfo *head =

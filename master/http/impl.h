@@ -48,6 +48,7 @@ enum {
     WEB_TALLIES = 4096, /* builders that /metrics counts for */
     WEB_PEERS = 64,     /* addresses whose failed tokens are counted */
     WEB_FAILURES = 20,  /* a minute; then 429 instead of 401 */
+    WEB_LOGINS = 60,    /* of a token at once, then one a second */
     WEB_USES = 64,      /* tokens whose last use is remembered, so that it is noted once a minute */
     WEB_USED_MS = 60000,
     WEB_REFUSALS = 9 /* codes of errors that are counted */
@@ -276,6 +277,7 @@ void web_gate_sweep(web_server *web, pw_usec now);
 /* False: refused already. web_gate_request also finds where the request comes from. */
 bool web_gate_request(web_req *q);
 bool web_gate_token(web_req *q, const uint8_t hash[32]);
+bool web_gate_login(web_req *q, const uint8_t hash[32]);
 bool web_gate_body(web_req *q, size_t more);
 void web_gate_body_end(web_req *q);
 

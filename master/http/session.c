@@ -303,6 +303,8 @@ void web_post_login(web_req *q)
     if (!web_gate_token(q, hash))
         return;
     int r = web_token_identity(q, hash, WEB_BY_SESSION, &who, &err);
+    if (r == 0 && !web_gate_login(q, hash))
+        return;
     if (r == 0) {
         send_login(q, &who);
     } else if (r == PW_EDENIED) {

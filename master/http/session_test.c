@@ -197,6 +197,11 @@ static void test_login(world *w)
        "guessing is answered by 429 (after %d)", n);
     ok(call(w, "POST", "/login", FORM HERE, "token=t-admin", &r) == 303,
        "a right one passes still");
+    for (n = 0; n < 4 * WEB_LOGINS; n++)
+        if (call(w, "POST", "/login", FORM HERE, "token=t-read", &r) != 303)
+            break;
+    ok(n >= WEB_LOGINS && r.status == 429 && !has_header(&r, "Set-Cookie"),
+       "nobody fills the database with sessions (after %d)", n);
 }
 
 static void test_proxy(const char *proxies, bool listed)
