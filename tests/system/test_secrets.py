@@ -160,12 +160,12 @@ def test_runner_killed_before_it_began(pawl, repo):
     """The file is gone with the runner that took it: that attempt ends, the next one has its own."""
     set_up(pawl, repo)
     pawl.start_master({"HOOK": HOOK})
-    pawl.start_worker(slots=2, env={"PW_FAULT": "run.secrets:1=kill"})
+    pawl.start_worker(slots=2, env={"PW_FAULT": "run.secrets=kill,run.secrets=kill,run.secrets=kill"})
     gate = os.path.join(pawl.dir, "gate")
     open(gate, "w").close()
     r = force_ship(pawl, gate)
     b = pawl.build_of(r, 120)
-    # every runner of that agent dies there, so each attempt ends without a step, and so does the build
+    # three runners of that agent die there, so each attempt ends without a step, and so does the build
     full = pawl.get(f"/builds/{b['id']}")
     assert b["result"] == "exception" and b["attempt"] == 3 and "not here any more" in str(full), full
     assert not files_with(pawl.dir, [TOKEN.encode()], but=[os.path.join(pawl.dir, "secrets/token")])
