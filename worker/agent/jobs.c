@@ -417,8 +417,11 @@ int jobs_chain_at(jobs *self, const agent_job *j, uint64_t offset, uint32_t *ret
 static int move_files(jobs *self, const agent_job *j, int to, pw_err *err)
 {
     char name[JOBS_FILE];
+    struct stat st;
     int from = jobs_place(j);
-    if (renameat(self->dir[from], jobs_file(j, ".journal", name), self->dir[to], name) < 0)
+    if (renameat(self->dir[from], jobs_file(j, ".journal", name), self->dir[to], name) < 0 &&
+        (errno != ENOENT || /* moved by the try before, which failed with the other file */
+         fstatat(self->dir[to], name, &st, AT_SYMLINK_NOFOLLOW) < 0))
         return pw_fail_sys(err, "moving %s from %s to %s", name, place_name[from], place_name[to]);
     if (pw_fault("forget.moving"))
         return pw_fail(err, PW_ESYS, "moving %s: fault point forget.moving", name);
@@ -446,6 +449,7 @@ void jobs_forget(jobs *self, agent_job *j)
     pw_err err = {0};
     if (j->state == PW_JOB_KEPT || pw_fault("forget.received"))
         return;
+    j->hold = false;
     self->ops.gone(self->ops_self, j);
     if (j->state == PW_JOB_SPOOLED || j->state == PW_JOB_RUNNING) {
         j->forget = true;
@@ -482,9 +486,12 @@ void jobs_hold(jobs *self, agent_job *j)
     self->ops.gone(self->ops_self, j);
     jobs_drop_secrets(self, j);
     if (move_files(self, j, PLACE_HELD, &err) < 0) {
-        pw_log_err(PW_LOG_WARN, "job_not_held", &err);
-        return; /* it stays where it is, and is not shipped */
+        if (!j->hold)
+            pw_log_err(PW_LOG_WARN, "job_not_held", &err);
+        j->hold = true; /* it stays where it is, is not shipped, and is moved by a later poll */
+        return;
     }
+    j->hold = false;
     char name[SPOOL_JOB_NAME];
     pw_log(PW_LOG_WARN, "job_held",
            "job=%s text=\"the master does not know it as this worker's; its files are in held/\"",
@@ -496,6 +503,7 @@ void jobs_hold(jobs *self, agent_job *j)
 
 int jobs_take_back(jobs *self, agent_job *j, pw_err *err)
 {
+    j->hold = false;
     if (j->state != PW_JOB_HELD && j->state != PW_JOB_KEPT)
         return 0;
     int rc = move_files(self, j, PLACE_JOBS, err);
@@ -533,7 +541,9 @@ void jobs_poll(jobs *self)
         agent_job *next;
         for (agent_job *j = TAILQ_FIRST(&self->list[i]); j; j = next) {
             next = TAILQ_NEXT(j, link);
-            if (takes_slot(j))
+            if (j->hold)
+                jobs_hold(self, j);
+            else if (takes_slot(j))
                 jobs_check(self, j);
         }
     }

@@ -39,6 +39,7 @@ struct agent_job {
     bool started;      /* a start record was seen */
     bool secrets;      /* the file with its secrets may be there */
     bool forget;       /* the master needs it no longer, but it has not ended yet */
+    bool hold;         /* is to be held; its files could not be moved yet */
     bool cancel;       /* is to end as cancelled */
     bool damaged;      /* its journal was, and was mended */
     bool told;         /* its runner has the order */
@@ -100,7 +101,7 @@ void jobs_note(jobs *self, spool_job id, uint64_t n);
 void jobs_seen(jobs *self, agent_job *j, const uint8_t *p, size_t n, uint64_t offset,
                uint32_t chain);
 /* Looks at each job that has not ended: growth, a runner that died or never came, an order that
- * waits. Once a second. */
+ * waits; and moves again what could not be moved. Once a second. */
 void jobs_poll(jobs *self);
 /* The job is to end as cancelled; a no-op when it ended. */
 void jobs_cancel(jobs *self, agent_job *j, const char *text);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -303,6 +304,29 @@ static void dead_runner(world *w)
        "it goes when it has ended");
 }
 
+/* Something stands in the way of its files, and goes away. */
+static void held_later(world *w)
+{
+    static const char *const suffix[] = {".journal", ".job"};
+    if (!start(w, false, false))
+        return;
+    for (unsigned i = 0; i < 2; i++) {
+        spool_job id = {7, 20 + i};
+        agent_job *j = accept_job(w, id);
+        PW_AUTO(pw_freep) char *in_the_way = path_of(w, "held", id, suffix[i]);
+        if (!j || !in_the_way || mkdir(in_the_way, 0700) < 0)
+            return;
+        jobs_hold(w->jobs, j);
+        jobs_poll(w->jobs);
+        ok(j->state == PW_JOB_SPOOLED, "a job whose %s cannot be moved is not held yet", suffix[i]);
+        (void)rmdir(in_the_way);
+        jobs_poll(w->jobs);
+        ok(j->state == PW_JOB_HELD && exists(w, "held", id, ".journal") &&
+               exists(w, "held", id, ".job"),
+           "but as soon as it can be");
+    }
+}
+
 static void told_runner(world *w)
 {
     spool_job id = {7, 5};
@@ -591,6 +615,7 @@ int main(void)
         restart(&w);
         damage(&w);
         kept_bound(&w);
+        held_later(&w);
     }
     orphans();
     tear_down(&w);
