@@ -281,6 +281,11 @@ void disk_lies(int m, bool on)
     the_disk.machine[m].lies = on;
 }
 
+void disk_names_apart(int m, bool on)
+{
+    the_disk.machine[m].apart = on;
+}
+
 void disk_get_figures(disk_figures *ret)
 {
     *ret = the_disk.figures;

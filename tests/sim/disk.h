@@ -77,6 +77,9 @@ void disk_fail(int m, disk_call call, uint64_t n, int error);
 /* fsync of this machine says that it synced and did nothing: a disk that lies. For the planted
  * mistakes. */
 void disk_lies(int m, bool on);
+/* fsync of a file leaves its name volatile until its folder is synced: all that POSIX promises, and
+ * some file systems give. */
+void disk_names_apart(int m, bool on);
 
 /* Since disk_reset. torn: files of which a power cut kept one part and took another; failed: by
  * disk_fail. */

@@ -11,8 +11,7 @@ enum { SEEDS = 300 };
 
 /* ---- what a power cut may do to bytes */
 
-/* Four sectors of 'o', synced; then 'n' over them, not synced. Tells how many sectors are new; -1:
- * a sector is neither. */
+/* Four sectors of 'o', synced; 'n' over them, not synced. How many are new; -1: one is neither. */
 static int new_sectors(uint64_t seed, bool sync)
 {
     char old[2048], now[2048], got[4096];
@@ -380,6 +379,19 @@ static void test_failed_sync(void)
     ok(holds("/sim/0/f", "bcaa"), "a sector that is written again is written whole");
 }
 
+static void test_names_apart(void)
+{
+    int lost = 0;
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        (void)begin(seed);
+        disk_names_apart(0, true);
+        bool good = put("/sim/0/f", "x", true) && sync_dir("/sim/0") && put("/sim/0/g", "y", true);
+        (void)power_cut();
+        lost += !good || !holds("/sim/0/f", "x") ? -1000 : access("/sim/0/g", F_OK) < 0;
+    }
+    ok(lost > 0, "where names stand apart a file is safe with its folder only");
+}
+
 static void test_lies(void)
 {
     int lost = 0;
@@ -577,6 +589,7 @@ int main(void)
     test_failures();
     test_failed_sync();
     test_lies();
+    test_names_apart();
     test_digest();
     test_images();
     test_folders();

@@ -269,7 +269,8 @@ int vd_file_sync(int fd)
         vd_names_settle(vd_node_machine(d->n), d->n);
     } else {
         vd_node_sync(d->n);
-        vd_names_settle_born(vd_node_machine(d->n), d->n);
+        if (!vd_node_machine(d->n)->apart)
+            vd_names_settle_born(vd_node_machine(d->n), d->n);
     }
     return 0;
 }

@@ -26,6 +26,7 @@ static int some_worker(void)
     return (int)sim_pick(SIM_WORKERS);
 }
 
+static void run_until(pw_usec t);
 static void push_master(void)
 {
     (void)remote_commit(0);
@@ -80,6 +81,16 @@ static void trouble(void)
     sim_trace("w%d: network trouble %d for %.3f s", w, (int)t, (double)d / 1e6);
     net_worker_trouble(w, t, sim_now + d);
 }
+/* Long enough for another worker to take over, and short enough to come back while that one runs.
+ */
+static void long_silence(void)
+{
+    int w = some_worker();
+    pw_usec d = SIM_LOST_AFTER_S * SEC + sim_between(-2 * SEC, 8 * SEC);
+    sim_trace("w%d: cut off for %.3f s", w, (double)d / 1e6);
+    net_worker_trouble(w, NET_CUT, sim_now + d);
+    run_until(sim_now + d);
+}
 static void cut_master(void)
 {
     master_power_cut(a_while());
@@ -87,6 +98,13 @@ static void cut_master(void)
 static void cut_worker(void)
 {
     worker_power_cut(some_worker(), a_while());
+}
+static void image_worker(void)
+{
+    int w = some_worker();
+    worker_image(w, a_while());
+    if (sim_chance(50)) /* what it has now goes on before the master hears of it */
+        net_worker_trouble(w, NET_CUT, sim_now + a_while());
 }
 static void disk_master(void)
 {
@@ -162,6 +180,8 @@ static const kind kinds[] = {
     {"full disk of master", 3, full_master},
     {"full disk of worker", 3, full_worker},
     {"clock jump", 2, clock_jump},
+    {"old disk of worker", 4, image_worker},
+    {"long silence of worker", 5, long_silence},
 };
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]), WORK = 8, HEAL = 100000 };
 
@@ -234,6 +254,7 @@ static void clear(void)
     for (int w = 0; w < SIM_WORKERS; w++)
         if (sim_workers[w].process >= 0)
             worker_kill(w, 0);
+    workers_forget_images();
     runners_reset();
     master_kill(0);
     people_reset();
@@ -270,6 +291,8 @@ static void begin(uint64_t seed)
     master_reset();
     for (int w = 0; w < SIM_WORKERS; w++)
         sim_workers[w].start_at = sim_now + sim_between(0, 100 * MS);
+    for (int m = 0; m <= SIM_WORKERS; m++)
+        disk_names_apart(m, sim_chance(30));
 }
 
 static void one_step(const unsigned *weight, unsigned sum)

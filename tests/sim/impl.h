@@ -100,7 +100,7 @@ typedef struct machine {
     size_t n_changes, cap_changes;
     uint64_t capacity, used, boots;
     fault fail[DISK_CALLS];
-    bool lies;
+    bool lies, apart;
 } machine;
 typedef enum life { UNUSED, ALIVE, DEAD } life;
 typedef struct proc {

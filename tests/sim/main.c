@@ -15,7 +15,7 @@
 
 typedef struct arguments {
     uint64_t from, seeds, jobs, seconds;
-    bool one, verbose, points, no_shrink, twice;
+    bool one, verbose, points, no_shrink, twice, first;
 } arguments;
 
 static const char doc[] =
@@ -30,6 +30,7 @@ static const struct argp_option options[] = {
     {"verbose", 'v', NULL, 0, "print every line of the trace as it comes", 0},
     {"points", 'p', NULL, 0, "list the fault points that were passed", 0},
     {"twice", '2', NULL, 0, "run each seed twice and compare", 0},
+    {"first", '1', NULL, 0, "stop at the first violation (of each process)", 0},
     {"no-shrink", 'q', NULL, 0, "do not look for the shortest trace of a failure", 0},
     {0},
 };
@@ -53,7 +54,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     a->points |= key == 'p';
     a->twice |= key == '2';
     a->no_shrink |= key == 'q';
-    return n || key == 'v' || key == 'p' || key == 'q' || key == '2' ? 0 : ARGP_ERR_UNKNOWN;
+    a->first |= key == '1';
+    return n || (key > 0 && strchr("vpq12", key)) ? 0 : ARGP_ERR_UNKNOWN;
 }
 
 /* Leaves out as many steps as it can while the history still breaks: halves, quarters ... single
@@ -117,7 +119,8 @@ static void add_figures(disk_figures *a, const disk_figures *b)
 static void run_seeds(const arguments *a, unsigned job, sums *s)
 {
     double until = a->seconds ? seconds() + (double)a->seconds : 0;
-    for (uint64_t i = job; i < a->seeds && (until == 0 || seconds() < until); i += a->jobs) {
+    for (uint64_t i = job;
+         i < a->seeds && (until == 0 || seconds() < until) && !(a->first && s->bad); i += a->jobs) {
         uint64_t seed = a->from + i;
         history_result r = history_run(seed, NULL, 0);
         disk_figures d;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "master/logs/impl.h"
 #include "shared/base/fs.h"
 #include "shared/base/num.h"
 #include "tests/sim/sim.h"
@@ -118,6 +119,9 @@ static int open_up(server *s, pw_err *err)
         return r < 0 ? r : err->code;
     if ((r = turn_load(s, err)) < 0)
         return r;
+    /* logs are short here: so are the files that hold them, or none would ever be let go */
+    s->log_store->segment_bytes =
+        sim_chance(30) ? s->log_store->segment_bytes : 1 + sim_pick(20000);
     return janitor_start(&s->janitor, s->db, err);
 }
 
@@ -233,6 +237,7 @@ void master_run(void)
         ((sim_mas.wake_at && sim_mas.wake_at <= sim_now) || sim_mas.tick_at <= sim_now))
         turn();
     disk_process_set(-1);
+    oracle_turn();
     if (disk_process_dead(sim_mas.process)) {
         sim_trace("the master died");
         bury(sim_between(10 * MS, 5 * SEC));

@@ -237,6 +237,14 @@ bool people_waiting(void)
     return false;
 }
 
+size_t people_told(void)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < n_asks; i++)
+        n += asks[i].kind == CMD_CHANGE;
+    return n;
+}
+
 size_t people_requests(uint64_t *out, size_t max)
 {
     size_t n = 0;

@@ -86,7 +86,7 @@ static void move(int branch, int to, uint64_t intent)
     sim_trace("ref %s: %.7s -> %.7s by %s %llu", remote_branch[branch], remote_short(tip[branch]),
               remote_short(to), intent ? "intent" : "people", (unsigned long long)intent);
     if (n_pushes < SIM_PUSHES)
-        pushes[n_pushes++] = (pushed){intent, branch, tip[branch], to};
+        pushes[n_pushes++] = (pushed){intent, branch, tip[branch], to, sim_now};
     tip[branch] = to;
 }
 

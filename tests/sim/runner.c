@@ -12,15 +12,14 @@
 #include "shared/journal/journal.h"
 #include "tests/sim/sim.h"
 
-enum { STEPS = 2 };
-typedef enum phase { SPAWNED, STEP_BEGIN, OUTPUT, STEP_DONE_, END, SYNC, GONE } phase;
+typedef enum phase { SPAWNED, LOCKED, STEP_BEGIN, OUTPUT, STEP_DONE_, END, SYNC, GONE } phase;
 typedef struct runner {
     phase phase;
     int worker, process;
     spool_job job;
     pw_usec at, began;
     journal_writer *w;
-    unsigned step;
+    unsigned step, run;
     uint64_t pos, lines;
     bool cancel, full;
     pw_usec full_since;
@@ -35,14 +34,16 @@ static uint64_t mix(uint64_t a, uint64_t b)
     return z ^ (z >> 29);
 }
 
-size_t runner_text(uint64_t attempt, unsigned step, char *out, size_t cap)
+size_t runner_text(uint64_t attempt, unsigned run, unsigned step, char *out, size_t cap)
 {
-    uint64_t x = mix(attempt, step);
+    uint64_t x = mix(attempt, step + 1000 * (uint64_t)run);
     size_t n = x % 5 == 0 ? 0 : (size_t)(x >> 8) % (x % 7 == 1 ? 5000 : 300), lines = n / 23 + 1,
            k = 0;
     for (size_t i = 0; k < n && i <= lines; i++) {
-        int r =
-            snprintf(out + k, cap - k, "%llu/%u line %zu\n", (unsigned long long)attempt, step, i);
+        int r = run ? snprintf(out + k, cap - k, "%llu/%u run %u line %zu\n",
+                               (unsigned long long)attempt, step, run, i)
+                    : snprintf(out + k, cap - k, "%llu/%u line %zu\n", (unsigned long long)attempt,
+                               step, i);
         k += (size_t)r;
     }
     if (x % 3 == 0 && k > 0)
@@ -85,11 +86,13 @@ int runner_start(int worker, const char *job, pw_err *err)
         return 0;
     }
     int before = disk_process_current();
-    all[n_all++] = (runner){.phase = SPAWNED,
-                            .worker = worker,
-                            .job = j,
-                            .process = disk_process_new(worker + 1),
-                            .at = sim_now + sim_between(100, 20 * MS)};
+    all[n_all++] = (runner){
+        .phase = SPAWNED,
+        .worker = worker,
+        .job = j,
+        .process = disk_process_new(worker + 1),
+        /* a machine under load: longer than the agent waits for it */
+        .at = sim_now + (sim_chance(97) ? sim_between(100, 20 * MS) : sim_between(0, 12 * SEC))};
     disk_process_set(before);
     return 0;
 }
@@ -110,7 +113,7 @@ static void note(const runner *r)
     worker_note(r->worker, (spool_note){r->job, journal_length(r->w)});
 }
 
-/* Takes the lock, and starts nothing that was started. */
+/* Takes the lock, and goes on with nothing that was started. */
 static void begin(runner *r)
 {
     char name[64];
@@ -133,13 +136,18 @@ static void begin(runner *r)
                     spec.steps.n);
     pw_schema_clear(&job_spec_schema, &spec);
     r->began = sim_now;
+    r->phase = LOCKED;
+}
+
+static void start(runner *r)
+{
     rec_start start = {.pid = 1, .wall_ms = 1};
     if (append(r, PW_REC_START, &rec_start_schema, &start) < 0) {
         leave(r);
         return;
     }
     sim_trace("w%d: attempt %llu starts", r->worker, (unsigned long long)r->job.attempt);
-    oracle_started(r->job.epoch, r->job.attempt, r->worker);
+    r->run = oracle_started(r->job.epoch, r->job.attempt, r->worker);
     r->phase = STEP_BEGIN;
 }
 
@@ -181,7 +189,7 @@ static int step(runner *r)
         break;
     }
     case OUTPUT:
-        n = runner_text(r->job.attempt, r->step, text, sizeof(text));
+        n = runner_text(r->job.attempt, r->run, r->step, text, sizeof(text));
         if (r->pos < n) {
             size_t k = 1 + (size_t)sim_pick(n - r->pos < 700 ? n - r->pos : 700);
             rc = output(r, text + r->pos, k);
@@ -203,7 +211,7 @@ static int step(runner *r)
         if ((rc = append(r, PW_REC_END, &rec_end_schema, &e)) == 0) {
             r->phase = SYNC;
             if (!r->cancel)
-                oracle_ended(r->job.attempt);
+                oracle_ended(r->job.attempt, journal_length(r->w));
         }
         break;
     }
@@ -224,6 +232,8 @@ static void run(runner *r)
     disk_process_set(r->process);
     if (r->phase == SPAWNED) {
         begin(r);
+    } else if (r->phase == LOCKED) {
+        start(r);
     } else if (step(r) < 0) {
         /* the disk refuses: again later; a runner that is held up for too long leaves, and the
          * agent writes the end */
@@ -233,7 +243,9 @@ static void run(runner *r)
     } else {
         r->full = false;
     }
-    if (r->phase != GONE) {
+    if (r->phase == LOCKED) {
+        r->at = sim_now + (sim_chance(80) ? 0 : sim_between(0, 300 * MS));
+    } else if (r->phase != GONE) {
         if (r->phase != SPAWNED)
             note(r);
         r->at = sim_now + (r->full          ? SEC
@@ -254,7 +266,7 @@ bool runner_cancel(const char *spool_id, spool_job j)
 {
     for (size_t i = 0; i < n_all; i++) {
         runner *r = &all[i];
-        if (r->phase == GONE || r->phase == SPAWNED || r->phase == SYNC ||
+        if (r->phase == GONE || r->phase <= LOCKED || r->phase == SYNC ||
             r->job.attempt != j.attempt || r->job.epoch != j.epoch ||
             strcmp(sim_workers[r->worker].home.id, spool_id) != 0)
             continue;

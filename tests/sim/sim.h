@@ -87,6 +87,7 @@ typedef struct commit {
 typedef struct pushed { /* a ref update that took effect */
     uint64_t intent;    /* 0: by people */
     int branch, from, to;
+    pw_usec at;
 } pushed;
 extern const char *const remote_branch[SIM_BRANCHES];
 void remote_reset(void);
@@ -104,7 +105,7 @@ void remote_master_gone(void);
 void remote_trouble(unsigned percent); /* of the answers that are lost */
 
 /* ---- runner.c: steps, as their journal */
-enum { TEXT_MAX = 6000 };
+enum { TEXT_MAX = 6000, STEPS = 2 };
 void runners_reset(void);
 int runner_start(int worker, const char *job, pw_err *err);
 bool runner_cancel(const char *spool_id, spool_job j);
@@ -113,8 +114,9 @@ void runners_run(void);
 bool runners_kill_one(void); /* kill -9 of one that is busy; false: none */
 void runners_power_cut(int worker);
 size_t runners_alive(int worker);
-/* What a step of an attempt prints when it comes to its end, and how that attempt ends. */
-size_t runner_text(uint64_t attempt, unsigned step, char *out, size_t cap);
+/* What a step of an attempt prints when it comes to its end, and how that attempt ends. A second
+ * run of an attempt (its machine lost the first) prints something else. */
+size_t runner_text(uint64_t attempt, unsigned run, unsigned step, char *out, size_t cap);
 pw_result runner_result(uint64_t attempt);
 
 /* ---- worker.c */
@@ -136,6 +138,9 @@ void workers_clear(void);
 void worker_kill(int w, pw_usec for_us);
 void worker_stop(int w, pw_usec for_us);
 void worker_power_cut(int w, pw_usec for_us);
+/* Its disk is copied; or is what it was at the last copy, with or without a new boot. */
+void worker_image(int w, pw_usec for_us);
+void workers_forget_images(void);
 void worker_input(int w, uint64_t peer, const void *head, size_t n, const void *bulk,
                   size_t bulk_n);
 void worker_lost(int w, uint64_t peer, const char *why);
@@ -177,20 +182,25 @@ void people_master_gone(void);
 pw_usec people_due(void);
 void people_run(void);
 bool people_waiting(void);
+size_t people_told(void);                          /* changes told by hand */
 size_t people_requests(uint64_t *out, size_t max); /* ids of accepted requests */
 
 /* ---- oracle.c */
 void oracle_reset(void);
 void oracle_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-const char *oracle_broken(void);                                   /* NULL: all is well */
-void oracle_started(uint64_t epoch, uint64_t attempt, int worker); /* a start record was written */
-void oracle_ended(uint64_t attempt);          /* an end record of the runner's own was written */
+const char *oracle_broken(void); /* NULL: all is well */
+/* A start record was written. Returns which run of the attempt this is, from 0 on. */
+unsigned oracle_started(uint64_t epoch, uint64_t attempt, int worker);
+/* An end record of the runner's own was written, and ends at that byte of the journal. */
+void oracle_ended(uint64_t attempt, uint64_t at);
 void oracle_excuse_attempt(uint64_t attempt); /* it may be lost */
+void oracle_set_back(int worker);             /* its disk is an old one */
 void oracle_excuse_worker(int worker);        /* all that it has */
 /* The master said it: from then on it must be true, whatever is killed. */
 void oracle_said(const pw_msg *m);
 void oracle_announced(uint64_t event);
 void oracle_look(void); /* rows against what was seen before */
+void oracle_turn(void); /* after each turn of the master: what must be looked at in time */
 bool oracle_idle(void);
 uint64_t oracle_work(void); /* changes when there was something to do */
 const char *oracle_busy(void); /* what it waits for */

@@ -153,6 +153,35 @@ void worker_power_cut(int i, pw_usec for_us)
     down(w, for_us);
 }
 
+static disk_image *image[SIM_WORKERS];
+
+void workers_forget_images(void)
+{
+    for (int i = 0; i < SIM_WORKERS; i++)
+        image[i] = disk_image_free(image[i]);
+}
+
+void worker_image(int i, pw_usec for_us)
+{
+    sim_worker *w = &sim_workers[i];
+    if (!image[i]) {
+        sim_trace("w%d: its disk is copied", i);
+        image[i] = disk_image_take(i + 1);
+        return;
+    }
+    bool boots = sim_chance(50);
+    sim_trace("w%d: its disk is set back%s", i, boots ? ", it boots" : "");
+    oracle_set_back(i);
+    runners_power_cut(i);
+    if (w->process >= 0)
+        disk_process_kill(w->process);
+    if (boots)
+        disk_power_cut(i + 1);
+    down(w, for_us);
+    disk_image_put(i + 1, image[i]);
+    image[i] = disk_image_free(image[i]);
+}
+
 static void start(int i)
 {
     sim_worker *w = &sim_workers[i];
