@@ -187,6 +187,20 @@ static int check(store *self, pw_err *err)
     return rc;
 }
 
+/* After a sync that failed the kernel shows bytes that the disk has not got, and calls them clean:
+ * a WAL may end in a commit that is in memory only, and what is written behind it would be lost
+ * with it. So all of it goes into the database before anything is built upon it; the next commit
+ * writes the WAL from its start. */
+static int settle(store *self, pw_err *err)
+{
+    errno = 0;
+    int rc = sqlite3_wal_checkpoint_v2(self->c.db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    /* busy: somebody else is at it, so the WAL was not read anew */
+    return rc == SQLITE_OK || rc == SQLITE_BUSY
+               ? 0
+               : sql_fail(&self->c, rc, "bringing the WAL into the database", err);
+}
+
 static int load(store *self, pw_err *err)
 {
     int64_t epoch, turn;
@@ -216,7 +230,7 @@ store *store_open(const char *path, const pw_host *host, pw_err *err)
     self->names = names_new(err);
     if (!self->names || make_file(path, err) < 0 ||
         sql_open(&self->c, path, SQLITE_OPEN_READWRITE, store_sql, STORE_STMTS, err) < 0 ||
-        identify(self, &version, err) < 0 || configure(self, err) < 0 ||
+        identify(self, &version, err) < 0 || configure(self, err) < 0 || settle(self, err) < 0 ||
         migrate(self, version, err) < 0 || check(self, err) < 0 || load(self, err) < 0)
         return NULL;
     return pw_take(self);
