@@ -10,7 +10,7 @@ deps: ; @tests/deps.sh ## install what building needs (Debian packages; as root,
 deps-tests: ; @tests/deps.sh --tests
 
 # ---- tests
-unit: $(TBIN) $(SIM_TBIN) ## unit tests (TAP, by prove)
+unit: $(TBIN) $(SIM_TBIN) $(SIM_SAME) ## unit tests (TAP, by prove)
 	@tests/counted $(COUNTS) unit-$(V) prove -j2 -e '' $(TBIN) $(SIM_TBIN)
 system: $(BINS) ## system tests: real processes on loopback (pytest)
 	@tests/counted $(COUNTS) system-$(V) env PAWL_BUILD=$(CURDIR)/$(O) $(PYTEST) -q -p no:cacheprovider tests/system tests/chaos
@@ -18,7 +18,7 @@ test: deps-tests ## everything that a change must pass: build, unit tests, syste
 	@rm -rf $(COUNTS)
 	@$(MAKE) -j2 all tests-built
 	@$(MAKE) unit; u=$$?; $(MAKE) system; s=$$?; tests/counted $(COUNTS) --sum; [ $$u = 0 ] && [ $$s = 0 ]
-tests-built: $(TBIN) $(SIM_TBIN)
+tests-built: $(TBIN) $(SIM_TBIN) $(SIM_SAME)
 asan: ; @$(MAKE) -j2 V=asan all tests-built && $(MAKE) V=asan unit && $(MAKE) V=asan system ## all tests under ASan, UBSan, LSan
 faults: ## every fault point in every way; N=n: so many random crashes, SEED=n (opt-in, long)
 	@$(MAKE) -j2 all && PAWL_BUILD=$(CURDIR)/$(O) tests/faults/walk.py --seed $(SEED) --jobs $(JOBS) $(if $(N),--crashes $(N),--all)

@@ -24,4 +24,9 @@ SIM_WORLD_WRAPS := clock_gettime getrandom pthread_create pthread_join pthread_c
 SIM_WORLD := $(addprefix $(O)/tests/sim/,main.o history.o oracle.o reckoning.o people.o master.o worker.o runner.o remote.o net.o host.o \
                threads.o trace.o)
 $(O)/sim: $(SIM_WORLD) $(SIM_DISK) $(ALL_LIBS) | $(O)/tests/sim/wraps.ok
-	@echo "LD $@"; $(CC) $(SAN) -o $@ $^ $(sim_wrap) $(foreach s,$(SIM_WORLD_WRAPS),-Wl$(,)--wrap=$s) $(call ld,$(MODULES_DOWN))
+	@echo "LD $@"; $(CC) $(SAN) -Wl$(,)-Map=$@.map -o $@ $^ $(sim_wrap) $(foreach s,$(SIM_WORLD_WRAPS),-Wl$(,)--wrap=$s) $(call ld,$(MODULES_DOWN))
+# what decides in it is what decides in the programs; a part of `make unit`
+SIM_SAME := $(O)/tests/sim/same_objects.ok
+SIM_PROGRAMS := $(sort $(foreach p,pawl-master pawl-worker,$(foreach m,$(CLOSURE_$p),$(call libof,$m))))
+$(SIM_SAME): $(O)/sim tests/sim/same_objects.sh tests/sim/sim.mk $(O)/pawl-master $(O)/pawl-worker
+	@tests/sim/same_objects.sh $(O)/sim $(O)/sim.map "$(SIM_WRAPS) $(SIM_WORLD_WRAPS)" "$(SIM_PROGRAMS)" $(SIM_WORLD) $(SIM_DISK) && touch $@
