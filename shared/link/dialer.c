@@ -69,8 +69,9 @@ static bool dealer_drain(void *arg)
                 tell(self);
             return false;
         }
-        bytes += link_parts_bytes(&m);
-        if (m.n <= 2) {
+        size_t size = link_parts_bytes(&m);
+        bytes += size;
+        if (m.n <= 2 && size <= self->max_msg) {
             link_in in = {.head = zmq_msg_data(&m.part[0]), .head_len = zmq_msg_size(&m.part[0])};
             if (m.n == 2) {
                 in.bulk = zmq_msg_data(&m.part[1]);
@@ -165,7 +166,7 @@ static void on_timeout(pw_loop *loop, int fd, uint32_t events, void *arg)
 int link_dialer_send(link_dialer *self, const void *head, size_t head_len, const void *bulk,
                      size_t bulk_len, pw_err *err)
 {
-    if (head_len > self->max_msg || bulk_len > self->max_msg)
+    if (head_len > self->max_msg || bulk_len > self->max_msg - head_len)
         return pw_fail(err, PW_ELIMIT, "message of %zu + %zu bytes is over %zu", head_len, bulk_len,
                        self->max_msg);
     if (self->reason[0])

@@ -39,8 +39,9 @@ typedef struct link_listener_ops {
     void (*message)(void *self, const link_in *in);
 } link_listener_ops;
 /* address: "tcp://127.0.0.1:*" or with a port; port 0 or * takes a free one. One listener per
- * context (it answers ZAP on inproc://zeromq.zap.01 of that context). Messages over max_msg bytes
- * end the connection (ZMQ_MAXMSGSIZE). */
+ * context (it answers ZAP on inproc://zeromq.zap.01 of that context). A frame over max_msg bytes
+ * ends the connection (ZMQ_MAXMSGSIZE); a message whose frames together have more is dropped, and
+ * is not sent. */
 link_listener *link_listen(link_ctx *ctx, pw_loop *loop, const char *address,
                            const uint8_t secret[LINK_KEY], size_t max_msg,
                            const link_listener_ops *ops, void *ops_self, pw_err *err);
@@ -73,5 +74,6 @@ PW_DEFINE_FREEP(link_dialer, link_dialer_free)
 /* PW_EAGAIN while the queue is full (ask again later). Copies. */
 int link_dialer_send(link_dialer *self, const void *head, size_t head_len, const void *bulk,
                      size_t bulk_len, pw_err *err);
-uint64_t link_dialer_dropped(const link_dialer *self); /* messages that had not 1 or 2 frames */
+uint64_t link_dialer_dropped(
+    const link_dialer *self); /* messages that had not 1 or 2 frames, or too many bytes */
 #endif

@@ -197,22 +197,28 @@ static void sizes(world *w)
     if (!big || !hello(w))
         return;
     unsigned got = w->listener_got;
-    ok(say(w, big, MAX_MSG, big, MAX_MSG, &err) == 0 && until(w, &w->listener_got, got + 1) &&
-           w->head_len == MAX_MSG && w->bulk_len == MAX_MSG,
-       "both frames at the limit");
+    ok(say(w, big, 1000, big, MAX_MSG - 1000, &err) == 0 && until(w, &w->listener_got, got + 1) &&
+           w->head_len == 1000 && w->bulk_len == MAX_MSG - 1000,
+       "both frames together at the limit");
+    ok(say(w, big, 1000, big, MAX_MSG - 999, &err) == PW_ELIMIT, "one byte over it");
     ok(say(w, big, MAX_MSG + 1, NULL, 0, &err) == PW_ELIMIT, "head over it");
-    ok(say(w, big, 1, big, MAX_MSG + 1, &err) == PW_ELIMIT, "bulk over it");
+    ok(say(w, big, 1, big, SIZE_MAX, &err) == PW_ELIMIT, "bulk over it");
     ok(link_send(w->listener, w->peer, big, MAX_MSG, NULL, 0, &err) == 0 &&
            until(w, &w->dialer_got, 1) && w->head_len == MAX_MSG,
        "the same from the listener");
-    ok(link_send(w->listener, w->peer, big, MAX_MSG + 1, NULL, 0, &err) == PW_ELIMIT,
+    ok(link_send(w->listener, w->peer, big, MAX_MSG + 1, NULL, 0, &err) == PW_ELIMIT &&
+           link_send(w->listener, w->peer, big, MAX_MSG, big, 1, &err) == PW_ELIMIT,
        "and over it");
 
     /* a peer that does not keep to the limit */
     ok(dial_as(w, &dialer_ops, 2 * MAX_MSG), "a dialer with other limits");
     got = w->listener_got;
-    ok(say(w, "a", 1, big, MAX_MSG, &err) == 0 && until(w, &w->listener_got, got + 1),
+    uint64_t dropped = link_dropped(w->listener);
+    ok(say(w, "a", 1, big, MAX_MSG, &err) == 0 && say(w, "a", 1, big, MAX_MSG - 1, &err) == 0 &&
+           until(w, &w->listener_got, got + 1),
        "it may send up to the limit");
+    ok(w->bulk_len == MAX_MSG - 1 && link_dropped(w->listener) == dropped + 1,
+       "frames that are over it together are dropped");
     ok(say(w, "b", 1, big, MAX_MSG + 1, &err) == 0 && until(w, &w->downs, 1),
        "one byte more ends its connection");
     ok(w->listener_got == got + 1 && strstr(w->reason, "was closed"), "%s", w->reason);

@@ -147,7 +147,7 @@ static bool router_drain(void *arg)
         if (!link_sock_recv(&self->router, &m))
             return false;
         bytes += link_parts_bytes(&m);
-        if (message_read(&m, &in, key)) {
+        if (message_read(&m, &in, key) && in.head_len + in.bulk_len <= self->max_msg) {
             self->inside = true;
             self->ops.message(self->ops_self, &in);
             self->inside = false;
@@ -163,7 +163,7 @@ int link_send(link_listener *self, uint64_t peer, const void *head, size_t head_
               const void *bulk, size_t bulk_len, pw_err *err)
 {
     uint8_t id[ID_LEN];
-    if (head_len > self->max_msg || bulk_len > self->max_msg)
+    if (head_len > self->max_msg || bulk_len > self->max_msg - head_len)
         return pw_fail(err, PW_ELIMIT, "message of %zu + %zu bytes is over %zu", head_len, bulk_len,
                        self->max_msg);
     if (peer < PEER_BASE || peer - PEER_BASE > UINT32_MAX)
