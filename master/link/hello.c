@@ -210,6 +210,10 @@ void sessions_hello(sessions *self, uint64_t peer, uint64_t worker, const msg_he
         refuse(self, peer, m->nonce, "the hello's spool or boot id is malformed", 60000);
         return;
     }
+    if (m->slots > PW_SLOTS_MAX) {
+        refuse(self, peer, m->nonce, "a worker has at most 256 slots", 60000);
+        return;
+    }
     if (!may_have(self, peer, worker, spool, m))
         return;
     if (pw_fault("resync.hello")) {

@@ -106,8 +106,14 @@ static void bad_hellos(void)
     agent_say(&a, PW_MSG_HELLO, &h, NULL, 0);
     ok(got(n, 900, PW_MSG_REFUSED)->peer && !got(n, 900, PW_MSG_WELCOME)->peer, "a bad boot id");
     h.boot = low;
+    h.slots = PW_SLOTS_MAX + 1;
     agent_say(&a, PW_MSG_HELLO, &h, NULL, 0);
-    ok(got(n, 900, PW_MSG_WELCOME)->peer, "a boot id without dashes will do");
+    ok(!got(n, 900, PW_MSG_WELCOME)->peer &&
+           strstr(got(n, 900, PW_MSG_REFUSED)->m.u.refused.reason, "256 slots"),
+       "257 slots");
+    h.slots = PW_SLOTS_MAX;
+    agent_say(&a, PW_MSG_HELLO, &h, NULL, 0);
+    ok(got(n, 900, PW_MSG_WELCOME)->peer, "a boot id without dashes will do, and 256 slots");
     sessions_figures f;
     uint64_t dropped = 0;
     sessions_get_figures(n->s, &f);

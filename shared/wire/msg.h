@@ -11,7 +11,8 @@ enum {
     PW_PROTO_MAX = 1,
     PW_MSG_MAX = 1024 * 1024, /* bytes of one message, both frames */
     PW_HELLO_JOBS_MAX = 4096,
-    PW_ACK_MAX = 256, /* live jobs of one worker, acknowledgements in one message */
+    PW_SLOTS_MAX = 256,        /* live jobs of one worker */
+    PW_ACK_MAX = PW_SLOTS_MAX, /* acknowledgements in one message */
     PW_NAME_MAX = 200,
     PW_TEXT_MAX = 4000,
     PW_VALUE_MAX = 32 * 1024, /* of a property or an environment variable */

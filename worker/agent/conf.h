@@ -6,14 +6,14 @@
 #include <stdint.h>
 
 #include "shared/crypt/crypt.h"
-#include "shared/wire/schema.h"
+#include "shared/wire/msg.h"
 #include "shared/yaml/yaml.h"
 #include "worker/cgroup/cgroup.h"
 
 enum {
     CONF_FILE_MAX = 256 * 1024,
-    CONF_SLOTS_MAX = 256, /* live jobs of one worker that the protocol allows */
-    CONF_WORDS_MAX = 64,  /* tags; names in env_pass */
+    CONF_SLOTS_MAX = PW_SLOTS_MAX,
+    CONF_WORDS_MAX = 64, /* tags; names in env_pass */
     CONF_WORD_BYTES = 100,
     CONF_PROCESSES = 4096, /* of one job: wide builds have some hundred, a fork bomb soon all */
     CONF_PROCESSES_MIN = 16,
