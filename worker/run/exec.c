@@ -39,6 +39,7 @@ typedef struct exec {
     bool left;  /* the newest look: there are children */
     bool ended; /* reaped and swept */
     pw_usec begin, last_read, kill_at, drain_until;
+    pw_usec looked;               /* end of the last wait */
     pw_usec full_since, retry_at; /* the journal takes nothing */
     bool killed;
     pw_usec watch_at; /* next look at the limits of the job; -1: never */
@@ -288,8 +289,11 @@ static pw_usec next_due(const exec *e)
     at = earlier(at, e->watch_at);
     if (s->timeout)
         at = earlier(at, e->begin + s->timeout);
-    if (s->idle && !e->full_since)
+    if (s->idle && !e->full_since) {
         at = earlier(at, e->last_read + s->idle);
+        /* never long without a look, so that a pause of ours is told from waiting */
+        at = earlier(at, now_of(e) + (s->idle / 16 > PAUSE_US ? s->idle / 16 : PAUSE_US));
+    }
     return at;
 }
 
@@ -309,10 +313,12 @@ static void wait_round(exec *e)
     for (int i = 0; i < PW_STREAMS && n > 0; i++)
         if (p[2 + i].revents)
             read_stream(e, i);
-    /* a runner that was itself stopped did not read: that is not the step's silence */
-    pw_usec late = now_of(e) - before - (left > 0 ? left : 0);
-    if (due >= 0 && n == 0 && late > PAUSE_US)
-        e->last_read += late;
+    /* a runner that was itself stopped did not read: that is not the step's silence, whatever woke
+     * it then */
+    pw_usec now = now_of(e), late = now - e->looked - (left > 0 ? left : 0);
+    if (due >= 0 && late > PAUSE_US && e->last_read < before)
+        e->last_read = e->last_read + late < now ? e->last_read + late : now;
+    e->looked = now;
 }
 
 /* A step that is ended by force is over when all its processes are, or when grace is: they have it
@@ -371,7 +377,7 @@ static void drain(exec *e)
 int exec_run(run_job *r, const exec_spec *spec, step_result *step, exec_end *ret, pw_err *err)
 {
     exec e = {.r = r, .spec = spec, .step = step, .in = {-1, -1}};
-    e.begin = e.last_read = now_of(&e);
+    e.begin = e.last_read = e.looked = now_of(&e);
     e.watch_at = watch_due(r, e.begin);
     int rc = start(&e, err);
     if (rc < 0) {

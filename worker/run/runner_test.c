@@ -217,6 +217,37 @@ static void test_limits(void)
     ok(skipped(&j, 1) && skipped(&j, 2), "nothing more runs");
 }
 
+/* A clock that jumps: the machine slept while the runner waited. */
+enum { NAP_AT_US = 80000, NAP_US = 10000000 };
+static pw_usec nap_from;
+static pw_usec nap_now(void *self)
+{
+    pw_usec now = pw_host_real.now(self);
+    return now - nap_from < NAP_AT_US ? now : now + NAP_US;
+}
+
+/* Time in which the runner did not look is not the step's silence: not when nothing woke it, and
+ * not when the end of a process did. */
+static void test_nap(void)
+{
+    static const char *const script[] = {"sleep 0.25", "(sleep 0.12 &); sleep 0.25"};
+    for (int i = 0; i < 2; i++) {
+        SCENE(s, "a", script[i]);
+        pw_host clock = pw_host_real;
+        clock.now = nap_now;
+        if (s_ready) {
+            s.f.host.clock = &clock;
+            fix_step(&s.job, 0)->idle_timeout_ms = i ? 2000 : 150;
+        }
+        nap_from = pw_now(&pw_host_real);
+        if (i)
+            ok(run(&s, s_ready) && job_is(&s, PW_SUCCESS, NULL), "a nap of 10 s is no silence");
+        else
+            ok(run(&s, s_ready) && job_is(&s, PW_FAILURE, "step \"a\": no output for 150ms"),
+               "what it saw itself is");
+    }
+}
+
 /* Waits until the step has made the file `go`, at most 5 s. */
 static bool wait_go(const scene *s)
 {
@@ -378,6 +409,7 @@ int main(void)
     test_failures();
     test_exceptions();
     test_limits();
+    test_nap();
     test_cancel();
     test_survivors();
     test_environment();
