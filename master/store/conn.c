@@ -8,6 +8,7 @@
 /* A reader waits for nothing in WAL mode but the recovery of a killed master's WAL, the writer for
  * nothing but a moment of the checkpointer: 5 s is far beyond both. */
 #define BUSY_MS 5000
+#define LOOK_OPS 1000 /* steps of SQLite's machine between two looks at the clock: some 20 us */
 
 int sql_fail(sql_conn *c, int rc, const char *what, pw_err *err)
 {
@@ -56,9 +57,11 @@ int sql_fail(sql_conn *c, int rc, const char *what, pw_err *err)
     }
     if (code != PW_ECONFLICT && !c->broken)
         c->broken = code;
+    const char *text = c->db ? sqlite3_errmsg(c->db) : sqlite3_errstr(rc);
+    if ((rc & 0xff) == SQLITE_INTERRUPT)
+        text = "reading took longer than 5 s: ask for less at once";
     return pw_fail_at(err, __FILE__, __LINE__, code, code == PW_ESYS ? sys : 0,
-                      "database \"%s\": %s: %s", c->path ? c->path : "", what,
-                      c->db ? sqlite3_errmsg(c->db) : sqlite3_errstr(rc));
+                      "database \"%s\": %s: %s", c->path ? c->path : "", what, text);
 }
 
 int sql_open(sql_conn *c, const char *path, int flags, const sql_text *text, size_t count,
@@ -78,6 +81,19 @@ int sql_open(sql_conn *c, const char *path, int flags, const sql_text *text, siz
     (void)sqlite3_busy_timeout(c->db, BUSY_MS);
     (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     return 0;
+}
+
+static int too_old(void *self)
+{
+    const sql_conn *c = self;
+    return pw_now(c->host) - c->begun > SQL_READ_US;
+}
+
+void sql_limit_reads(sql_conn *c, const pw_host *host)
+{
+    c->host = host;
+    c->begun = pw_now(host);
+    sqlite3_progress_handler(c->db, LOOK_OPS, too_old, c);
 }
 
 void sql_clear(sql_conn *c)
@@ -121,6 +137,8 @@ int sql_query(sql_conn *c, size_t id, const sql_arg *arg, size_t n, sql_cur *ret
     int rc = 0, count;
 
     assert(id < c->count);
+    if (c->host && sqlite3_txn_state(c->db, NULL) == SQLITE_TXN_NONE)
+        c->begun = pw_now(c->host);
     cur.own = c->stmt[id] && sqlite3_stmt_busy(c->stmt[id]);
     if (cur.own || !c->stmt[id]) {
         rc = prepare(c, id, cur.own ? &cur.st : &c->stmt[id], err);

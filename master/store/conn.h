@@ -22,7 +22,14 @@ typedef struct sql_conn {
     char *path; /* owned */
     int broken; /* first pw_code of a failed statement since it was set to 0; refused rows do not
                    count */
+    const pw_host *host; /* borrowed; NULL: reading may take as long as it takes */
+    pw_usec begun;       /* the read transaction that is under way */
 } sql_conn;
+
+/* A read transaction holds up the checkpoint: from now on one that is older than that ends with
+ * PW_EAGAIN at its next step. */
+#define SQL_READ_US (5 * INT64_C(1000000))
+void sql_limit_reads(sql_conn *c, const pw_host *host);
 
 /* flags: SQLITE_OPEN_*. On failure the connection must still be cleared. */
 int sql_open(sql_conn *c, const char *path, int flags, const sql_text *text, size_t count,

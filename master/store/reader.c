@@ -22,7 +22,13 @@ reader *reader_open(const char *path, pw_err *err)
                       (long long)version, STORE_SCHEMA);
         return NULL;
     }
+    reader_clock(self, &pw_host_real);
     return pw_take(self);
+}
+
+void reader_clock(reader *self, const pw_host *host)
+{
+    sql_limit_reads(&self->c, host);
 }
 
 reader *reader_close(reader *self)

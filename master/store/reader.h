@@ -8,6 +8,9 @@
 
 typedef struct reader reader;
 reader *reader_open(const char *path, pw_err *err);
+/* The clock that a walk's time is taken by, borrowed; the system's at first. A walk of more than
+ * 5 s, callbacks included, ends with PW_EAGAIN: it holds up the checkpoint. */
+void reader_clock(reader *self, const pw_host *host);
 reader *reader_close(reader *self);
 PW_DEFINE_FREEP(reader, reader_close)
 
