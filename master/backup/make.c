@@ -1,4 +1,4 @@
-/* Making a backup: the database first, then the files that it names (PROTOCOL 7.1). */
+/* Making a backup: the database first, then the files that it names (rules 7.1). */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -407,7 +407,7 @@ static void health(void)
     ok(ask(w, CMD_HEALTH, (say){0}) == 200, "goes again");
 }
 
-/* PROTOCOL 1.2: a new epoch uses no public id that a lost later state may have given away. */
+/* rules 1.2: a new epoch uses no public id that a lost later state may have given away. */
 static void epochs(void)
 {
     PW_AUTO(world_freep) world *w = world_new(conf);

@@ -222,7 +222,7 @@ void core_tick(core *self)
     pw_usec now = pw_now(self->host);
     pw_msec wall = pw_wall(self->host);
     /* silence is counted in time that this process observed: a tick adds at most two ticks
-     * (PROTOCOL 6.2) */
+     * (rules 6.2) */
     pw_usec step = now - self->last_tick;
     if (step > 2000000)
         step = 2000000;

@@ -233,7 +233,7 @@ void core_att_rejected(core *self, core_attempt *a, const char *why, pw_usec ret
 void core_log_sealed(core *self, uint64_t attempt, uint64_t idx, uint64_t stream, uint64_t packed);
 
 /* The database was set back without `restore`: a new epoch begins, public ids skip ahead
- * (PROTOCOL 1.4). */
+ * (rules 1.4). */
 void core_new_epoch(core *self, const char *why);
 
 /* ---- figures */

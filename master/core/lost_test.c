@@ -1,4 +1,4 @@
-/* Workers that go away, come back, or come back as another: fencing (PROTOCOL 6), cancel, builders
+/* Workers that go away, come back, or come back as another: fencing (rules 6), cancel, builders
  * that are gone. */
 #include "master/core/fixture.h"
 

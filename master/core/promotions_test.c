@@ -1,5 +1,5 @@
 /* Promotion edges in the core: when history is read, the intent that is a row before the push, and
- * every end of a push (PROTOCOL 8). */
+ * every end of a push (rules 8). */
 #include "master/core/fixture.h"
 #include "master/store/reader.h"
 

@@ -1,5 +1,5 @@
 /* The beginning of a session: who may have it, and what happens to each job on either side
- * (PROTOCOL 2). */
+ * (rules 2). */
 #include "master/link/resync.h"
 #include "master/link/state.h"
 
@@ -149,7 +149,7 @@ static bool lists(const msg_hello *m, uint64_t epoch, uint64_t attempt)
 }
 
 /* settled false: the worker learns only now that there is a new epoch. It lists what it has
- * forgotten, but keeps, in its next hello (PROTOCOL 6.7), so nothing of an earlier epoch is given
+ * forgotten, but keeps, in its next hello (rules 6.7), so nothing of an earlier epoch is given
  * up before. Returns whether there is such a thing. */
 static bool absent(sessions *self, const session *s, const msg_hello *m, bool rebooted,
                    bool settled)

@@ -1,4 +1,4 @@
-/* Journal ingest: records in order, two offsets (PROTOCOL 5). State records act on the core in this
+/* Journal ingest: records in order, two offsets (rules 5). State records act on the core in this
  * turn; log frames go to the log store, and `stored` moves over them when they are on disk. The end
  * record acts when everything before it is stored. */
 #include "master/link/state.h"

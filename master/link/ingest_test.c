@@ -1,5 +1,5 @@
 /* Journals into the master: pieces, repetitions, gaps, wrong chains; two offsets; what is
- * acknowledged when (PROTOCOL 5). */
+ * acknowledged when (rules 5). */
 #include "master/link/fixture.h"
 #include "master/store/reader.h"
 
@@ -302,7 +302,7 @@ static void cuts(void)
     agent_clear(&a);
 }
 
-/* PROTOCOL 5.2, 5.4: kill -9 with frames written, applied ahead of stored. */
+/* rules 5.2, 5.4: kill -9 with frames written, applied ahead of stored. */
 static void killed(void)
 {
     for (int how = 0; how < 3; how++) {

@@ -1,4 +1,4 @@
-/* resync.h - what happens to a job that a worker lists in its hello (PROTOCOL 2.2). Pure. */
+/* resync.h - what happens to a job that a worker lists in its hello (rules 2.2). Pure. */
 #ifndef PW_MASTER_LINK_RESYNC_H
 #define PW_MASTER_LINK_RESYNC_H
 #include <stdbool.h>
@@ -23,7 +23,7 @@ typedef enum resync_verdict {
 } resync_verdict;
 resync_verdict resync_decide(const resync_fact *f);
 
-/* An open attempt of this worker that the hello does not list (PROTOCOL 2.3). */
+/* An open attempt of this worker that the hello does not list (rules 2.3). */
 typedef struct resync_absent {
     bool same_spool; /* the hello's spool is the one it was offered to */
     bool any;        /* a record was received */

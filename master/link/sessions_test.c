@@ -406,7 +406,7 @@ static void joins(void)
     ok(got_count(n, a.peer, PW_MSG_JOINED) == 2, "not for another key");
 }
 
-/* PROTOCOL 1.4 */
+/* rules 1.4 */
 static void marks(void)
 {
     agent a;

@@ -1,5 +1,5 @@
 /* The configuration that was good before: a master whose file was broken while it was down goes on
- * with it, and says so (PROTOCOL 7.3). */
+ * with it, and says so (rules 7.3). */
 #include <stdio.h>
 #include <string.h>
 

@@ -96,7 +96,7 @@ int integrity_mode(const char *path, pw_err *err);
 /* The ways out of a damaged state, for stderr. */
 void integrity_way_out(const char *dir);
 
-/* ---- lastconf.c: the configuration that was good before (PROTOCOL 7.3) */
+/* ---- lastconf.c: the configuration that was good before (rules 7.3) */
 /* The one in the database, since `path` (NULL: none was found) cannot be used because of `why`;
  * NULL when there is none. */
 config *lastconf_load(server *s, const char *dir, const char *path, const char *why);

@@ -60,7 +60,7 @@ typedef int store_rule_cb(void *self, const char *rule, const char *kind, uint64
                           const char *text);
 int store_deep_rules(store_deep *self, pw_msec now, store_rule_cb *cb, void *cb_self, pw_err *err);
 
-/* What a restored database needs, in a transaction of its own: a new epoch (PROTOCOL 1.2; the core
+/* What a restored database needs, in a transaction of its own: a new epoch (rules 1.2; the core
  * then skips the ids), messages that wait are given up, since the later life of this database may
  * have sent them, and a line of the audit trail. *ret_messages: how many were given up. */
 int store_restored(store *self, const char *from, pw_msec now, uint64_t *ret_messages, pw_err *err);

@@ -1,8 +1,8 @@
 /* link.h - the encrypted sockets between master and workers, over libzmq (the only module that
  * includes it). CURVE is always on. A listener (ROUTER) serves many peers; a dialer (DEALER) is one
  * connection and is never reconnected: after a failure it is closed with what it had queued, and a
- * new one is made (PROTOCOL: one socket per session). All calls from the thread that owns the loop.
- * Nothing here blocks. */
+ * new one is made (rules 1.3: one socket per session). All calls from the thread that owns the
+ * loop. Nothing here blocks. */
 #ifndef PW_SHARED_LINK_LINK_H
 #define PW_SHARED_LINK_LINK_H
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-/* The runner's rules (PROTOCOL 3.3, 3.4, 4) over the real journal, without processes: what a step
+/* The runner's rules (rules 3.3, 3.4, 4) over the real journal, without processes: what a step
  * prints is a function of attempt and step, how a build ends is one of the attempt, so that
  * everybody can tell what must be found at the end. */
 #include <stdio.h>

@@ -19,6 +19,9 @@
 
 enum { HEADER_MAX = 256, FORMAT = 1 };
 
+_Static_assert((int)JOBS_OPEN_MAX + (int)JOBS_KEPT_MAX + (int)JOBS_KEPT_SPARE < PW_HELLO_JOBS_MAX,
+               "all of a spool is one hello");
+
 static const char *const place_name[PLACES] = {"jobs", "held", "kept"};
 
 const char *jobs_file(const agent_job *j, const char *suffix, char out[JOBS_FILE])

@@ -1,4 +1,4 @@
-/* rejects.h - the newest answers `reject`, so that the same offer gets the same answer (PROTOCOL
+/* rejects.h - the newest answers `reject`, so that the same offer gets the same answer (rules
  * 3.5). Plain memory; one thread. */
 #ifndef PW_WORKER_AGENT_REJECTS_H
 #define PW_WORKER_AGENT_REJECTS_H
