@@ -17,7 +17,8 @@ WARN  += -Wno-format-truncation # texts for people are cut to the room that ther
 endif
 SAN_asan := -fsanitize=address,undefined -fno-sanitize-recover=all
 SAN_tsan := -fsanitize=thread
-SAN_cov  := -fprofile-instr-generate -fcoverage-mapping
+# counters in a file that is mapped: those of a process that is killed or ends by _exit() count too
+SAN_cov  := -fprofile-instr-generate -fcoverage-mapping -mllvm -runtime-counter-relocation
 SAN_fuzz := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 SAN_release :=
 SAN_debug :=
@@ -83,13 +84,15 @@ $(O)/$(1): $$(call obj,$$(MAIN_$(1))) $$(foreach m,$$(CLOSURE_$(1)),$$(call libo
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call prog,$p)))
 
+# what a torture run makes fail: all that our objects allocate by (tests/fault.c)
+tort_wrap = $(foreach f,malloc calloc realloc reallocarray aligned_alloc strdup strndup realpath opendir fdopendir mkdtemp,-Wl$(,)--wrap=$f)
 # a test links its own folder and what stands below it, nothing else: the link enforces the layering
 define test_bin
 CLOSURE_T_$(1) := $$(CLOSURE_$(patsubst %/,%,$(dir $(1))))
 $(O)/$(1): $(O)/$(1).o $$(foreach m,$$(CLOSURE_T_$(1)),$$(call libof,$$m))
 	@echo "LD $$@"; $$(CC) $$(SAN) -o $$@ $$^ $$(call ld,$$(CLOSURE_T_$(1)))
 $(O)/$(1)_torture: $(O)/$(1).o $(O)/tests/fault.o $$(foreach m,$$(CLOSURE_T_$(1)),$$(call libof,$$m))
-	@echo "LD $$@"; $$(CC) $$(SAN) -o $$@ $$^ $(foreach f,malloc calloc realloc strdup strndup,-Wl$(,)--wrap=$f) $$(call ld,$$(CLOSURE_T_$(1)))
+	@echo "LD $$@"; $$(CC) $$(SAN) -o $$@ $$^ $(tort_wrap) $$(call ld,$$(CLOSURE_T_$(1)))
 endef
 $(foreach t,$(patsubst %.c,%,$(TESTS)),$(eval $(call test_bin,$t)))
 # a fuzzer links everything

@@ -29,22 +29,31 @@ ci: deps-tests ## what .ci/run calls: static checks, tests, sanitizer runs
 	@rm -rf $(COUNTS)
 	@tests/ci.sh "$(MAKE)" "$(COUNTS)"
 
-# every unit test again and again, the n-th allocation failing: no crash, no leak (exit 77 = all were reached)
-torture: ; @$(MAKE) -j2 V=asan torture-run ## fail each allocation once, under ASan
+# every unit test again and again, the n-th allocation failing: no crash, no leak, no hang. Bound: TORTURE_S seconds a test.
+# Not the tests of the simulator's disks: those are a tool of tests, which ends at once when memory runs out.
+torture: ; @$(MAKE) -j2 V=asan torture-run ## unit tests, each allocation failing once, under ASan (TORTURE_S seconds a test)
 TORT := $(TBIN:=_torture)
 TORTURE_S ?= 20
-torture-run: $(TORT)
-	@tests/torture.sh $(TORTURE_S) $(TORT)
+torture-built: $(TORT)
+torture-run: torture-built
+	@tests/torture $(TORTURE_S) $(TORT)
 fuzz: ; @$(MAKE) -j2 V=fuzz fuzz-run ## each fuzzer for FUZZ_S seconds
 fuzz-run: $(FBIN)
 	@for f in $(FBIN); do n=$$(basename $$f); mkdir -p $(BUILD)/corpus/$$n tests/fuzz/corpus/$$n; \
 	  echo "fuzz $$n $(FUZZ_S) s"; $$f -max_total_time=$(FUZZ_S) -rss_limit_mb=1024 -malloc_limit_mb=256 -timeout=10 -verbosity=0 -print_final_stats=1 \
 	  -artifact_prefix=$(BUILD)/corpus/ $(BUILD)/corpus/$$n tests/fuzz/corpus/$$n 2>&1 | grep -E 'number_of_executed_units|ERROR|SUMMARY|Test unit' ; \
 	  [ $${PIPESTATUS[0]} = 0 ] || exit 1; done
-coverage: ; @LLVM_PROFILE_FILE=$(CURDIR)/$(BUILD)/cov/%p.profraw $(MAKE) V=cov unit system cov-report ## line coverage table
+# of the programs and the unit tests together; a test that fails is shown and counts all the same
+coverage: ## lines reached by unit and system tests, per folder (clang); COVERAGE_OF=FOLDER lists those never reached
+	@$(MAKE) -j2 V=cov all tests-built
+	@rm -rf $(BUILD)/cov/profiles; mkdir -p -m 1777 $(BUILD)/cov/profiles
+	@$(MAKE) V=cov unit; u=$$?; $(MAKE) V=cov system; s=$$?; $(MAKE) V=cov cov-report && [ $$u = 0 ] && [ $$s = 0 ]
+COVERAGE_OF ?=
 cov-report:
-	llvm-profdata-14 merge -o $(BUILD)/cov/all.profdata $(BUILD)/cov/*.profraw
-	llvm-cov-14 report -instr-profile=$(BUILD)/cov/all.profdata $(O)/pawl-master $(foreach b,$(TBIN) $(filter-out $(O)/pawl-master,$(BINS)),-object $b) $(SRC)
+	@llvm-profdata-14 merge -o $(O)/all.profdata $(PROFILES)/*.profraw
+	@llvm-cov-14 export -format=lcov -instr-profile=$(O)/all.profdata $(O)/pawl-master \
+	  $(foreach b,$(TBIN) $(filter-out $(O)/pawl-master,$(BINS)),-object $b) $(SRC) >$(O)/lcov
+	@tests/coverage $(O)/lcov $(CURDIR) $(COVERAGE_OF)
 
 # ---- static checks
 # not before the file that defines what it wraps
