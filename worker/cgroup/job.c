@@ -42,25 +42,32 @@ int group_write(const char *dir, const char *file, const char *text)
     return fd >= 0 && write(fd, text, n) == (ssize_t)n ? 0 : -1;
 }
 
-/* At most SMALL - 1 bytes; "" when it cannot be read. */
-static void group_read(const char *dir, const char *file, char text[SMALL])
+/* At most SMALL - 1 bytes. False, errno and "": it could not be read, and says nothing. */
+static bool group_read(const char *dir, const char *file, char text[SMALL])
 {
     PW_AUTO(pw_freep) char *path = group_path(dir, file);
-    PW_AUTO(pw_closep) int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    ssize_t n = fd < 0 ? 0 : read(fd, text, SMALL - 1);
+    PW_AUTO(pw_closep) int fd = -1;
+    text[0] = '\0';
+    if (!path)
+        errno = ENOMEM;
+    else
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, SMALL - 1);
     text[n > 0 ? n : 0] = '\0';
+    return n >= 0;
 }
 
-/* The number behind a word at the start of a line; 0 when there is none. */
-static uint64_t group_count(const char *dir, const char *file, const char *word)
+/* The number behind a word at the start of a line; `unknown` when there is none, or nothing can be
+ * read. */
+static uint64_t group_count(const char *dir, const char *file, const char *word, uint64_t unknown)
 {
     char text[SMALL];
     size_t n = strlen(word);
-    group_read(dir, file, text);
+    (void)group_read(dir, file, text);
     for (const char *p = text; *p; p += strcspn(p, "\n"), p += *p == '\n')
         if (strncmp(p, word, n) == 0 && p[n] == ' ')
             return strtoull(p + n + 1, NULL, 10);
-    return 0;
+    return unknown;
 }
 
 /* ---- a group and those that the job made in it */
@@ -75,19 +82,25 @@ static void close_dir(DIR **d)
         (void)closedir(*d);
 }
 
-/* The innermost first. Returns how many calls gave true. */
+/* Of what could not be read: that it was removed meanwhile. */
+static bool group_gone(void)
+{
+    return errno == ENOENT || errno == ENODEV;
+}
+
+/* The innermost first. Returns how many calls gave true, and how many groups could not be looked
+ * into (memory, descriptors): nobody knows what they hold. */
 static int each_below(const char *dir, int depth, bool (*fn)(void *self, const char *dir),
                       void *self)
 {
     PW_AUTO(close_dir) DIR *d = depth < DEEP ? opendir(dir) : NULL;
     const struct dirent *e;
-    int n = 0;
+    int n = !d && depth < DEEP && !group_gone();
     while (d && (e = readdir(d))) {
         if (e->d_type != DT_DIR || e->d_name[0] == '.')
             continue;
         PW_AUTO(pw_freep) char *path = group_path(dir, e->d_name);
-        if (path)
-            n += each_below(path, depth + 1, fn, self);
+        n += path ? each_below(path, depth + 1, fn, self) : 1;
     }
     return n + fn(self, dir);
 }
@@ -122,8 +135,8 @@ static bool frozen(const char *dir, bool v2)
 {
     char text[SMALL];
     if (v2)
-        return group_count(dir, "cgroup.events", "frozen") == 1;
-    group_read(dir, "freezer.state", text);
+        return group_count(dir, "cgroup.events", "frozen", 0) == 1;
+    (void)group_read(dir, "freezer.state", text);
     return strncmp(text, "FROZEN", 6) == 0;
 }
 
@@ -156,8 +169,7 @@ static bool has_process(void *self, const char *dir)
 {
     char text[SMALL];
     (void)self;
-    group_read(dir, "cgroup.procs", text);
-    return text[0] != '\0';
+    return group_read(dir, "cgroup.procs", text) ? text[0] != '\0' : !group_gone();
 }
 
 bool group_empty(const char *dir)
@@ -340,7 +352,7 @@ void cgroup_job_kill(cgroup_job *g)
     const char *dir = killer(g);
     /* an empty one is left alone, so that programs can still be born in it */
     if (!dir || (g->into > 0 && group_has(dir, "cgroup.events") &&
-                 group_count(dir, "cgroup.events", "populated") == 0))
+                 group_count(dir, "cgroup.events", "populated", 1) == 0))
         return;
     forget_into(g);
     group_kill(dir);
@@ -357,14 +369,15 @@ cgroup_met cgroup_job_met(cgroup_job *g)
     cgroup_met met = {false, false};
     if (g->memory) {
         const char *v1 = g->dir[CGROUP_MEMORY];
-        uint64_t n = v1 ? group_count(v1, "memory.oom_control", "oom_kill")
-                        : group_count(g->dir[CGROUP_UNIFIED], "memory.events", "oom_kill");
+        uint64_t n =
+            v1 ? group_count(v1, "memory.oom_control", "oom_kill", g->oom_seen)
+               : group_count(g->dir[CGROUP_UNIFIED], "memory.events", "oom_kill", g->oom_seen);
         met.memory = n > g->oom_seen;
         g->oom_seen = n;
     }
     if (g->processes) {
         const char *dir = g->dir[CGROUP_PIDS] ? g->dir[CGROUP_PIDS] : g->dir[CGROUP_UNIFIED];
-        uint64_t n = group_count(dir, "pids.events", "max");
+        uint64_t n = group_count(dir, "pids.events", "max", g->max_seen);
         met.processes = n > g->max_seen;
         g->max_seen = n;
     }
