@@ -17,14 +17,17 @@ WARN  += -Wno-format-truncation # texts for people are cut to the room that ther
 endif
 SAN_asan := -fsanitize=address,undefined -fno-sanitize-recover=all
 SAN_tsan := -fsanitize=thread
-# counters in a file that is mapped: those of a process that is killed or ends by _exit() count too
-SAN_cov  := -fprofile-instr-generate -fcoverage-mapping -mllvm -runtime-counter-relocation
+# One mapped file of counters for all processes of a binary, named in it: those that are killed, that end by _exit() or that
+# got an empty environment count too.
+PROFILES := $(CURDIR)/$(O)/profiles
+SAN_cov  := -fprofile-instr-generate=$(PROFILES)/%c%m.profraw -fcoverage-mapping
 SAN_fuzz := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 SAN_release :=
 SAN_debug :=
 OPT_release := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 OPT_debug := -O1 -fno-omit-frame-pointer
 $(foreach v,asan tsan cov fuzz,$(eval OPT_$v := $(OPT_debug)))
+OPT_cov += -mllvm -runtime-counter-relocation
 OPT   := $(OPT_$(V))
 SAN   := $(SAN_$(V))
 , := ,

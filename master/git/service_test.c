@@ -119,7 +119,7 @@ static void test_order(fx *f)
 static void test_full(fx *f)
 {
     char url[64];
-    PW_AUTO(pw_closep) int fd = silent(url);
+    __attribute__((unused)) PW_AUTO(pw_closep) int fd = silent(url);
     PW_AUTO(git_job_freep) git_job *more = fx_job(f, GIT_POLL, url);
     pw_err err = {0};
     int sent = 0;
