@@ -136,7 +136,9 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
                      .secrets = {c->secrets.v, c->secrets.n}};
     if (self->conf->web_url)
         spec.build_url = pw_strf("%s/builds/%llu", self->conf->web_url, (unsigned long long)b->id);
-    r = pw_schema_encode(&job_spec_schema, &spec, out, err);
+    r = self->conf->web_url && !spec.build_url
+            ? pw_fail(err, PW_ENOMEM, "out of memory")
+            : pw_schema_encode(&job_spec_schema, &spec, out, err);
     free(spec.build_url);
     core_props_clear(&given);
     return r < 0 ? r : values(self, b, spec.secrets, ret_secrets, err);

@@ -206,12 +206,16 @@ void sessions_hello(sessions *self, uint64_t peer, uint64_t worker, const msg_he
                60000);
         return;
     }
-    if (!parse_ids(m, spool, boot) || facts_text(m, &tags, &facts) < 0) {
+    if (!parse_ids(m, spool, boot)) {
         refuse(self, peer, m->nonce, "the hello's spool or boot id is malformed", 60000);
         return;
     }
     if (m->slots > PW_SLOTS_MAX) {
         refuse(self, peer, m->nonce, "a worker has at most 256 slots", 60000);
+        return;
+    }
+    if (facts_text(m, &tags, &facts) < 0) {
+        refuse(self, peer, m->nonce, "there is no room for the hello's tags and facts", 60000);
         return;
     }
     if (!may_have(self, peer, worker, spool, m))

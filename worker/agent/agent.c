@@ -336,7 +336,9 @@ static bool job_good(agent *a, const msg_job *m, const void *bulk, size_t n)
         return false;
     }
     if (pw_schema_decode(&job_spec_schema, bulk, n, &spec, &err) < 0) {
-        reject(a, id, 0, "the job cannot be read: %s", err.text);
+        /* memory comes back: that answer must not be a final one */
+        reject(a, id, err.code == PW_ENOMEM ? RETRY_GATE_MS : 0, "the job cannot be read: %s",
+               err.text);
         return false;
     }
     bool same = spec.epoch == m->epoch && spec.attempt == m->attempt;
