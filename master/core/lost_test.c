@@ -311,6 +311,24 @@ static void builder_is_gone_before_it_began(void)
        "a rejected one of a builder that is gone ends");
 }
 
+static void builder_is_gone_when_it_is_lost(void)
+{
+    uint64_t one = 0;
+    PW_AUTO(world_freep) world *w = running(&one);
+    if (!w)
+        return;
+    down(w, one);
+    if (att(w, 1))
+        core_att_lost(w->core, att(w, 1), "does not have it");
+    (void)world_go(w);
+    ok(build(w, 2).state == BUILD_QUEUED, "lost, and waits for another try");
+    world_restart(w, none);
+    ok(done(w, 2, PW_CANCELLED) && strstr(build(w, 2).reason, "removed"),
+       "which it does not get once its builder is gone");
+    up(w, one, 7, 1);
+    ok(count(w, CORE_OFFER) <= 1 && done(w, 2, PW_CANCELLED), "nor is it offered again");
+}
+
 static void removed_worker(void)
 {
     uint64_t one = 0;
@@ -391,6 +409,7 @@ int main(void)
     cancel_while_lost();
     builder_is_gone();
     builder_is_gone_before_it_began();
+    builder_is_gone_when_it_is_lost();
     removed_worker();
     step_of_a_dead_runner();
     return tap_done();

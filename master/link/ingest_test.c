@@ -155,7 +155,7 @@ static bool other_journal(net *n, agent *a)
 
 static void wrong_chain(void)
 {
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         agent a;
         PW_AUTO(net_freep) net *n = begin(&a);
         if (!n)
@@ -167,9 +167,12 @@ static void wrong_chain(void)
         else if (i == 1) {
             j->p[j->at[3] + JOURNAL_HEAD + 50] ^= 1; /* a bad record */
             agent_ship(&a, j, 3, 8);
-        } else { /* another journal of the same attempt, from its start on */
+        } else { /* another journal of the same attempt, from its start on; once with a record that
+                  * begins in what is known and ends behind it */
             journal *other = agent_job(&a, j->epoch, 1);
-            put_text(other, 0, "other\n");
+            if (i == 3)
+                put_start(other);
+            put_text(other, 0, "other, and longer than what stands there\n");
             put_end(other, PW_SUCCESS);
             agent_ship(&a, other, 0, 3);
         }

@@ -167,6 +167,29 @@ static void one_job(world *w)
     ok(agent_count(w->agent).stray == 0 && agent_count(w->agent).accepted == 1, "nothing strange");
 }
 
+/* Jobs that are not what their message says: each gets its final answer, nothing is started. */
+static void malformed(world *w)
+{
+    static const char too_long[PW_JOB_MAX + 1];
+    const struct {
+        offer o;
+        const char *why;
+    } bad[] = {{{.attempt = 40, .raw = "", .raw_n = 0}, "has 0"},
+               {{.attempt = 41, .raw = too_long, .raw_n = PW_JOB_MAX + 1}, "this one has"},
+               {{.attempt = 42, .raw = "\xc1 no job", .raw_n = 8}, "cannot be read"},
+               {{.attempt = 43, .inside = 44}, "another attempt"}};
+    (void)connect_with(w, NULL, 0, 1 << 20);
+    w->starts = 0;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        offer_job(w, bad[i].o);
+        const sent *r = newest(w, PW_MSG_REJECT);
+        ok(r && r->m.u.reject.attempt == bad[i].o.attempt && !r->m.u.reject.retry_ms &&
+               strstr(r->m.u.reject.reason, bad[i].why),
+           "rejected for good: %s", bad[i].why);
+    }
+    ok(w->starts == 0 && jobs_open(agent_jobs(w->agent)) == 0, "none of them is in the spool");
+}
+
 static void rejections(world *w)
 {
     (void)connect_with(w, NULL, 0, 1 << 20);
@@ -253,7 +276,7 @@ static void unreadable(world *w)
 
 int main(void)
 {
-    void (*const all[])(world *) = {greeting, silence,    pauses,    refusals,
-                                    one_job,  rejections, unreadable};
+    void (*const all[])(world *) = {greeting, silence,   pauses,     refusals,
+                                    one_job,  malformed, rejections, unreadable};
     return world_run(all, sizeof(all) / sizeof(all[0]));
 }

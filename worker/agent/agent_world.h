@@ -263,6 +263,9 @@ typedef struct offer {
     const char *must, *isolation;
     const char *names, *value; /* the secret that the job names, and what comes with it */
     bool bad_digest;
+    const void *raw; /* in place of the job's own bytes, with a digest that is right */
+    size_t raw_n;
+    uint64_t inside; /* the attempt that the job itself names, when it is another */
 } offer;
 
 static inline void offer_job(world *w, offer o)
@@ -272,7 +275,7 @@ static inline void offer_job(world *w, offer o)
     msg_secret with = {given, {(uint8_t *)value, o.value ? strlen(o.value) : 0}};
     job_step step = {.name = name, .kind = kind, .script = name};
     job_spec spec = {.epoch = EPOCH,
-                     .attempt = o.attempt,
+                     .attempt = o.inside ? o.inside : o.attempt,
                      .build = 1,
                      .try_no = 1,
                      .builder = name,
@@ -288,7 +291,9 @@ static inline void offer_job(world *w, offer o)
     uint8_t hash[CRYPT_HASH];
     if (pw_schema_encode(&job_spec_schema, &spec, &b, NULL) < 0)
         return;
-    crypt_hash(b.p, b.len, hash);
+    const void *bytes = o.raw ? o.raw : b.p;
+    size_t n = o.raw ? o.raw_n : b.len;
+    crypt_hash(bytes, n, hash);
     hash[0] = (uint8_t)(hash[0] ^ o.bad_digest);
     msg_job m = {.session = w->session,
                  .epoch = EPOCH,
@@ -297,7 +302,7 @@ static inline void offer_job(world *w, offer o)
                  .must = {musts, o.must ? 1 : 0},
                  .window = o.window ? o.window : 262144,
                  .secrets = {&with, o.value ? 1 : 0}};
-    deliver(w, PW_MSG_JOB, &m, b.p, b.len);
+    deliver(w, PW_MSG_JOB, &m, bytes, n);
 }
 
 static inline journal_writer *runner_of(const world *w, uint64_t attempt)
