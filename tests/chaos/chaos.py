@@ -140,7 +140,7 @@ def upgrade(o, world, record):
     """From here on every program that starts is the new one; those that run are ended."""
     o.upgrade = False
     record.data["upgraded"] = time.time() * 1000 + 30000
-    world.build = o.build
+    world.build, world.old = o.build, False
     for name in list(world.procs):
         if world.kill9(name):
             record.count("upgrades")
@@ -183,6 +183,7 @@ def run(o):
     try:
         if o.upgrade:
             w.build = before(o, old, record)
+            w.old = w.build != o.build
         l.begin()
         w.begin()
         f.start()

@@ -60,7 +60,7 @@ class Faults:
         self.hunts.put(lambda: self.kill_runner(a))
 
     def do_kill_git(self, a):
-        self.hunts.put(self.kill_git)
+        self.hunts.put(lambda: self.kill_git(a))
 
     def do_kill_client(self, a):
         self.load.n += 1
@@ -90,17 +90,18 @@ class Faults:
                 self.record.count("kills of runner")
             return
 
-    def kill_git(self):
+    def kill_git(self, a):
+        """A child of the master, or one of its children; a push where the plan says so, if one comes soon."""
         p = self.world.living("master")
-        end = time.monotonic() + 1.0
+        end = time.monotonic() + (3.0 if a["push"] else 1.0)
         while p and p.poll() is None and time.monotonic() < end:
-            found = [c for c in children_of(p.pid) if cmdline(c).startswith("git")]
+            found = [c for c in children_of(p.pid) if cmdline(c).startswith("git") and (" push " in cmdline(c) or not a["push"])]
             if found:
-                below = [g for c in found for g in children_of(c)]  # git push runs pack-objects and the other side
-                if kill((found + below)[-1]):
-                    self.record.count("kills of git")
+                family = found + [g for c in found for g in children_of(c)]  # git push runs pack-objects and the other side
+                if kill(family[a["which"] % len(family)]):
+                    self.record.count("kills of git push" if a["push"] else "kills of git")
                 return
-            time.sleep(0.003)
+            time.sleep(0.002)
 
     # ---- stops and the network
     def do_stop_master(self, a):

@@ -48,7 +48,7 @@ def fault(rnd, kind, points, long):
     if kind == "kill_client":
         return {"spec": spec(rnd), "after": 10 ** rnd.uniform(-3, -0.9)}
     if kind == "kill_git":
-        return {"which": rnd.randrange(1000)}
+        return {"which": rnd.randrange(1000), "push": rnd.random() < 0.5}
     if kind == "stop_master":
         return {"for": pause_of(rnd, long)}
     if kind == "stop_agent":

@@ -86,6 +86,7 @@ class World(conftest.Pawl):
         self.procs, self.dead, self.armed, self.stops = {}, {}, {}, {}
         self.timers, self.n_timers = [], 0
         self.build, self.halt, self.pausing = conftest.BUILD, False, False
+        self.old = False  # the programs are those of the past
         self.lock = threading.RLock()
         self.repo = conftest.Repo(os.path.join(self.dir, "repo"))
         self.repo.git("config", "core.logAllRefUpdates", "always", cwd=self.repo.bare)

@@ -135,7 +135,7 @@ class Pawl:
                 cmd = open(f"/proc/{pid}/cmdline", "rb").read() + open(f"/proc/{pid}/environ", "rb").read()
             except OSError:
                 continue
-            if self.dir.encode() in cmd and int(pid) != os.getpid() and alive(pid):
+            if (self.dir + "/").encode() in cmd and int(pid) != os.getpid() and alive(pid):
                 found.append(int(pid))
         return found
 
