@@ -18,6 +18,7 @@ def options(argv):
     p.add_argument("--build", default=os.environ.get("PAWL_BUILD", os.path.join(ROOT, "build/debug")), help="folder with the programs")
     p.add_argument("--dir", help="state of the run; kept when it fails (build/chaos/seed-N)")
     p.add_argument("--upgrade", action=argparse.BooleanOptionalAction, default=None, help="begin with older programs (default: in runs of 120 s and more)")
+    p.add_argument("--kill-rate", type=float, default=1.45, help="kills tried a second; some find no victim")
     p.add_argument("--netns", choices=("auto", "off"), default="auto")
     p.add_argument("--calm", action="store_true", help="load only, no faults")
     p.add_argument("--keep", action="store_true")
@@ -26,7 +27,7 @@ def options(argv):
 
 
 def plan_of(o, plan, points):
-    rates = {"kill_rate": 0.001, "fault_rate": 0.001} if o.calm else {}
+    rates = {"kill_rate": 0.001, "fault_rate": 0.001} if o.calm else {"kill_rate": o.kill_rate}
     if o.kills:
         return plan.actions(o.seed, points, **rates)
     return plan.until(o.seed, points, o.seconds, long=o.seconds >= 120, **rates)
@@ -235,7 +236,7 @@ def main(argv=None):
     bad = record.violations
     print(f"chaos: seed {o.seed}, {record.counts['seconds']} s, {kills} kills, {builds} builds: {len(bad)} violations")
     if bad:
-        how = f"--kills {o.kills}" if o.kills else f"--seconds {o.seconds:g}"
+        how = (f"--kills {o.kills}" if o.kills else f"--seconds {o.seconds:g}") + ("" if o.kill_rate == 1.45 else f" --kill-rate {o.kill_rate:g}")
         print(f"again: tests/chaos/chaos.py --seed {o.seed} {how} --build {o.build}\nstate: {o.dir}")
     elif not o.keep:
         shutil.rmtree(o.dir, ignore_errors=True)
