@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -374,6 +375,22 @@ static void drain(exec *e)
     pw_closep(&e->in[1]);
 }
 
+/* What the step wrote until its end goes before what is said of those it left behind. These may go
+ * on writing: what a pipe can hold is enough. */
+static void read_last(exec *e)
+{
+    for (int i = 0; i < PW_STREAMS; i++) {
+        int left = 0;
+        if (e->in[i] < 0 || ioctl(e->in[i], FIONREAD, &left) < 0)
+            continue;
+        for (int n = 0; left > 0 && n < PIPE_BYTES / 4096 && !e->full_since; n++) {
+            read_stream(e, i);
+            if (e->in[i] < 0 || ioctl(e->in[i], FIONREAD, &left) < 0)
+                left = 0;
+        }
+    }
+}
+
 int exec_run(run_job *r, const exec_spec *spec, step_result *step, exec_end *ret, pw_err *err)
 {
     exec e = {.r = r, .spec = spec, .step = step, .in = {-1, -1}};
@@ -393,6 +410,7 @@ int exec_run(run_job *r, const exec_spec *spec, step_result *step, exec_end *ret
                     throw_away(&e.in[i]);
     }
     e.ended = true;
+    read_last(&e);
     if (!procs_sweep(r->host->clock, &r->group, &e.usage, on_survivor, &e) && e.why < EXEC_STUCK)
         e.why = EXEC_STUCK;
     say_more(&e);

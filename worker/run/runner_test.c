@@ -300,6 +300,22 @@ static void test_survivors(void)
     ok(fix_is(fix_text(&s.v, 1, 0), "next\n"), "the next step begins clean");
 }
 
+/* The last words of a step come between our last look at its pipe and its end, if they can: of many
+ * steps some hit that moment. */
+static void test_last_words(void)
+{
+    static const char text[] = "sleep 100 & for i in 1 2 3 4 5 6 7 8 9; do echo $i; done; echo end";
+    static const char want[] = "1\n2\n3\n4\n5\n6\n7\n8\n9\nend\npawl: killed process ";
+    bool ran = true, first = true;
+    for (int k = 0; ran && k < 5; k++) {
+        SCENE(s, "a", text, "b", text, "c", text, "d", text);
+        ran = run(&s, s_ready);
+        for (int i = 0; ran && i < 4; i++)
+            first = first && !strncmp(fix_text(&s.v, i, 0), want, sizeof(want) - 1);
+    }
+    ok(ran && first, "what a step wrote stands before what is said of those it left behind");
+}
+
 static void add_pair(pw_list *l, const char *name, const char *value)
 {
     msg_pair *v = realloc(l->v, (l->n + 1) * sizeof(*v));
@@ -412,6 +428,7 @@ int main(void)
     test_nap();
     test_cancel();
     test_survivors();
+    test_last_words();
     test_environment();
     test_pty_and_big();
     test_disk_full();
