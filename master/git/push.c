@@ -171,6 +171,8 @@ static enum said read_porcelain(struct push *p, const char *out)
         if (reason && end > reason + 1)
             (void)snprintf(p->reason, sizeof(p->reason), "%.*s", (int)(end - reason - 2),
                            reason + 1);
+        if (strcmp(p->reason, "unpacker error") == 0)
+            return SAID_NOTHING; /* the objects did not arrive: trouble on the way, nobody's no */
         return strncmp(text, "[remote rejected]", 17) == 0 ? SAID_REFUSED : SAID_REJECTED;
     }
     return SAID_NOTHING;

@@ -198,6 +198,23 @@ static void test_hooks(fx *f)
        "no answer, and it is not there");
 }
 
+/* A transfer that breaks off (pack-objects or the receiver is killed, a full disk) is told as a
+ * rejected ref, and is none. */
+static void test_transfer(fx *f)
+{
+    revs r;
+    PW_AUTO(pw_freep) char *repo = make(f, "transfer", &r);
+    PW_AUTO(git_job_freep) git_job *j = NULL;
+
+    ok(fx_do(repo, "config", "receive.maxInputSize", "1"), "a receiver that takes nothing");
+    j = push(f, repo, "", r.a, FX_WAIT);
+    ok(j && j->outcome == GIT_UNKNOWN && j->code < 0 && at(repo, ""), "unknown, not refused");
+    git_job_free(j);
+    ok(fx_do(repo, "config", "--unset", "receive.maxInputSize"), "it recovers");
+    j = push(f, repo, "", r.a, FX_WAIT);
+    ok(came_out(j, GIT_PUSHED, true, r.a) && at(repo, r.a), "the next push arrives");
+}
+
 static void test_errors(fx *f)
 {
     revs r;
@@ -253,6 +270,7 @@ int main(void)
     test_forward(&f);
     test_race(&f);
     test_hooks(&f);
+    test_transfer(&f);
     test_errors(&f);
     return tap_done();
 }
