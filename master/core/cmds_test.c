@@ -104,6 +104,29 @@ static void bad_branches(void)
     }
 }
 
+/* A builder that only one worker may have does not go to one that says it is that one. */
+static void bound_to_a_worker(void)
+{
+    PW_AUTO(world_freep)
+    world *w =
+        world_new("projects: [{name: p, repository: /r.git}]\nbuilders:\n  - {name: unit, project: "
+                  "p, requires: {tags: [linux, \"worker=w2\"]}, steps: [{run: x}]}\n");
+    core_hello h = {.slots = 9, .tags = "linux worker=w2", .facts = "worker=w2", .version = "1"};
+    bool rebooted;
+    if (!w || !w->core)
+        return;
+    look(w, 0, "master", 1);
+    uint64_t eve = worker(w, "w1", 1), good = worker(w, "w2", 2);
+    fill(h.spool, 16, 7);
+    fill(h.boot, 16, 1);
+    core_worker_up(w->core, eve, &h, &rebooted);
+    ok(ask(w, CMD_FORCE, (say){.builder = "unit", .reason = "r"}) == 202 &&
+           count(w, CORE_OFFER) == 0,
+       "w1 does not get it, whatever its tags");
+    up(w, good, 8, 1);
+    ok(count(w, CORE_OFFER) == 1 && last(w, CORE_OFFER)->worker == good, "w2 does");
+}
+
 static void forcing(void)
 {
     PW_AUTO(world_freep) world *w = world_new(conf);
@@ -444,6 +467,7 @@ int main(void)
     idempotency();
     idempotency_of_others();
     bad_branches();
+    bound_to_a_worker();
     forcing();
     job_too_large();
     changes();

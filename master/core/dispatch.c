@@ -26,6 +26,15 @@ static bool has_tag(const char *tags, const char *tag)
     return false;
 }
 
+/* A worker says itself which tags it has; which one it is the master knows by its key. */
+static bool has(const core_worker *w, const char *tag)
+{
+    static const char name[] = "worker=";
+    if (strncmp(tag, name, sizeof(name) - 1) == 0)
+        return strcmp(w->row.name, tag + sizeof(name) - 1) == 0;
+    return has_tag(w->row.tags, tag);
+}
+
 core_block core_worker_block(const core *self, const core_worker *w, const core_builder *b)
 {
     if (w->row.removed)
@@ -33,7 +42,7 @@ core_block core_worker_block(const core *self, const core_worker *w, const core_
     if (!w->row.has_key)
         return BLOCK_NEW;
     for (size_t i = 0; b->conf && i < b->conf->tags.n; i++)
-        if (!has_tag(w->row.tags, b->conf->tags.v[i]))
+        if (!has(w, b->conf->tags.v[i]))
             return BLOCK_TAGS;
     if (!w->connected)
         return BLOCK_OFFLINE;
