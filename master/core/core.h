@@ -53,7 +53,7 @@ typedef void core_effect_cb(void *self, const core_effect *e);
  * rows: commit afterwards. */
 core *core_new(store *st, config *conf, const pw_host *host, pw_err *err);
 core *core_free(core *self);
-/* Another configuration (PROTOCOL 7.3): what is unfinished is loaded anew from its rows by it, in a
+/* Another configuration (rules 7.3): what is unfinished is loaded anew from its rows by it, in a
  * turn that core_commit() of the new core ends; what it says is in the same transaction (as a new
  * generation, unless it is the last one's text). What no row holds, as who is connected and how far
  * journals came in, is taken from old, which must not be dirty and is good for core_free() alone

@@ -1,5 +1,5 @@
 /* credit.h - how many unacknowledged bytes of a journal each worker may have under way, so that all
- * of them together stay below SESSION_TOTAL_WINDOW (PROTOCOL 5.6). Private to master/link.
+ * of them together stay below SESSION_TOTAL_WINDOW (rules 5.6). Private to master/link.
  *
  * A window belongs to a job of a worker that has a session; a worker without jobs has none. While
  * there are few jobs each has SESSION_JOB_WINDOW. With more, a job's share is smaller: the next job

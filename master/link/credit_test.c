@@ -1,5 +1,5 @@
 /* Windows of many jobs: their sum never exceeds what the master has memory for, and nobody waits
- * for ever (PROTOCOL 5.6). */
+ * for ever (rules 5.6). */
 #include "master/link/credit.h"
 
 #include "master/link/fixture.h"

@@ -1,4 +1,4 @@
-/* Times and windows of sessions, at the limit and one above (docs/protocol-rules.md 9). */
+/* Times of sessions, at the limit and one above (docs/protocol-rules.md 9). */
 #include "master/link/fixture.h"
 
 #include "tests/tap.h"
@@ -54,33 +54,11 @@ static void ping(void)
     ok(figures(n->w).connected == 0, "no more");
 }
 
-/* 64 MiB for all sessions: up to 64 of them have 1 MiB each, beyond that they share. */
-static void windows(void)
-{
-    PW_AUTO(net_freep) net *n = net_new(conf);
-    uint64_t most = SESSION_TOTAL_WINDOW / SESSION_WORKER_WINDOW;
-    if (!n)
-        return;
-    for (uint64_t i = 1; i <= most + 1 && n->s; i++) {
-        char name[8];
-        (void)snprintf(name, sizeof(name), "w%d", (int)i);
-        agent a = agent_init(n, name, (uint8_t)i, (uint8_t)i);
-        bool in = agent_hello(&a);
-        uint64_t window = got(n, a.peer, PW_MSG_WELCOME)->m.u.welcome.window;
-        if (i == most)
-            ok(in && window == SESSION_WORKER_WINDOW, "the 64th worker has a whole window");
-        if (i == most + 1)
-            ok(in && window == SESSION_TOTAL_WINDOW / (most + 1), "the 65th has its share");
-        net_forget(n);
-    }
-}
-
 int main(void)
 {
     if (crypt_init(NULL) < 0)
         return 1;
     silence();
     ping();
-    windows();
     return tap_done();
 }

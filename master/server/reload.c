@@ -1,4 +1,4 @@
-/* SIGHUP: the configuration is read anew (PROTOCOL 7.3). One that is wrong changes nothing; a right
+/* SIGHUP: the configuration is read anew (rules 7.3). One that is wrong changes nothing; a right
  * one is swapped for the present one between two turns, in one transaction with what it ends.
  * Sessions, connections and listening sockets stay: what they are bound to needs a restart. */
 #include <stdio.h>

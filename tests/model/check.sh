@@ -21,7 +21,7 @@ one() {
     gcc -O2 -w -DMEMLIM=4000 -DCOLLAPSE $cc $more -o pan pan.c || exit 2
     t0=$(date +%s)
     # shellcheck disable=SC2086
-    nice -n 19 timeout 600 ./pan -m400000 $run $opts >pan.out 2>&1
+    nice -n 19 timeout 3600 ./pan -m400000 $run $opts >pan.out 2>&1
     t1=$(date +%s)
     found=unfinished
     grep -q 'errors: 0' pan.out && found=ok
@@ -44,10 +44,12 @@ one ok    "job: every spool empties"       job "-DFAULTS=1" tidy
 one ok    "job: tidy after a cancel"       job "-DFAULTS=1 -DNW=1 -DCANCEL_TOO" tidy
 one ok    "job: ends after a restore"      job "-DFAULTS=1 -DNW=1 -DRESTORES=1" ends
 one ok    "job: tidy after a restore"      job "-DFAULTS=1 -DNW=1 -DRESTORES=1" tidy
-for b in ACK_BEFORE_COMMIT FORGET_BEFORE_COMMIT NO_OFFSET NO_FENCE NO_SESSION LOCK_ONLY REOFFER_STARTED; do
+for b in ACK_BEFORE_COMMIT FORGET_BEFORE_COMMIT NO_OFFSET NO_FENCE NO_SESSION LOCK_ONLY; do
     one error "job: BUG_$b" job "-DFAULTS=2 -DBUG_$b" ""
 done
+one error "job: BUG_REOFFER_STARTED"       job "-DFAULTS=2 -DNW=1 -DBUG_REOFFER_STARTED -DBUG_NO_CHAIN" ""
 one error "job: BUG_NO_REOFFER"            job "-DFAULTS=1 -DBUG_NO_REOFFER" ends
+one error "job: BUG_NO_CHAIN"              job "-DFAULTS=2 -DNW=1 -DBUG_NO_CHAIN" ""
 one error "job: BUG_NO_EPOCH"              job "-DFAULTS=0 -DNW=1 -DRESTORES=1 -DBUG_NO_EPOCH" ""
 one error "job: BUG_REOFFER_RESTORED"      job "-DFAULTS=0 -DNW=1 -DRESTORES=1 -DBUG_REOFFER_RESTORED" ""
 one ok    "push: assertions"               push "-DEXT=2" ""

@@ -6,7 +6,8 @@
  * What is abstract: time (a timer may fire at any moment), log bytes (a record is a number), one build.
  * Faults, any FAULTS of them in any order: kill -9 of master, agent, runner; a cut link that loses what is under way;
  * stale messages that arrive after a reconnect, out of order or twice; a worker taken for lost while it is
- * alive; a worker that comes back with an empty disk. With -DCANCEL_TOO also one cancel at any moment; with -DRESTORES=1 the
+ * alive; a worker that comes back with an empty disk (another spool id); a power cut of a worker, which takes the end of its
+ * journals, or whole spool entries, since nothing there is synced. With -DCANCEL_TOO also one cancel at any moment; with -DRESTORES=1 the
  * master's state directory is once set back to a backup taken at any earlier moment.
  *
  * A journal has R records: 0 = start (written by the runner under its lock), ..., R-1 = end with the result.
@@ -33,13 +34,14 @@
 #define CAP (2 * NA + 1)
 #define ROOM(w) (len(down[w]) <= CAP - 2 * NA)
 
-mtype = { HELLO, JOURNAL, GAP, JOB, RESUME, ACK, FORGET, CANCEL };
+mtype = { HELLO, JOURNAL, JOB, RESUME, ACK, FORGET, CANCEL };
 mtype = { QUEUED, OPEN, DONE };         /* the build */
-mtype = { NONE, LIVE, ENDED, FENCED };  /* an attempt */
+mtype = { NONE, LIVE, ENDED, FENCED, LOST }; /* an attempt; LOST: what its worker has under the id is another journal */
 #define GREEN 1
 #define EXCEPTION 2
 
-/* kind, session, attempt, hello: spool bitmap | journal: offset, journal: result, journal: which run wrote it */
+/* kind, session, attempt, hello: spool bitmap | journal: offset, hello: spool id | journal: result,
+ * journal: which run wrote it (what the chain of checksums names) */
 chan up[NW] = [2] of { mtype, byte, byte, byte, byte, byte };
 chan down[NW] = [CAP] of { mtype, byte, byte, byte };
 bool link[NW];                          /* a connection stands */
@@ -52,18 +54,20 @@ byte next = 1;                          /* next attempt id */
 mtype astate[NA + 1] = NONE;
 byte aworker[NA + 1];
 byte off[NA + 1];                       /* committed offset */
+byte aspool[NA + 1];                    /* the spool that it was offered to */
 byte counted;                           /* ghost: how often the build got a result */
 byte seen[NA + 1];                      /* ghost: records applied, as bits */
 byte arun[NA + 1];                      /* ghost: the run whose records are applied */
 
 /* ---- the workers' disks and processes ------------------------------------------------------------------------- */
+byte sp[NW] = 1;                        /* id of the spool */
 bool spool[NW * NA];                    /* the job is spooled, its journal exists */
 byte jlen[NW * NA];                     /* records written */
 byte low[NW * NA];                      /* records below are dropped: the worst worker keeps no acknowledged byte */
 byte res[NW * NA];                      /* result in the end record */
 byte pend[NW * NA];                     /* runners started that have not yet tried the lock */
 bool alive[NW * NA];                      /* a runner holds the lock */
-byte starts[NW * NA];                   /* ghost: runs begun for this spooled job */
+byte starts[NW * NA];                   /* ghost: runs begun of this attempt since the machine's last power cut */
 byte runid[NW * NA];                    /* ghost: which run wrote the journal */
 byte runs;
 #if RESTORES > 0
@@ -124,6 +128,12 @@ inline retry()
     fi
 }
 
+/* Is attempt b known, and is what the hello lists its journal? */
+#define OURS(b) (astate[b] != NONE && aworker[b] == w && aspool[b] == y)
+/* The machine lost its tail, or the spool dropped what a restored master still needs. The hello says both; within its session
+ * neither changes before it is read. */
+#define SHORT(b) (jlen[IX(w, b)] < off[b] || low[IX(w, b)] > off[b])
+
 inline on_hello()                       /* rules 2 */
 {
     if
@@ -133,12 +143,15 @@ inline on_hello()                       /* rules 2 */
     :: else ->
         fate();
         if :: die == 1 -> goto restart :: else fi;
-        sess[w] = s;
-        if :: build == OPEN && aworker[cur] == w -> missing = false :: else fi;
-        for (a : 1 .. NA) {             /* the transaction: started before, gone now: lost */
+        sess[w] = s; msp[w] = y;
+        if :: build == OPEN && OURS(cur) -> missing = false :: else fi;
+        for (a : 1 .. NA) {             /* the transaction: closed as lost */
             if
+            :: (x & BIT(a)) && OURS(a) && astate[a] != LOST && off[a] < R && SHORT(a) ->
+                if :: astate[a] == LIVE -> retry() :: else fi;
+                astate[a] = LOST
 #ifndef BUG_REOFFER_STARTED
-            :: astate[a] == LIVE && aworker[a] == w && !(x & BIT(a)) && (off[a] > 0 || OLD_ERA(a)) ->
+            :: !(x & BIT(a)) && OURS(a) && astate[a] == LIVE && (off[a] > 0 || OLD_ERA(a)) ->
                 astate[a] = FENCED; retry()
 #endif
             :: else
@@ -147,21 +160,34 @@ inline on_hello()                       /* rules 2 */
         if :: die == 2 -> goto restart :: else fi;
         for (a : 1 .. NA) {             /* the effects, all derived from rows */
             if
-            :: (x & BIT(a)) && (astate[a] == NONE || aworker[a] != w) ->
+            :: (x & BIT(a)) && !OURS(a) ->
                 assert(RESTORES > 0);   /* only a restored master meets work that it does not know */
                 held[IX(w, a)] = true   /* verdict hold: kept, not shipped, never counted */
-            :: (x & BIT(a)) && astate[a] != NONE && aworker[a] == w && off[a] == R -> down[w]!FORGET(s, a, 0)
-            :: (x & BIT(a)) && astate[a] != NONE && aworker[a] == w && off[a] < R ->
+            :: (x & BIT(a)) && OURS(a) && astate[a] == LOST -> held[IX(w, a)] = true
+            :: (x & BIT(a)) && OURS(a) && astate[a] != LOST && off[a] == R -> down[w]!FORGET(s, a, 0)
+            :: (x & BIT(a)) && OURS(a) && astate[a] != LOST && off[a] < R ->
                 down[w]!RESUME(s, a, off[a]);
                 if :: astate[a] != LIVE -> down[w]!CANCEL(s, a, 0) :: else fi
 #ifndef BUG_NO_REOFFER
-            :: !(x & BIT(a)) && astate[a] == LIVE && aworker[a] == w -> down[w]!JOB(s, a, ERA(a))
+            :: !(x & BIT(a)) && OURS(a) && astate[a] == LIVE -> down[w]!JOB(s, a, ERA(a))
 #endif
             :: else
             fi
         }
     fi
 }
+
+/* Not the journal that we know: closed for good, held, not resumed. */
+#if RESTORES > 0
+#define HEADER(b) (sera[IX(w, b)] == aera[b])
+#else
+#define HEADER(b) true
+#endif
+#ifdef BUG_NO_CHAIN
+#define CHAIN(b) HEADER(b)
+#else
+#define CHAIN(b) (x == 0 -> HEADER(b) : arun[b] == z)
+#endif
 
 inline on_journal()
 {
@@ -171,10 +197,21 @@ inline on_journal()
 #endif
     :: else ->
         if
+        :: astate[a] == LOST -> skip    /* resync said hold */
+#ifndef BUG_NO_OFFSET
+        :: astate[a] != LOST && x == off[a] && !CHAIN(a) ->
+            fate();
+            if :: die == 1 -> goto restart :: else fi;
+            if :: astate[a] == LIVE -> retry() :: else fi;
+            astate[a] = LOST;
+            if :: die == 2 -> goto restart :: else fi;
+            held[IX(w, a)] = true;
+            down[w]!CANCEL(s, a, 0)
+#endif
 #ifdef BUG_NO_OFFSET
-        :: true ->
+        :: astate[a] != LOST ->
 #else
-        :: x == off[a] ->
+        :: astate[a] != LOST && x == off[a] && CHAIN(a) ->
 #endif
             fate();
 #ifdef BUG_ACK_BEFORE_COMMIT
@@ -211,19 +248,10 @@ inline on_journal()
             if :: off[a] == R -> down[w]!FORGET(s, a, 0) :: else fi
 #endif
 #ifndef BUG_NO_OFFSET
-        :: x < off[a] -> down[w]!ACK(s, a, off[a])          /* seen before */
-        :: x > off[a] -> skip                               /* a gap is never jumped */
+        :: astate[a] != LOST && x < off[a] -> down[w]!ACK(s, a, off[a]) /* seen before */
+        :: astate[a] != LOST && x > off[a] -> skip          /* a gap is never jumped */
 #endif
         fi
-    fi
-}
-
-inline on_gap()                         /* the worker has dropped what a restored master asks for */
-{
-    if
-    :: s == sess[w] && astate[a] == LIVE -> astate[a] = FENCED; off[a] = R; retry(); down[w]!FORGET(s, a, 0)
-    :: s == sess[w] && astate[a] != LIVE -> off[a] = R; down[w]!FORGET(s, a, 0)
-    :: else
     fi
 }
 
@@ -233,7 +261,6 @@ inline receive()
     if
     :: k == HELLO -> on_hello()
     :: k == JOURNAL -> on_journal()
-    :: k == GAP -> on_gap()
     fi
 }
 
@@ -247,6 +274,7 @@ inline dispatch()
     next++;
     astate[cur] = LIVE;
     aworker[cur] = w;
+    aspool[cur] = msp[w];
     off[cur] = 0;
     seen[cur] = 0;
 #if RESTORES > 0
@@ -264,19 +292,19 @@ inline dispatch()
 active proctype Master()
 {
     byte s, a, x, y, z, w, die;
-    byte sess[NW];                      /* sessions live in memory only */
+    byte sess[NW], msp[NW];             /* sessions, and their spools, live in memory only */
     bool missing;                       /* cur's worker has been silent for lost_after */
     mtype k;
 #if RESTORES > 0
     bool saved;
     mtype b_build; byte b_cur, b_next, b_counted;
-    mtype b_astate[NA + 1]; byte b_aworker[NA + 1], b_off[NA + 1], b_seen[NA + 1], b_arun[NA + 1], b_aera[NA + 1];
+    mtype b_astate[NA + 1]; byte b_aworker[NA + 1], b_off[NA + 1], b_seen[NA + 1], b_arun[NA + 1], b_aera[NA + 1], b_aspool[NA + 1];
 #endif
 restart:
     atomic {
         missing = false;
         for (w : 0 .. NW - 1) {
-            sess[w] = 0;
+            sess[w] = 0; msp[w] = 0;
             if :: link[w] -> lose(w) :: else fi
         }
         s = 0; a = 0; x = 0; y = 0; z = 0; w = 0; die = 0; k = 0
@@ -292,6 +320,9 @@ end:
     :: atomic { next > 1 && MAY_OFFER(1) -> w = 1; dispatch(); w = 0 } /* the first goes to 0: workers are alike */
 #endif
     :: atomic { build == OPEN && missing && next > NA -> astate[cur] = FENCED; finish(); missing = false }
+    /* its worker came back with another spool: nobody else could bring that attempt to an end */
+    :: atomic { build == OPEN && sess[aworker[cur]] > 0 && msp[aworker[cur]] != aspool[cur] ->
+        astate[cur] = FENCED; missing = false; retry() }
     :: atomic { faults > 0 && build == OPEN && !missing -> /* silence: the session ends, the attempt may go elsewhere */
         faults--; w = aworker[cur]; sess[w] = 0; missing = true;
         if :: link[w] -> lose(w) :: else fi; w = 0 }
@@ -310,7 +341,7 @@ end:
     :: d_step { !saved && restores > 0 -> saved = true;
         b_build = build; b_cur = cur; b_next = next; b_counted = counted;
         for (a : 1 .. NA) { b_astate[a] = astate[a]; b_aworker[a] = aworker[a]; b_off[a] = off[a]; b_seen[a] = seen[a];
-            b_arun[a] = arun[a]; b_aera[a] = aera[a] }
+            b_arun[a] = arun[a]; b_aera[a] = aera[a]; b_aspool[a] = aspool[a] }
         a = 0 }
     :: atomic { saved && restores > 0 -> restores--;
         build = b_build; cur = b_cur; counted = b_counted;
@@ -318,7 +349,7 @@ end:
         next = b_next;                  /* ids are used again for other work */
 #endif
         for (a : 1 .. NA) { astate[a] = b_astate[a]; aworker[a] = b_aworker[a]; off[a] = b_off[a]; seen[a] = b_seen[a];
-            arun[a] = b_arun[a]; aera[a] = b_aera[a] }
+            arun[a] = b_arun[a]; aera[a] = b_aera[a]; aspool[a] = b_aspool[a] }
         era++;
         goto restart }
     :: atomic { build == QUEUED && next > NA -> finish() } /* ids used up by the skip */
@@ -360,11 +391,10 @@ inline on_down()
 #ifdef BUG_NO_OFFSET
         :: k == RESUME && spool[IX(w, a)] -> ship[a] = true; sent[a] = low[IX(w, a)] /* what it believes itself */
 #else
-        :: k == RESUME && spool[IX(w, a)] && x >= low[IX(w, a)] -> ship[a] = true; sent[a] = x
+        :: k == RESUME && spool[IX(w, a)] ->
+            assert(x >= low[IX(w, a)]); /* nobody asks for what was acknowledged: a restored master closed it as lost */
+            ship[a] = true; sent[a] = x
 #endif
-        :: k == RESUME && spool[IX(w, a)] && x < low[IX(w, a)] ->
-            assert(RESTORES > 0);       /* only a restored master may ask for what was acknowledged */
-            gap = a
         :: k == ACK && spool[IX(w, a)] ->
             assert(RESTORES > 0 || off[a] >= x); /* acknowledged means durable */
             if :: x > low[IX(w, a)] -> low[IX(w, a)] = x :: else fi
@@ -383,9 +413,32 @@ inline on_down()
 #define MAY_SPAWN(v, b) (spool[IX(v, b)] && jlen[IX(v, b)] == 0 && !spawned[b])
 #define DEAD(v, b) (spool[IX(v, b)] && jlen[IX(v, b)] > 0 && jlen[IX(v, b)] < R && !alive[IX(v, b)])
 
+/* The power goes: of each journal any beginning is left, or none of the entry. No process is left, so what had begun and left no
+ * trace, here or at the master, may begin again under its number (docs/architecture.md). What stands behind an offset that the
+ * master has is another journal by its chain. */
+inline power_cut(b)
+{
+    alive[IX(w, b)] = false; pend[IX(w, b)] = 0; starts[IX(w, b)] = 0;
+    if
+    :: spool[IX(w, b)] ->
+        x = 0;
+        do :: x < jlen[IX(w, b)] -> x++ :: true -> break od;
+        if
+        :: x == 0 -> drop(b)
+        :: x == 0 -> jlen[IX(w, b)] = 0; res[IX(w, b)] = 0; runid[IX(w, b)] = 0
+        :: x > 0 ->
+            jlen[IX(w, b)] = x;
+            if :: x < R -> res[IX(w, b)] = 0 :: else fi;
+            if :: aworker[b] == w && off[b] > x -> runs++; runid[IX(w, b)] = runs :: else fi
+        fi
+    :: else
+    fi;
+    x = 0
+}
+
 proctype Agent(byte w)
 {
-    byte s, t, a, x, gap;
+    byte s, t, a, x;
     byte sent[NA + 1];
     bool ship[NA + 1], spawned[NA + 1]; /* memory only: a new agent knows nothing but the spool */
     mtype k;
@@ -393,19 +446,18 @@ restart:
     atomic {
         if :: link[w] -> lose(w) :: else fi;
         for (a : 1 .. NA) { spawned[a] = false }
-        s = 0; t = 0; x = 0; k = 0; gap = 0; a = 0
+        s = 0; t = 0; x = 0; k = 0; a = 0
     }
 end:
     do
     :: atomic { !link[w] && nfull(up[w]) -> /* a new session; nothing of the old one is believed */
-        nsess[w]++; s = nsess[w]; link[w] = true; x = 0; gap = 0;
+        nsess[w]++; s = nsess[w]; link[w] = true; x = 0;
         for (a : 1 .. NA) {
             ship[a] = false; sent[a] = 0;
             if :: spool[IX(w, a)] -> x = x | BIT(a) :: else fi
         }
-        up[w]!HELLO(s, 0, x, 0, 0); x = 0; a = 0 }
+        up[w]!HELLO(s, 0, x, sp[w], 0); x = 0; a = 0 }
     :: atomic { len(down[w]) > 0 -> on_down(); k = 0; t = 0; a = 0; x = 0 }
-    :: atomic { gap > 0 && link[w] && nfull(up[w]) -> up[w]!GAP(s, gap, 0, 0, 0); gap = 0 }
     :: atomic { SHIP(w, 1) -> send_record(1) }
     :: atomic { MAY_SPAWN(w, 1) -> spawned[1] = true; pend[IX(w, 1)]++ }
     :: atomic { DEAD(w, 1) -> jlen[IX(w, 1)] = R; res[IX(w, 1)] = EXCEPTION }
@@ -421,7 +473,11 @@ end:
 #endif
     :: atomic { faults > 0 -> faults--; goto restart }
     :: atomic { faults > 0 -> faults--;   /* the machine comes back with an empty disk */
-        for (a : 1 .. NA) { drop(a); alive[IX(w, a)] = false; pend[IX(w, a)] = 0; starts[IX(w, a)] = 0 }
+        sp[w]++;
+        for (a : 1 .. NA) { drop(a); alive[IX(w, a)] = false; pend[IX(w, a)] = 0 }
+        goto restart }
+    :: atomic { faults > 0 -> faults--;
+        for (a : 1 .. NA) { power_cut(a) }
         goto restart }
     od
 }
