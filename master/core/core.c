@@ -289,6 +289,11 @@ store *core_store(const core *self)
 
 core *core_new(store *st, config *conf, const pw_host *host, pw_err *err)
 {
+    return core_new_after(NULL, st, conf, host, err);
+}
+
+core *core_new_after(const core *before, store *st, config *conf, const pw_host *host, pw_err *err)
+{
     PW_AUTO(core_freep) core *self = calloc(1, sizeof(*self));
     if (!self) {
         (void)pw_fail(err, PW_ENOMEM, "out of memory");
@@ -297,10 +302,20 @@ core *core_new(store *st, config *conf, const pw_host *host, pw_err *err)
     self->st = st;
     self->conf = config_ref(conf);
     self->host = host;
+    self->before = before;
     self->last_tick = pw_now(host);
     self->loaded = pw_wall(host);
     self->housekeeping = self->last_tick + 5000000;
     /* rows of new projects and builders are made here; the first turn commits them */
+    bool failed = false;
+    if (before) { /* the key of the address needs a restart; what the load ends is told, too */
+        self->url = pw_strdup(before->url, &failed);
+        self->loaded = before->loaded;
+    }
+    if (failed) {
+        (void)pw_fail(err, PW_ENOMEM, "out of memory");
+        return NULL;
+    }
     int r = core_turn(self) ? core_load_all(self, err) : self->fault.code;
     if (self->fault.code && err)
         *err = self->fault;
@@ -312,6 +327,7 @@ core *core_new(store *st, config *conf, const pw_host *host, pw_err *err)
         return NULL;
     }
     self->dispatch = true;
+    self->before = NULL;
     return pw_take(self);
 }
 

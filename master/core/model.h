@@ -135,7 +135,7 @@ typedef struct core_worker {
     char *gate;
     uint64_t busy; /* attempts that hold a slot */
     unsigned bad_offers;
-    size_t held; /* jobs in its spool that are not wanted from it */
+    size_t held;     /* jobs in its spool that are not wanted from it */
     uint64_t told;   /* how often it was told to be missing or back: odd, missing */
     pw_usec away_us; /* time that this process saw pass without it */
 } core_worker;
@@ -146,6 +146,7 @@ typedef struct core_cond {
 } core_cond;
 
 struct core {
+    const core *before; /* during the load: the one that it takes the place of in this process */
     store *st;
     config *conf;
     const pw_host *host;
@@ -199,6 +200,8 @@ struct core {
 };
 
 /* ---- core.c */
+/* core_new; before: see there, may be NULL. */
+core *core_new_after(const core *before, store *st, config *conf, const pw_host *host, pw_err *err);
 /* Opens the turn's transaction if need be; false after a fault of this turn (then nothing more must
  * be written). */
 bool core_turn(core *self);

@@ -11,7 +11,7 @@
 #include "master/core/model.h"
 #include "shared/base/log.h"
 
-static core_target *target_of(core *self, const char *name)
+static core_target *target_of(const core *self, const char *name)
 {
     for (size_t i = 0; i < self->n_targets; i++)
         if (strcmp(self->target[i].conf->name, name) == 0)
@@ -95,6 +95,13 @@ static void found_clear(found *f)
     free(f->open);
 }
 
+/* It is under way in this process, whose answer comes to the new core. */
+static bool goes_on(const core *self, const char *name, uint64_t id)
+{
+    const core_target *was = self->before ? target_of(self->before, name) : NULL;
+    return was && was->sending && was->head == id;
+}
+
 /* What was under way when the master ended: nobody knows what became of it. */
 static int cut_short(core *self, const char *name, core_target *t, uint64_t *open, pw_err *err)
 {
@@ -104,7 +111,8 @@ static int cut_short(core *self, const char *name, core_target *t, uint64_t *ope
         int r = store_message_next(self->st, name, &m, err);
         if (r < 0)
             return r == PW_ENOTFOUND ? 0 : r;
-        if (m.state == MSG_WAITING) {
+        bool here = goes_on(self, name, m.id);
+        if (m.state == MSG_WAITING || (t && here)) {
             store_message_clear(&m);
             return 0;
         }
@@ -116,7 +124,8 @@ static int cut_short(core *self, const char *name, core_target *t, uint64_t *ope
                                    "the master ended while it was being sent", err);
         } else {
             r = end(self, &m, MSG_GIVEN_UP,
-                    "the master was killed while it was being sent: it may have arrived")
+                    here ? "its target was removed from the configuration while it was being sent"
+                         : "the master was killed while it was being sent: it may have arrived")
                     ? 0
                     : self->fault.code;
             --*open;
@@ -153,10 +162,32 @@ int core_outbox_load(core *self, pw_err *err)
             continue;
         t->open = f.open[i];
         look(self, t);
+        t->sending = t->head && goes_on(self, f.name[i], t->head);
     }
     if (r < 0 && err && !err->code)
         return pw_fail(err, (pw_code)r, "reading the outbox");
     return r < 0 ? r : core_tell_load(self, err);
+}
+
+void core_outbox_keep(core *self, core *old)
+{
+    char name[120];
+    for (size_t i = 0; i < old->n_targets; i++) {
+        const core_target *was = &old->target[i];
+        core_target *t = target_of(self, was->conf->name);
+        if (!t) {
+            (void)snprintf(name, sizeof(name), "notify %s", was->conf->name);
+            if (was->alarm)
+                core_condition(self, name, NULL);
+            continue;
+        }
+        t->failing = was->failing;
+        t->alarm = was->alarm;
+        t->sent = was->sent;
+        t->given_up = was->given_up;
+        memcpy(t->trouble, was->trouble, sizeof(t->trouble));
+    }
+    self->notify_open = self->outbox_due = old->notify_open;
 }
 
 void core_outbox_free(core *self)

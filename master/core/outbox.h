@@ -26,6 +26,8 @@ enum {
 /* ---- outbox.c */
 /* In the open turn of core_new. */
 int core_outbox_load(core *self, pw_err *err);
+/* After a reload: how its targets stand. */
+void core_outbox_keep(core *self, core *old);
 void core_outbox_free(core *self);
 /* A row for each target that wants to hear of it. cause: what the key is made of ("build/17"); the
  * same cause is told once. */

@@ -20,6 +20,7 @@ static void keep_workers(core *self, const core *old)
         w->rejecting = was->rejecting;
         w->bad_offers = was->bad_offers;
         w->held = was->held;
+        w->away_us = was->away_us;
         w->gate = was->gate;
         was->gate = NULL;
     }
@@ -85,6 +86,7 @@ static void take_over(core *self, core *old)
     self->n_conds = old->n_conds;
     old->cond = NULL;
     old->n_conds = 0;
+    core_outbox_keep(self, old);
     for (size_t i = 0; i < sizeof(self->finished) / sizeof(self->finished[0]); i++)
         self->finished[i] += old->finished[i];
     self->last_tick = old->last_tick;
@@ -118,7 +120,7 @@ static int note(core *self, const char *actor, uint64_t *ret_gen, pw_err *err)
 core *core_reload(core *old, config *conf, const char *actor, uint64_t *ret_gen, pw_err *err)
 {
     uint64_t gen = 0;
-    core *self = core_new(old->st, conf, old->host, err);
+    core *self = core_new_after(old, old->st, conf, old->host, err);
     if (!self)
         return NULL;
     core_schedule_keep(self, old);

@@ -12,6 +12,18 @@
 #include "master/store/reader.h"
 #include "shared/base/chan.h"
 
+/* Whom messages are sent to. A list is made for a configuration and never changed but for its
+ * numbers; lists before it are kept, since web threads may read them still. */
+typedef struct web_targets {
+    struct web_targets *older;
+    size_t n;
+    struct web_target {
+        char *name; /* owned */
+        _Atomic uint64_t waiting, sent, given_up;
+    } v[];
+} web_targets;
+void web_targets_free(web_targets *l); /* the older ones, too */
+
 /* Numbers of the core that /metrics shows; written by the core's thread, read by any. */
 typedef struct web_gauges {
     _Atomic uint64_t turns, turn_us_last, turn_us_max, commits_failed;
@@ -20,11 +32,7 @@ typedef struct web_gauges {
     _Atomic uint64_t journal_bytes, log_bytes, dropped_messages, alarms, slow_callbacks;
     _Atomic uint64_t builds_total[7]; /* since the start of this process, by result */
     _Atomic uint64_t outbox_waiting;
-    struct web_target { /* whom messages are sent to */
-        const char *name;
-        _Atomic uint64_t waiting, sent, given_up;
-    } * target;
-    size_t n_targets; /* fixed before the web server starts */
+    _Atomic(web_targets *) targets; /* NULL: none yet */
 } web_gauges;
 
 typedef struct web_options {

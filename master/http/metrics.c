@@ -49,17 +49,28 @@ static void label(pw_buf *b, const char *name, const char *s)
     (void)pw_buf_add(b, "\"", 1);
 }
 
+void web_targets_free(web_targets *l)
+{
+    for (web_targets *next; l; l = next) {
+        next = l->older;
+        for (size_t i = 0; i < l->n; i++)
+            free(l->v[i].name);
+        free(l);
+    }
+}
+
 static void targets(const web_gauges *g, pw_buf *b)
 {
+    const web_targets *l = atomic_load(&g->targets);
     static const char *const names[] = {"sent", "given_up"};
     static const char *const help[] = {"messages that their target has taken",
                                        "messages that were given up"};
-    for (int k = 0; k < 2 && g->n_targets; k++) {
+    for (int k = 0; k < 2 && l && l->n; k++) {
         (void)pw_buf_addf(b,
                           "# HELP pawl_outbox_%s_total %s\n# TYPE pawl_outbox_%s_total counter\n",
                           names[k], help[k], names[k]);
-        for (size_t i = 0; i < g->n_targets; i++) {
-            const struct web_target *t = &g->target[i];
+        for (size_t i = 0; i < l->n; i++) {
+            const struct web_target *t = &l->v[i];
             (void)pw_buf_addf(b, "pawl_outbox_%s_total{", names[k]);
             label(b, "target", t->name);
             (void)pw_buf_addf(b, "} %" PRIu64 "\n", atomic_load(k ? &t->given_up : &t->sent));

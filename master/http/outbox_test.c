@@ -77,18 +77,24 @@ static void figures(world *w)
 int main(void)
 {
     world w = {0};
-    static struct web_target targets[2] = {{.name = "a", .sent = 3}, {.name = "b", .given_up = 2}};
+    web_targets *targets = calloc(1, sizeof(*targets) + 2 * sizeof(targets->v[0]));
     if (!world_open(&w, false)) {
         ok(false, "a master");
         return tap_done();
     }
     atomic_store(&w.gauges.outbox_waiting, 5);
-    w.gauges.target = targets;
-    w.gauges.n_targets = 2;
+    for (; targets && targets->n < 2; targets->n++)
+        targets->v[targets->n].name = strdup(targets->n ? "b" : "a");
+    if (targets) {
+        atomic_store(&targets->v[0].sent, 3);
+        atomic_store(&targets->v[1].given_up, 2);
+    }
+    atomic_store(&w.gauges.targets, targets);
     ok(rows(&w), "rows");
     lists(&w);
     says(&w);
     figures(&w);
     world_close(&w);
+    web_targets_free(targets);
     return tap_done();
 }

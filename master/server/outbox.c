@@ -90,25 +90,45 @@ bool outbox_recorded(server *s)
 void outbox_gauges(server *s)
 {
     web_gauges *g = &s->gauges;
+    web_targets *list = atomic_load(&g->targets);
     core_target_figures f;
     uint64_t waiting = 0;
-    for (size_t i = 0; i < g->n_targets && core_target_get(s->core, i, &f); i++) {
+    for (size_t i = 0; list && i < list->n && core_target_get(s->core, i, &f); i++) {
         waiting += f.open;
-        atomic_store(&g->target[i].sent, f.sent);
-        atomic_store(&g->target[i].given_up, f.given_up);
-        atomic_store(&g->target[i].waiting, f.open);
+        atomic_store(&list->v[i].sent, f.sent);
+        atomic_store(&list->v[i].given_up, f.given_up);
+        atomic_store(&list->v[i].waiting, f.open);
     }
     atomic_store(&g->outbox_waiting, waiting);
 }
 
-int outbox_prepare(server *s, pw_err *err)
+static bool same_targets(const web_targets *l, const config *conf)
 {
-    size_t n = s->conf->n_notify;
-    if (!(s->gauges.target = calloc(n ? n : 1, sizeof(*s->gauges.target))))
+    bool same = l && l->n == conf->n_notify;
+    for (size_t i = 0; same && i < l->n; i++)
+        same = strcmp(l->v[i].name, conf->notify[i].name) == 0;
+    return same;
+}
+
+/* A list that web threads may read is never changed: another configuration gets another one. */
+int outbox_prepare(server *s, const config *conf, pw_err *err)
+{
+    web_targets *old = atomic_load(&s->gauges.targets);
+    size_t n = conf->n_notify;
+    bool failed = false;
+    if (same_targets(old, conf))
+        return 0;
+    web_targets *l = calloc(1, sizeof(*l) + n * sizeof(l->v[0]));
+    for (size_t i = 0; l && i < n; i++) {
+        l->v[i].name = pw_strdup(conf->notify[i].name, &failed);
+        l->n++;
+    }
+    if (!l || failed) {
+        web_targets_free(l);
         return pw_fail(err, PW_ENOMEM, "out of memory");
-    for (size_t i = 0; i < n; i++)
-        s->gauges.target[i].name = s->conf->notify[i].name;
-    s->gauges.n_targets = n;
+    }
+    l->older = old;
+    atomic_store(&s->gauges.targets, l);
     return 0;
 }
 

@@ -104,6 +104,8 @@ static int swap(server *s, config *next, pw_usec began, pw_err *err)
     reload_conditions(s);
     sessions_adopt(s->links, fresh);
     int r = core_commit(fresh, turn_apply, s, err);
+    if (r == 0 && (r = outbox_prepare(s, next, err)) == 0) /* it may have the first target */
+        r = outbox_open(s, err);
     if (r == 0 && pw_fault("config.swapped"))
         r = pw_fail(err, PW_ESYS, "fault asked for: config.swapped");
     if (r < 0)

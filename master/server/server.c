@@ -185,7 +185,7 @@ static int open_all(server *s, const server_options *o, pw_err *err)
     if ((r = privs_begin(&p, s->conf->user, o->state, err)) < 0 || (r = crypt_init(err)) < 0 ||
         (r = state_open(s, o->state, err)) < 0 || (r = open_queues(s, err)) < 0)
         return r;
-    if ((r = outbox_prepare(s, err)) < 0)
+    if ((r = outbox_prepare(s, s->conf, err)) < 0)
         return r;
     if (!(s->git = git_start(s->mirror_dir, s->git_answers, err)))
         return err->code;
@@ -219,7 +219,7 @@ static void close_all(server *s)
     s->git_answers = pw_chan_free(s->git_answers);
     s->log_answers = pw_chan_free(s->log_answers);
     s->net_answers = pw_chan_free(s->net_answers);
-    free(s->gauges.target);
+    web_targets_free(atomic_load(&s->gauges.targets));
     free(s->db);
     free(s->log_dir);
     free(s->mirror_dir);

@@ -119,7 +119,7 @@ void turn_crash(server *s, const pw_err *err);
 void turn_apply(void *self, const core_effect *e); /* core_effect_cb; self: the server */
 
 /* ---- outbox.c: between the core's messages and the net service */
-int outbox_prepare(server *s, pw_err *err);
+int outbox_prepare(server *s, const config *conf, pw_err *err);
 /* Messages may leave: the web address is known. After each load of the core. */
 int outbox_open(server *s, pw_err *err);
 void outbox_effect(server *s, const core_effect *e);

@@ -402,3 +402,72 @@ def test_other_kinds_are_refused(pawl, repo):
     import conftest
     p = subprocess.run([f"{conftest.BUILD}/pawl-master", "check", pawl.config], capture_output=True, text=True, env=pawl.env)
     assert p.returncode == 2 and re.search(r'master.yaml:\d+:\d+: kind "mattermost" is not supported by this version', p.stderr + p.stdout)
+
+
+# ---- another configuration
+def reload(pawl):
+    import signal
+    before = pawl.log("master").count("configuration_read")
+    pawl.master.send_signal(signal.SIGHUP)
+    until(lambda: pawl.log("master").count("configuration_read") > before, what="the other configuration")
+
+
+@pytest.mark.parametrize("delivery", ["at_least_once", "at_most_once"])
+def test_reload_while_one_is_under_way(pawl, repo, sinks, delivery):
+    """What is being sent is neither sent again nor given up, what waits goes out, and new targets hear what comes."""
+    one, two = sinks(), sinks()
+    inside, on = threading.Event(), threading.Event()
+
+    def slow(h):
+        inside.set()
+        on.wait(60)
+        return 200, {}
+    one.answers = [slow]
+    first = target(one, "build", f"name: one, delivery: {delivery}")
+    go(pawl, repo, first)
+    ids = force(pawl, 3)
+    for r in ids:
+        pawl.build_of(r)
+    assert inside.wait(30)
+    configure(pawl, repo, first + target(two, "build", "name: two"))
+    reload(pawl)
+    reload(pawl)
+    on.set()
+    ids += force(pawl, 2)
+    builds = [pawl.build_of(r)["id"] for r in ids]
+    until(lambda: all(r["state"] == "sent" for r in outbox(pawl)) and len(outbox(pawl, "&target=one")) >= 5, what="all messages")
+    assert sorted(one.keys_seen()) == sorted(f"build/{b}/one" for b in builds) and set(one.acted.values()) == {1} and len(one.requests) == 5
+    assert sorted(two.keys_seen()) == sorted(f"build/{b}/two" for b in builds[3:])
+    metrics = pawl.request("GET", "/metrics")[1].decode()
+    assert 'pawl_outbox_sent_total{target="two"} 2' in metrics and 'pawl_outbox_sent_total{target="one"} 5' in metrics
+
+
+def test_first_target_comes_by_a_reload(pawl, repo, sinks):
+    sink = sinks()
+    go(pawl, repo, "  []\n")
+    pawl.build_of(force(pawl)[0])
+    configure(pawl, repo, target(sink, "build", "name: one"))
+    reload(pawl)
+    b = pawl.build_of(force(pawl)[0])["id"]
+    until(lambda: sink.keys_seen() == [f"build/{b}/one"], what="the message")
+
+
+def test_target_is_removed(pawl, repo, sinks):
+    """What waits for it is given up with that reason; what is under way is recorded by what came of it."""
+    sink = sinks()
+    inside, on = threading.Event(), threading.Event()
+
+    def slow(h):
+        inside.set()
+        on.wait(60)
+        return 200, {}
+    sink.answers = [slow]
+    go(pawl, repo, target(sink, "build", "name: one"))
+    for r in force(pawl, 2):
+        pawl.build_of(r)
+    assert inside.wait(30)
+    configure(pawl, repo, "  []\n")
+    reload(pawl)
+    on.set()
+    until(lambda: sorted(r["state"] for r in outbox(pawl)) == ["given_up", "sent"], what="both ends")
+    assert "removed from the configuration" in next(r["reason"] for r in outbox(pawl) if r["state"] == "given_up")
