@@ -286,9 +286,12 @@ core_worker *core_worker_get(const core *self, uint64_t id);
 /* Takes what the buffer and the list hold. */
 void core_offer_effect(core *self, core_attempt *a, pw_buf *job, pw_list *secrets);
 
-/* ---- cmds.c: why no work is begun; NULL: it is */
+/* ---- health.c */
+/* Why no work is begun; NULL: it is. */
 const char *core_why_full(const core *self);
-/* one line of the audit log, in the turn that does it */
+void core_cmd_health(core *self, core_cmd *c);
+
+/* ---- cmds.c: one line of the audit log, in the turn that does it */
 bool core_audit(core *self, const core_cmd *c, const char *action, const char *object);
 
 /* ---- enrol.c */
