@@ -341,6 +341,8 @@ void core_build_cancel(core *self, core_build *b, const char *reason);
 
 /* ---- schedule.c */
 /* commit: all of the push, n = 0: unknown. */
+/* A tree stable timer runs for that branch. */
+bool core_quiet_pending(const core *self, size_t project, const char *branch);
 void core_trigger_branch(core *self, size_t project, core_stamp *stamp,
                          const core_commit_info *commit, size_t n);
 void core_schedule_tick(core *self, pw_msec wall);

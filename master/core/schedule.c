@@ -90,6 +90,15 @@ static void quiet_set(core *self, size_t scheduler, core_stamp *stamp, pw_msec d
     self->quiet[i] = (core_quiet){scheduler, core_stamp_ref(stamp), due};
 }
 
+bool core_quiet_pending(const core *self, size_t project, const char *branch)
+{
+    for (size_t i = 0; i < self->n_quiet; i++)
+        if (self->schedule[self->quiet[i].scheduler].conf->project == project &&
+            strcmp(self->quiet[i].stamp->branch, branch) == 0)
+            return true;
+    return false;
+}
+
 /* One important commit makes the whole push important. */
 static bool any_important(const config_scheduler *s, const core_commit_info *commit, size_t n)
 {

@@ -382,6 +382,37 @@ static void late_hint(void)
     ok(request(w, 3).state == REQ_WAITING, "and does not set the tip back");
 }
 
+/* An old revision told by hand while the timer of a newer one runs: the newer one is built. */
+static void hint_in_quiet_time(void)
+{
+    PW_AUTO(world_freep)
+    world *w = world_new(P "schedulers: [{name: s, kind: branch, project: p, quiet: 10s}]\n");
+    char hex[2 * STORE_REV_MAX + 1];
+    store_rev first = rev(1);
+    if (!w)
+        return;
+    look(w, 0, "master", 1);
+    push(w, 0, "master", 1, 2);
+    world_pass(w, 2);
+    store_rev_text(&first, hex);
+    ok(ask(w, CMD_CHANGE, (say){.branch = "master", .revision = hex}) == 202 &&
+           told(w, "change") == 0,
+       "left to the look that follows");
+    world_pass(w, 9);
+    if (!w->st)
+        return;
+    store_request r = {0};
+    PW_AUTO(pw_buf_clearp) pw_buf branch = PW_BUF(300);
+    store_rev built = {0}, second = rev(2);
+    uint64_t project;
+    ok(store_request_get(w->st, 1, &r, NULL) == 0 && r.state == REQ_WAITING &&
+           request(w, 2).state == -1 &&
+           store_stamp_get(w->st, r.stamp, &project, &built, &branch, NULL) == 0 &&
+           store_rev_equal(&built, &second),
+       "the timer builds what was pushed last");
+    store_request_clear(&r);
+}
+
 static void polls(void)
 {
     PW_AUTO(world_freep) world *w = world_new(P);
@@ -424,6 +455,7 @@ int main(void)
     paths();
     stale_poll();
     late_hint();
+    hint_in_quiet_time();
     polls();
     return tap_done();
 }

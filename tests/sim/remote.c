@@ -205,6 +205,7 @@ static void poll_answer(git_job *j)
             g->at = 1;
         }
     }
+    sim_trace("a poll%s finds %zu moved refs", j->first ? " (the first)" : "", j->n_moved);
 }
 
 static int branch_of(const char *ref)

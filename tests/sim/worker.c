@@ -147,7 +147,7 @@ void worker_power_cut(int i, pw_usec for_us)
 {
     sim_worker *w = &sim_workers[i];
     sim_trace("w%d: power cut", i);
-    oracle_excuse_worker(i);
+    oracle_set_back(i); /* what ended, but was not heard of, may be gone with its files */
     runners_power_cut(i);
     disk_power_cut(i + 1);
     down(w, for_us);
