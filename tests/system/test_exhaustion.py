@@ -600,6 +600,8 @@ def test_no_room_for_a_checkpoint(small):
     small.start_master()
     first_change(small)
     accepted = [force(small)["requests"][0] for _ in range(150)]  # the WAL has that size from now on
+    written = lambda name: os.stat(os.path.join(small.state, name)).st_mtime_ns
+    until(lambda: written("pawl.db") > written("pawl.db-wal"), 30, "all of it in the database")
     small.fill(small.inner_state)
 
     def stated():
