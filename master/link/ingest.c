@@ -331,7 +331,8 @@ void sessions_synced(sessions *self, uint64_t ticket, int code, const char *text
         sync_failed(self, lost ? "fault point ingest.synced" : text);
         return;
     }
-    if (self->trouble_at && self->took)
+    /* a small frame may still fit where a large one did not */
+    if (self->trouble_at && self->took && logs_room(self->logs))
         no_trouble(self);
     while (n < self->n_pend && self->pend[n].ticket && self->pend[n].ticket <= ticket)
         n++;

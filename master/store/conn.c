@@ -17,6 +17,8 @@ int sql_fail(sql_conn *c, int rc, const char *what, pw_err *err)
     bool full = sys == ENOSPC || sys == EDQUOT || sys == EFBIG;
     pw_code code = PW_EINVAL;
 
+    if (!sys && (rc & 0xff) == SQLITE_READONLY) /* opened so, as it could not be otherwise */
+        sys = EROFS;
     switch (rc & 0xff) {
     case SQLITE_FULL:
         code = PW_EFULL;
