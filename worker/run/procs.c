@@ -103,7 +103,13 @@ bool procs_name(pid_t pid, char name[PROCS_NAME + 1])
     return state != 'Z' && state != 'X';
 }
 
-/* The pids in one file, "12 13 14 ". Returns -1 when it cannot be opened. */
+/* Of what could not be opened: that the process is gone, which is no loss. */
+static bool is_gone(void)
+{
+    return errno == ENOENT || errno == ESRCH;
+}
+
+/* The pids in one file, "12 13 14 ". Returns -1 when it cannot be opened, 0 when not all fitted. */
 static int read_pids(const char *path, procs_list *l)
 {
     PW_AUTO(pw_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -147,7 +153,9 @@ static bool scan_children(pid_t pid, procs_list *l)
     PW_AUTO(close_dir) DIR *d = opendir("/proc");
     struct dirent *e;
     char name[PROCS_NAME + 1], state;
-    while (d && (e = readdir(d))) {
+    if (!d)
+        return false;
+    while ((e = readdir(d))) {
         pid_t p = dir_pid(e), parent = 0;
         if (p && proc_stat(p, name, &state, &parent) && parent == pid && !procs_list_add(l, p))
             return false;
@@ -163,10 +171,13 @@ static bool thread_children(pid_t pid, procs_list *l)
     (void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
     PW_AUTO(close_dir) DIR *d = opendir(path);
     struct dirent *e;
-    while (d && (e = readdir(d))) {
+    if (!d)
+        return is_gone();
+    while ((e = readdir(d))) {
         pid_t tid = dir_pid(e);
         (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)tid);
-        if (tid && read_pids(path, l) == 0)
+        int rc = tid ? read_pids(path, l) : 1;
+        if (rc == 0 || (rc < 0 && !is_gone()))
             fits = false;
     }
     return fits;
@@ -189,8 +200,8 @@ bool procs_tree(procs_list *l)
 {
     size_t from = l->n;
     bool fits = procs_children(getpid(), l);
-    for (size_t i = from; i < l->n && fits; i++)
-        fits = procs_children(l->v[i], l);
+    for (size_t i = from; i < l->n; i++)
+        fits = procs_children(l->v[i], l) && fits;
     return fits;
 }
 

@@ -31,8 +31,8 @@ bool procs_list_add(procs_list *l, pid_t pid);  /* false: memory ran out, or the
 void procs_list_drop(procs_list *l, pid_t pid); /* the order of the rest may change */
 
 void procs_add_usage(procs_usage *u, const struct rusage *r);
-/* The direct children of `pid`, added to l. False when memory ran out or the limit is reached (what
- * fitted is in l). */
+/* The direct children of `pid`, added to l. False when that may not be all of them (memory or
+ * descriptors ran out, or the limit is reached): what is known is in l. */
 bool procs_children(pid_t pid, procs_list *l);
 /* All descendants of this process, parents first. */
 bool procs_tree(procs_list *l);

@@ -64,7 +64,7 @@ typedef struct nest {
     int fd;             /* names of jobs; -1: the agent is gone */
     int signals;        /* SIGCHLD */
     procs_list runners; /* that live */
-    bool orphans;       /* the newest look: a dead runner left something */
+    bool orphans;       /* the newest look: a dead runner left something, or may have */
 } nest;
 
 static void child(const nest *n, spool_job id)
@@ -110,8 +110,8 @@ static void start_job(nest *n, spool_job id)
 static void kill_orphans(nest *n)
 {
     PW_AUTO(procs_list_clear) procs_list l = {0};
-    (void)procs_children(getpid(), &l);
-    n->orphans = false;
+    /* who cannot see all children has to look again */
+    n->orphans = !procs_children(getpid(), &l);
     for (size_t i = 0; i < l.n; i++) {
         if (procs_list_has(&n->runners, l.v[i]))
             continue;

@@ -3,10 +3,12 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "tests/tap.h"
 #include "worker/run/fixture.h"
+#include "worker/run/procs.h"
 
 /* In place of a runner: a note with the job's numbers. */
 static int fake_run(const run_host *host, spool_job id, pw_err *err)
@@ -59,7 +61,12 @@ static void test_serve(fix *f)
 static int dying_run(const run_host *host, spool_job id, pw_err *err)
 {
     int pair[2];
+    struct rlimit files;
     (void)err;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) { /* the zygote may have none left */
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     if (pipe(pair) < 0)
         return -1;
@@ -115,6 +122,55 @@ static void test_orphans(fix *f)
        "then it ends");
 }
 
+/* Until the zygote has seen its runner's end, and that one is its only child. */
+static void adopted(pid_t zygote, pid_t orphan)
+{
+    for (int i = 0; i < 1000; i++) {
+        PW_AUTO(procs_list_clear) procs_list l = {0};
+        if (procs_children(zygote, &l) && l.n == 1 && l.v[0] == orphan)
+            return;
+        (void)poll(NULL, 0, 5);
+    }
+}
+
+/* The zygote has no descriptor left to look at what a runner leaves, and its agent dies: it must
+ * not take it that nothing is there, and looks again. */
+static void test_blind(fix *f)
+{
+    int s[2], status = -1;
+    spool_note n[1] = {{.length = 0}};
+    struct rlimit old, none;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s) < 0 ||
+        getrlimit(RLIMIT_NOFILE, &old) < 0) {
+        ok(false, "socketpair");
+        return;
+    }
+    none = (struct rlimit){3, old.rlim_max}; /* poll() takes no more than that, all are in use */
+    (void)fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)close(s[0]);
+        _exit(zygote_serve(&f->host, s[1], dying_run, NULL) == 0 ? 0 : 1);
+    }
+    (void)close(s[1]);
+    ok(send(s[0], "0000000000000001-9", 18, 0) == 18 && notes_within(f->host.notes, n, 1) == 1 &&
+           gone((pid_t)n[0].length),
+       "the zygote is at work");
+    n[0].length = 0;
+    ok(prlimit(pid, RLIMIT_NOFILE, &none, NULL) == 0 &&
+           send(s[0], "0000000000000002-9", 18, 0) == 18 && notes_within(f->host.notes, n, 1) == 1,
+       "a runner that dies, and no descriptors");
+    (void)close(s[0]);
+    if (n[0].length)
+        adopted(pid, (pid_t)n[0].length);
+    (void)prlimit(pid, RLIMIT_NOFILE, &old, NULL);
+    ok(n[0].length && gone((pid_t)n[0].length), "what it leaves is killed later");
+    ok(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0,
+       "and then the zygote ends");
+    if (n[0].length)
+        (void)kill((pid_t)n[0].length, SIGKILL);
+}
+
 static void test_host(fix *f)
 {
     run_host h = {.notes = -1};
@@ -142,6 +198,7 @@ int main(void)
     }
     test_serve(&f);
     test_orphans(&f);
+    test_blind(&f);
     test_host(&f);
     return tap_done();
 }
