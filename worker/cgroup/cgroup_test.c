@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "shared/base/fs.h"
@@ -25,6 +26,12 @@ typedef struct machine {
     bool no_kill, no_freeze, controllers, denied;
 } machine;
 static machine m; /* what the two calls below see: they get a path only */
+
+static void folder(const char *dir)
+{
+    if (dir) /* in torture there may be none */
+        (void)pw_fs_mkdirs(dir, 0700, NULL);
+}
 
 static void put(const char *dir, const char *file, const char *text)
 {
@@ -93,11 +100,11 @@ static void machine_new(const char *const mounts[], const char *own)
     if (!mkdtemp(m.dir))
         return;
     PW_AUTO(pw_freep) char *proc = pw_strf("%s/proc", m.dir);
-    (void)pw_fs_mkdirs(proc, 0700, NULL);
+    folder(proc);
     (void)pw_buf_adds(&b, "21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n");
     for (size_t i = 0; mounts[i]; i += 3) {
         PW_AUTO(pw_freep) char *dir = pw_strf("%s/%s", m.dir, mounts[i]);
-        (void)pw_fs_mkdirs(dir, 0700, NULL);
+        folder(dir);
         (void)pw_buf_addf(&b, "%zu 21 0:%zu %s %s rw,nosuid shared:9 master:2 - %s x rw,%s\n",
                           30 + i, 30 + i, mounts[i + 2], dir,
                           mounts[i + 1][0] ? "cgroup" : "cgroup2", mounts[i + 1]);
@@ -146,11 +153,20 @@ static void test_v2_root(void)
     m.controllers = true;
     PW_AUTO(pw_freep) char *base = at("cg");
     put(base, "cgroup.subtree_control", "");
+    PW_AUTO(pw_freep) char *old = at("cg/pawl-probe-1");
+    PW_AUTO(pw_freep) char *young = at("cg/pawl-probe-2");
+    PW_AUTO(pw_freep) char *other = at("cg/pawl-old-1");
+    struct timespec then[2] = {{.tv_sec = time(NULL) - 70}, {.tv_sec = time(NULL) - 70}};
+    bool made = old && young && other && mkdir(old, 0700) == 0 && mkdir(young, 0700) == 0 &&
+                mkdir(other, 0700) == 0 && utimensat(AT_FDCWD, old, then, 0) == 0 &&
+                utimensat(AT_FDCWD, other, then, 0) == 0;
     ok(cgroup_find(&fake, &h, NULL) == 0 && h.kind == CGROUP_V2 && h.kill && h.memory &&
            h.processes && !h.why[0] && base_is(&h, CGROUP_UNIFIED, "cg"),
        "v2: all that it can");
     ok(has(base, "cgroup.subtree_control", "+pids"), "controllers are handed on");
-    ok(entries("cg") == 0, "nothing stays of the trial");
+    ok(made && access(old, F_OK) < 0 && access(young, F_OK) == 0 && access(other, F_OK) == 0,
+       "an old trial that was killed is removed, what another has just made is not");
+    ok(entries("cg") == 2, "nothing stays of the trial");
     cgroup_host_clear(&h);
     cgroup_host_clear(&h);
     machine_end();
@@ -161,7 +177,7 @@ static void test_v2_unit(void)
     cgroup_host h;
     machine_new(only_v2, "0::/system.slice/w.service\n");
     PW_AUTO(pw_freep) char *base = at("cg/system.slice/w.service");
-    (void)pw_fs_mkdirs(base, 0700, NULL);
+    folder(base);
     put(base, "cgroup.events", "populated 1\n");
     put(base, "cgroup.subtree_control", "");
     ok(cgroup_find(&fake, &h, NULL) == 0 && h.kind == CGROUP_V2 && h.kill && !h.memory &&
@@ -175,7 +191,7 @@ static void test_v2_unit(void)
     machine_new(only_v2, "0::/system.slice/w.service/agent\n");
     m.controllers = true;
     PW_AUTO(pw_freep) char *unit = at("cg/system.slice/w.service");
-    (void)pw_fs_mkdirs(unit, 0700, NULL);
+    folder(unit);
     put(unit, "cgroup.events", "populated 1\n");
     put(unit, "cgroup.subtree_control", "");
     ok(cgroup_find(&fake, &h, NULL) == 0 && h.memory && h.processes &&
@@ -197,7 +213,7 @@ static void test_mixed(void)
     cgroup_host h;
     machine_new(hybrid, own);
     PW_AUTO(pw_freep) char *box = at("memory/box/a");
-    (void)pw_fs_mkdirs(box, 0700, NULL);
+    folder(box);
     ok(cgroup_find(&fake, &h, NULL) == 0 && h.kind == CGROUP_HYBRID && h.kill && h.memory &&
            h.processes && base_is(&h, CGROUP_UNIFIED, "unified") &&
            base_is(&h, CGROUP_MEMORY, "memory/box/a") && base_is(&h, CGROUP_PIDS, "pids") &&
@@ -213,7 +229,7 @@ static void test_mixed(void)
 
     machine_new(v1, own);
     PW_AUTO(pw_freep) char *again = at("memory/box/a");
-    (void)pw_fs_mkdirs(again, 0700, NULL);
+    folder(again);
     ok(cgroup_find(&fake, &h, NULL) == 0 && h.kind == CGROUP_V1 && !h.kill && h.freeze &&
            h.memory && h.processes && base_is(&h, CGROUP_UNIFIED, NULL) &&
            base_is(&h, CGROUP_PIDS, "pids"),

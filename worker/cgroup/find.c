@@ -1,18 +1,22 @@
 /* find.c - what this machine offers. Nothing is believed that was not tried: mount tables say what
  * is mounted, permissions what may be written, but only a process that was moved shows that it
  * works. */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "shared/base/fs.h"
 #include "worker/cgroup/inside.h"
 
-enum { TABLE_MAX = 4 * 1024 * 1024, WORDS = 64 };
+enum { TABLE_MAX = 4 * 1024 * 1024, WORDS = 64, TRIAL_OLD_S = 60 };
+#define TRIAL "pawl-probe-" /* and a pid */
 
 static int real_make(const char *dir)
 {
@@ -190,10 +194,31 @@ static void add_why(cgroup_host *h, const char *text)
     (void)snprintf(h->why + n, sizeof(h->why) - n, "%s%s", n ? "; " : "", text);
 }
 
+/* Groups of trials that were killed in the middle. By age, since the pid in the name may be one of
+ * another container: a trial takes milliseconds. One with a process in it cannot be removed. */
+static void remove_old_trials(const cgroup_sys *sys, const char *base)
+{
+    DIR *d = opendir(base);
+    const struct dirent *e;
+    struct stat st;
+    while (d && (e = readdir(d))) {
+        if (strncmp(e->d_name, TRIAL, sizeof(TRIAL) - 1) != 0 ||
+            fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+            time(NULL) - st.st_mtim.tv_sec < TRIAL_OLD_S)
+            continue;
+        PW_AUTO(pw_freep) char *dir = group_path(base, e->d_name);
+        if (dir)
+            (void)sys->remove(dir);
+    }
+    if (d)
+        (void)closedir(d);
+}
+
 static trial try_base(const cgroup_sys *sys, const char *base, cgroup_tree t)
 {
     trial r = {.works = false};
-    PW_AUTO(pw_freep) char *dir = pw_strf("%s/pawl-probe-%d", base, (int)getpid());
+    PW_AUTO(pw_freep) char *dir = pw_strf("%s/" TRIAL "%d", base, (int)getpid());
+    remove_old_trials(sys, base);
     if (!dir || (sys->make(dir) < 0 && errno != EEXIST))
         return r;
     r.works = can_join(dir);
