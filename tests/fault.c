@@ -69,7 +69,9 @@ static void begin(void)
     /* far from the numbers that tests look at */
     int fd = path ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
     st.report = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 200);
-    if (fd >= 0)
+    if (st.report < 0) /* there are no such numbers */
+        st.report = fd;
+    else
         (void)close(fd);
 }
 static void say(const char *what, unsigned long n)

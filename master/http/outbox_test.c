@@ -80,6 +80,8 @@ int main(void)
     web_targets *targets = calloc(1, sizeof(*targets) + 2 * sizeof(targets->v[0]));
     if (!world_open(&w, false)) {
         ok(false, "a master");
+        world_close(&w);
+        web_targets_free(targets);
         return tap_done();
     }
     atomic_store(&w.gauges.outbox_waiting, 5);
