@@ -114,6 +114,17 @@ static void disk_master(void)
     sim_trace("master: call %d will fail with %d", (int)call, e);
     disk_fail(0, call, 1 + sim_pick(20), e);
 }
+/* Soon, so that it meets a commit, a log segment or a seal; a disk that is dying may take the power
+ * with it. */
+static void sync_master(void)
+{
+    sim_trace("master: a sync will fail");
+    disk_fail(0, DISK_SYNC, 1 + sim_pick(4), EIO);
+    if (sim_chance(50)) {
+        run_until(sim_now + sim_between(10 * MS, 2 * SEC));
+        master_power_cut(a_while());
+    }
+}
 static void disk_worker(void)
 {
     static const int how[] = {EIO, ENOSPC};
@@ -182,6 +193,7 @@ static const kind kinds[] = {
     {"clock jump", 2, clock_jump},
     {"old disk of worker", 4, image_worker},
     {"long silence of worker", 5, long_silence},
+    {"failing sync of master", 6, sync_master},
 };
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]), WORK = 8, HEAL = 100000 };
 

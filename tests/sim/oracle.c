@@ -17,10 +17,10 @@ typedef struct build {
 static oracle_attempt attempts[SIM_ATTEMPTS];
 static build builds[BUILDS];
 static char broken[400];
-static struct promo {
-    bool open, absent;
-    int to;
-} watched[SIM_PUSHES];
+static struct closed { /* intents */
+    bool known;
+    int tip;
+} closed[SIM_PUSHES];
 static uint64_t announced; /* newest event */
 static uint64_t max_build;
 static pw_usec looked_at; /* the master has seen the repository; 0: not yet */
@@ -29,7 +29,7 @@ void oracle_reset(void)
 {
     memset(attempts, 0, sizeof(attempts));
     memset(builds, 0, sizeof(builds));
-    memset(watched, 0, sizeof(watched));
+    memset(closed, 0, sizeof(closed));
     broken[0] = '\0';
     max_build = announced = 0;
     looked_at = 0;
@@ -231,34 +231,27 @@ static int open_build(void *p, const store_build *b)
 
 static int open_intent(void *p, const store_promotion *r)
 {
-    char hex[2 * STORE_REV_MAX + 1];
-    if (r->id >= SIM_PUSHES) {
-        oracle_fail("promotion %llu: ids jump", (unsigned long long)r->id);
-        return -1;
-    }
-    store_rev_text(&r->rev, hex);
-    ((bool *)p)[r->id] = true;
-    watched[r->id].open = true;
-    watched[r->id].to = remote_find(hex);
+    if (r->id < SIM_PUSHES)
+        ((bool *)p)[r->id] = true;
     return 0;
 }
 
 void oracle_turn(void)
 {
     bool open[SIM_PUSHES] = {false};
+    store_highest h;
     if (!master_up() || store_in_turn(sim_mas.s.st) || broken[0] ||
-        store_promotions_open(sim_mas.s.st, open_intent, open, NULL) < 0)
+        store_promotions_open(sim_mas.s.st, open_intent, open, NULL) < 0 ||
+        store_highest_ids(sim_mas.s.st, &h, NULL) < 0)
         return;
-    for (size_t i = 0; i < SIM_PUSHES; i++)
-        if (watched[i].open && !open[i]) {
-            watched[i].open = false;
-            watched[i].absent = !remote_contains(remote_tip(1), watched[i].to);
-        }
+    for (uint64_t i = 1; i < SIM_PUSHES && i <= h.promotion; i++)
+        if (!open[i] && !closed[i].known)
+            closed[i] = (struct closed){true, remote_tip(1)};
 }
 
-bool oracle_promotion_absent(uint64_t id)
+int oracle_promotion_tip(uint64_t id)
 {
-    return id < SIM_PUSHES && watched[id].absent;
+    return id < SIM_PUSHES && closed[id].known ? closed[id].tip : -1;
 }
 
 static void no_ref(void *p, const char *ref, const store_rev *rev)

@@ -17,7 +17,7 @@ typedef struct oracle_attempt {
 } oracle_attempt;
 oracle_attempt *oracle_attempt_of(uint64_t id);
 void oracle_final_build(const store_build *b); /* a build that is done */
-/* When this intent was closed its branch had not got what it was to get. */
-bool oracle_promotion_absent(uint64_t id);
+/* Where stable was when this intent was closed. */
+int oracle_promotion_tip(uint64_t id);
 pw_usec oracle_looked_at(void); /* the master knows the repository; 0: not yet */
 #endif

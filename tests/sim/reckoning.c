@@ -185,7 +185,8 @@ static int check_promotion(void *p, const store_promotion *r)
     if (r->state == PROMO_OPEN)
         oracle_fail("promotion %llu is still open", (unsigned long long)r->id);
     if (r->state == PROMO_DONE &&
-        (oracle_promotion_absent(r->id) || !remote_contains(remote_tip(1), remote_find(hex))))
+        (!remote_contains(oracle_promotion_tip(r->id), remote_find(hex)) ||
+         !remote_contains(remote_tip(1), remote_find(hex))))
         oracle_fail("promotion %llu is recorded and did not happen", (unsigned long long)r->id);
     if (r->state != PROMO_DONE && effects)
         oracle_fail("promotion %llu happened and is recorded as %d", (unsigned long long)r->id,
