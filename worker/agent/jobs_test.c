@@ -462,6 +462,13 @@ static void damage(world *w)
     ok(end_of(w, (spool_job){11, 3}, why, sizeof(why), &records) == PW_EXCEPTION && records == 3 &&
            !exists(w, "held", (spool_job){11, 3}, ".journal.damaged"),
        "another boot: cut there");
+    j = accept_job(w, (spool_job){11, 4});
+    PW_AUTO(pw_freep) char *pd = path_of(w, "jobs", (spool_job){11, 4}, ".journal");
+    for (int i = 0; j && i < 4; i++)
+        good = good && append(w, j->id, i ? PW_REC_NOTE : PW_REC_START, "payload");
+    ok(j && pd && good && flip(pd, 20) && start(w, false, true) &&
+           !jobs_find(w->jobs, (spool_job){11, 4}) && access(pd, F_OK) < 0,
+       "bad from its first record on, with others behind: no runner could begin it, so it goes");
 }
 
 /* As if n jobs had been forgotten before; links of one file are cheap. */

@@ -91,8 +91,9 @@ static int read_folder(jobs *self, int place, struct list *l, pw_err *err)
     return rc;
 }
 
-/* A job that was never started and cannot be: its header was never written, or its job file is not
- * whole. The master offers it again, or counts it as lost if the machine lost power. */
+/* A job that was never started and cannot be: its header was never written, or a power cut took it
+ * (and perhaps left records behind it), or its job file is not whole. The master offers it again,
+ * or counts it as lost if the machine lost power. */
 static bool broken(jobs *self, agent_job *j)
 {
     PW_AUTO(pw_freep) char *path = spool_path_journal(self->spool, j->id);
@@ -116,7 +117,7 @@ static void settle(jobs *self, agent_job *j, bool moved)
     if (moved) {
         jobs_hold(self, j);
         jobs_not_busy(self, j);
-    } else if (j->state == PW_JOB_SPOOLED && rc == 0 && broken(self, j)) {
+    } else if (j->state == PW_JOB_SPOOLED && (rc == 0 || self->other_boot) && broken(self, j)) {
         pw_log(PW_LOG_WARN, "job_removed",
                "job=%s text=\"it was never started and its files are not whole\"",
                spool_job_name(j->id, name));
