@@ -240,8 +240,10 @@ static void cmd_change(core *self, core_cmd *c)
     bool same = core_tip_get(self, project, ref, &known) && store_rev_equal(&known, &rev);
     uint64_t id = 0, first_request = self->next_id, set = self->next_buildset;
     if (!same) {
-        /* while a timer of the branch runs, the look that follows says which of the two is newer */
-        if (!core_quiet_pending(self, project, c->branch))
+        /* while a timer of the branch runs, or what it is to build waits and would ride with this,
+         * the look that follows says which of the two is newer */
+        if (!core_quiet_pending(self, project, c->branch) &&
+            !core_branch_waits(self, project, c->branch))
             id = told_change(self, c, project, &rev);
         /* the repository is the truth: a change told by hand is a hint */
         self->project[project].told |= self->project[project].polling;

@@ -229,6 +229,8 @@ void queue_remove(core_builder *b, core_request *r);
 int64_t queue_key(int64_t prio, pw_msec created);
 
 /* ---- requests.c */
+/* A request of the branch waits that would ride with a newer one. */
+bool core_branch_waits(const core *self, size_t project, const char *branch);
 typedef struct core_ask { /* a build set to be made */
     const char *scheduler, *reason, *who;
     core_stamp *stamp; /* borrowed */
@@ -340,9 +342,9 @@ void core_attempt_forget(core *self, core_attempt *a);
 void core_build_cancel(core *self, core_build *b, const char *reason);
 
 /* ---- schedule.c */
-/* commit: all of the push, n = 0: unknown. */
 /* A tree stable timer runs for that branch. */
 bool core_quiet_pending(const core *self, size_t project, const char *branch);
+/* commit: all of the push, n = 0: unknown. */
 void core_trigger_branch(core *self, size_t project, core_stamp *stamp,
                          const core_commit_info *commit, size_t n);
 void core_schedule_tick(core *self, pw_msec wall);

@@ -133,6 +133,17 @@ static void collapse_into(core *self, core_request *into)
     (void)core_ok(self, pw_table_put(self->mergeable, into->merge, into, &err), &err);
 }
 
+bool core_branch_waits(const core *self, size_t project, const char *branch)
+{
+    const core_request *r;
+    for (size_t pos = 0; (r = pw_table_next(self->requests, &pos));)
+        if (r->merge && r->pos && !r->build &&
+            r->stamp->project_row == self->project[project].row &&
+            strcmp(r->stamp->branch, branch) == 0)
+            return true;
+    return false;
+}
+
 uint64_t core_ask_builds(core *self, const core_ask *ask, uint64_t *ret_ids)
 {
     pw_err err = {0};

@@ -413,6 +413,25 @@ static void hint_in_quiet_time(void)
     store_request_clear(&r);
 }
 
+/* The same when what was pushed last waits in the queue. */
+static void hint_while_waiting(void)
+{
+    PW_AUTO(world_freep) world *w = world_new(P);
+    char hex[2 * STORE_REV_MAX + 1];
+    store_rev first = rev(1);
+    if (!w)
+        return;
+    look(w, 0, "master", 1);
+    push(w, 0, "master", 1, 2);
+    store_rev_text(&first, hex);
+    ok(ask(w, CMD_CHANGE, (say){.branch = "master", .revision = hex}) == 202 &&
+           told(w, "change") == 0 && request(w, 1).state == REQ_WAITING,
+       "what waits does not ride with an older one");
+    push(w, 0, "master", 2, 3);
+    ok(request(w, 1).state == REQ_DONE && request(w, 2).state == REQ_WAITING,
+       "but with a newer one, when it is seen");
+}
+
 static void polls(void)
 {
     PW_AUTO(world_freep) world *w = world_new(P);
@@ -456,6 +475,7 @@ int main(void)
     stale_poll();
     late_hint();
     hint_in_quiet_time();
+    hint_while_waiting();
     polls();
     return tap_done();
 }
