@@ -1,5 +1,6 @@
 # All that checks, shows or installs the program. `make help` lists the targets.
 include tests/sim/sim.mk
+include tests/planted/planted.mk
 PYTEST ?= /usr/bin/python3 -m pytest
 FUZZ_S ?= 20
 COUNTS := $(BUILD)/counts
@@ -87,7 +88,7 @@ docs: $(O)/tests/tools/protocol_doc ## docs/protocol.md from the message tables
 	$< >docs/protocol.md
 docs-check: $(O)/tests/tools/protocol_doc ## docs/protocol.md is what the tables say
 	@$< | diff -u docs/protocol.md -
-lint: deps-check fault-check docs-check hdr-check banned cppcheck ## all fast static checks
+lint: deps-check fault-check planted-check docs-check hdr-check banned cppcheck ## all fast static checks
 compile_commands.json: Makefile modules.mk tests/checks.mk $(SRC) $(TESTS)
 	$(file >$@,[)$(foreach f,$(SRC) $(TESTS),$(file >>$@,{"directory":"$(CURDIR)"$(,)"file":"$f"$(,)"command":"clang $(filter-out -Werror -DPW_VERSION%,$(CFLAGS_ALL)) -DPW_VERSION='\"0\"' $(call failing,$f) -c $f"}$(if $(filter $f,$(lastword $(SRC) $(TESTS))),,$(,))))$(file >>$@,])
 
@@ -122,5 +123,5 @@ install: all ## programs, example configuration and units into DESTDIR/PREFIX
 	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 clean: ; rm -rf $(BUILD) compile_commands.json
 help: ## this list
-	@sed -nE "s/^([a-z-]+):[^#]*## (.*)/  \1\t\2/p" Makefile tests/checks.mk tests/chaos/chaos.mk | expand -t 18
+	@sed -nE "s/^([a-z-]+):[^#]*## (.*)/  \1\t\2/p" Makefile tests/checks.mk tests/chaos/chaos.mk tests/planted/planted.mk | expand -t 18
 include tests/chaos/chaos.mk
