@@ -498,6 +498,9 @@ def test_the_masters_disk_turns_read_only(site, tmp_path):
     text = noise(10, 3000)
     r = force(site, command(tmp_path, "job.sh", f"echo a; until [ -e {go} ]; do sleep 0.02; done; {text}\n"))["requests"][0]
     until(lambda: [b for b in site.builds("?builder=any") if b["state"] == "running"], 30, "the build to run")
+    running = site.builds("?builder=any")[0]["id"]
+    until(lambda: site.request("GET", f"/builds/{running}/log/go?raw=1")[1] == b"a\n", 30, "its first line")  # else its writing fails before a commit does
+    time.sleep(0.5)  # and its sync
     stuck.touch()
     status, body, _ = site.request("POST", "/force", {"builder": "any", "reason": "x"}, {"Idempotency-Key": "ro"})
     e = json.loads(body)["error"]
