@@ -235,7 +235,9 @@ def test_many_connections_of_one_address(world):
         # which ones is the order in which two threads take them
         until(lambda: sum(map(cut, held + more)) >= 19, 20, "those above 512 are cut off")
         assert raw(world, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "127.0.2.2").startswith(b"HTTP/1.1 200")
-        assert world.get("/status") and rss() - before < 100 * 1024, "a hundred readers of 8 MB that do not read cost little"
+        # AddressSanitizer keeps up to 256 MB of what was freed
+        most = 100 * 1024 if SLOW == 1 else 400 * 1024
+        assert world.get("/status") and rss() - before < most, "a hundred readers of 8 MB that do not read cost little"
     until(lambda: raw(world, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "127.0.2.1").startswith(b"HTTP/1.1 200"), 20, "the address is let in again")
 
 
