@@ -16,6 +16,8 @@ const sql_text reader_sql[READER_STMTS] = {READER_SQL(TEXT)};
 
 EMBED(pw_store_migration_0001, "master/store/migrations/0001_init.sql");
 EMBED(pw_store_migration_0002, "master/store/migrations/0002_trust.sql");
+EMBED(pw_store_migration_0003, "master/store/migrations/0003_builds.sql");
 
 const sql_migration store_migrations[STORE_SCHEMA] = {{pw_store_migration_0001, S_VERSION_1},
-                                                      {pw_store_migration_0002, S_VERSION_2}};
+                                                      {pw_store_migration_0002, S_VERSION_2},
+                                                      {pw_store_migration_0003, S_VERSION_3}};

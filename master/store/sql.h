@@ -43,6 +43,7 @@
     X(MIGRATE, "BEGIN EXCLUSIVE")                                                                  \
     X(VERSION_1, "PRAGMA user_version=1")                                                          \
     X(VERSION_2, "PRAGMA user_version=2")                                                          \
+    X(VERSION_3, "PRAGMA user_version=3")                                                          \
     X(EPOCH_ADD, "INSERT INTO meta(key,value) VALUES('epoch',?1),('turn',0)")                      \
     X(EPOCH, "SELECT value FROM meta WHERE key='epoch'")                                           \
     X(TURN, "SELECT value FROM meta WHERE key='turn'")                                             \

@@ -20,7 +20,7 @@
 #include "shared/base/host.h"
 #include "shared/job/result.h"
 
-enum { STORE_REV_MAX = 32, STORE_SCHEMA = 2 };
+enum { STORE_REV_MAX = 32, STORE_SCHEMA = 3 };
 typedef struct store_rev { /* a revision: object id of 20 or 32 bytes; n = 0: none */
     uint8_t n;
     uint8_t id[STORE_REV_MAX];

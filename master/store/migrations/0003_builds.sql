@@ -1,0 +1,1 @@
+-- What builds are made of and what they leave. Each part says what its rows are for.
