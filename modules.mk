@@ -4,7 +4,7 @@
 #
 # folder         may use                                                       library (pkg-config)
 MODULES := shared/base shared/wire shared/job shared/journal shared/zip shared/crypt shared/link shared/yaml \
-           shared/json shared/http shared/cron shared/scan shared/notify \
+           shared/json shared/http shared/cron shared/scan shared/notify shared/pipeline \
            worker/spool worker/cgroup worker/run worker/agent \
            master/config master/store master/logs master/promote master/notify master/core master/link master/git master/net master/http \
            master/server master/backup master/doctor \
@@ -32,30 +32,31 @@ USES_shared/scan    := shared/base
 LIB_shared/scan     := libpcre2-8
 USES_shared/notify  := shared/base
 LIB_shared/notify   := libsystemd
+USES_shared/pipeline := shared/yaml shared/scan shared/job shared/wire shared/base
 
 USES_worker/spool   := shared/crypt shared/base
 USES_worker/cgroup  := shared/base
 USES_worker/run     := worker/spool worker/cgroup shared/job shared/journal shared/zip shared/wire shared/base
 USES_worker/agent   := worker/spool worker/cgroup shared/link shared/job shared/journal shared/wire shared/yaml shared/crypt shared/base
 
-USES_master/config  := shared/yaml shared/scan shared/cron shared/job shared/base
+USES_master/config  := shared/pipeline shared/yaml shared/scan shared/cron shared/job shared/base
 USES_master/store   := shared/job shared/wire shared/base
 LIB_master/store    := sqlite3
 USES_master/logs    := master/store shared/job shared/zip shared/wire shared/base
 USES_master/promote := shared/job shared/base
-USES_master/notify  := master/config shared/scan shared/job shared/base
-USES_master/core    := master/promote master/notify master/store master/config shared/job shared/wire shared/cron shared/scan shared/crypt shared/base
-USES_master/link    := master/core master/logs master/store master/config shared/link shared/job shared/journal \
+USES_master/notify  := master/config shared/pipeline shared/scan shared/job shared/base
+USES_master/core    := master/promote master/notify master/store master/config shared/pipeline shared/job shared/wire shared/cron shared/scan shared/crypt shared/base
+USES_master/link    := master/core master/logs master/store master/config shared/pipeline shared/link shared/job shared/journal \
                        shared/wire shared/crypt shared/base
 USES_master/git     := shared/base
 LIB_master/git      := libgit2
 USES_master/net     := shared/http shared/crypt shared/base
-USES_master/http    := master/core master/logs master/store master/config shared/json shared/job shared/crypt shared/base
+USES_master/http    := master/core master/logs master/store master/config shared/pipeline shared/json shared/job shared/crypt shared/base
 LIB_master/http     := libmicrohttpd
-USES_master/server  := master/http master/link master/git master/net master/notify master/core master/logs master/store master/config shared/link \
+USES_master/server  := master/http master/link master/git master/net master/notify master/core master/logs master/store master/config shared/pipeline shared/link \
                        shared/crypt shared/notify shared/base
 USES_master/backup  := master/store shared/zip shared/json shared/crypt shared/base
-USES_master/doctor  := master/logs master/store master/config shared/crypt shared/base
+USES_master/doctor  := master/logs master/store master/config shared/pipeline shared/crypt shared/base
 USES_client         := shared/json shared/http shared/cron shared/crypt shared/base
 
 # programs: their main file, and the folders that they stand on

@@ -4,22 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void strs_clear(config_strs *s)
-{
-    for (size_t i = 0; i < s->n; i++)
-        free(s->v[i]);
-    free(s->v);
-}
-
-static void pairs_free(config_pair *v, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        free(v[i].name);
-        free(v[i].value);
-    }
-    free(v);
-}
-
 static void project_clear(config_project *p)
 {
     free(p->name);
@@ -27,32 +11,7 @@ static void project_clear(config_project *p)
     glob_free(p->branches);
     glob_free(p->tags);
     free(p->hook_secret);
-    strs_clear(&p->allow_secrets);
-}
-
-static void step_clear(config_step *s)
-{
-    free(s->name);
-    free(s->kind);
-    free(s->script);
-    strs_clear(&s->argv);
-    free(s->shell);
-    free(s->dir);
-    pairs_free(s->env, s->n_env);
-    free(s->mode);
-}
-
-static void builder_clear(config_builder *b)
-{
-    free(b->name);
-    strs_clear(&b->tags);
-    pairs_free(b->env, b->n_env);
-    pairs_free(b->properties, b->n_properties);
-    free(b->isolation);
-    for (size_t i = 0; i < b->n_steps; i++)
-        step_clear(&b->steps[i]);
-    free(b->steps);
-    strs_clear(&b->secrets);
+    pl_strs_clear(&p->allow_secrets);
 }
 
 static void scheduler_clear(config_scheduler *s)
@@ -63,7 +22,7 @@ static void scheduler_clear(config_scheduler *s)
     glob_free(s->paths);
     glob_free(s->paths_ignore);
     glob_free(s->authors);
-    pairs_free(s->properties, s->n_properties);
+    pl_pairs_free(s->properties, s->n_properties);
     cron_free(s->cron);
     cron_zone_free(s->zone);
     free(s->cron_text);
@@ -82,7 +41,7 @@ static void promotion_clear(config_promotion *p)
 static void person_clear(config_person *p)
 {
     free(p->name);
-    pairs_free(p->logins, p->n_logins);
+    pl_pairs_free(p->logins, p->n_logins);
 }
 
 static void notify_clear(config_notify *n)
@@ -110,7 +69,7 @@ config *config_unref(config *self)
     for (size_t i = 0; i < self->n_projects; i++)
         project_clear(&self->projects[i]);
     for (size_t i = 0; i < self->n_builders; i++)
-        builder_clear(&self->builders[i]);
+        pl_builder_clear(&self->builders[i]);
     for (size_t i = 0; i < self->n_schedulers; i++)
         scheduler_clear(&self->schedulers[i]);
     for (size_t i = 0; i < self->n_promotions; i++)

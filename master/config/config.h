@@ -12,16 +12,12 @@
 #include "shared/base/host.h"
 #include "shared/cron/cron.h"
 #include "shared/job/result.h"
+#include "shared/pipeline/pipeline.h"
 #include "shared/scan/glob.h"
 #include "shared/yaml/yaml.h"
 
-typedef struct config_pair {
-    char *name, *value; /* owned */
-} config_pair;
-typedef struct config_strs {
-    char **v; /* owned, each owned */
-    size_t n;
-} config_strs;
+typedef pl_pair config_pair;
+typedef pl_strs config_strs;
 
 /* A secret's value: n bytes, none of them zero, and a zero behind. Wiped when it is freed. */
 typedef struct config_hidden {
@@ -59,42 +55,9 @@ typedef struct config_lock {
     bool exclusive; /* else counting */
 } config_lock;
 
-typedef struct config_step {
-    /* unique in the builder: unnamed ones are called by their kind, repeated ones get -2, -3 */
-    char *name;
-    char *kind;       /* "run" "checkout" */
-    char *script;     /* run as text, or NULL */
-    config_strs argv; /* run as list */
-    char *shell;      /* "sh" "bash" */
-    char *dir;
-    config_pair *env;
-    size_t n_env;
-    pw_usec timeout, idle_timeout, grace; /* 0 = none; defaults: none, 20 min, 10 s */
-    uint64_t log_limit;
-    bool stderr_separate, pty;
-    pw_flags flags;
-    char *mode; /* checkout: "fresh" "clean" "incremental" */
-    bool submodules;
-    uint64_t depth;
-} config_step;
-
-typedef struct config_builder {
-    char *name;
-    size_t project;   /* index */
-    config_strs tags; /* requires: {tags: [..]}: all must be on the worker */
-    config_pair *env;
-    size_t n_env;
-    config_pair *properties;
-    size_t n_properties;
-    bool collapse;         /* default true */
-    unsigned retries;      /* default 2 */
-    pw_usec timeout;       /* default 6 h */
-    char *isolation;       /* "none" or NULL = the worker's first */
-    bool required, manual; /* defaults true, false */
-    config_step *steps;
-    size_t n_steps;
-    config_strs secrets; /* names of those that an `env` of it uses, each once */
-} config_builder;
+typedef pl_step config_step;
+/* project: index of its project here */
+typedef pl_builder config_builder;
 
 typedef enum config_sched_kind {
     SCHED_BRANCH,

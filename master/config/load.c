@@ -170,7 +170,7 @@ static void include_one(loader *l, const yaml_node *at, size_t depth)
 {
     const char *path = yaml_node_text(at);
     yaml_errors *errors = l->r.errors;
-    if (!path || !*path || strlen(path) >= PATH_MAX || config_has_control(path)) {
+    if (!path || !*path || strlen(path) >= PATH_MAX || pl_has_control(path)) {
         yaml_fail(errors, at, "\"include\" must be a list of paths");
         return;
     }
@@ -217,7 +217,7 @@ static void read_file(loader *l, source *s, size_t depth)
     if (!yaml_check_keys(root, "the file", top_keys, top_later, r->errors) &&
         yaml_node_type(root) != YAML_MAP)
         return;
-    config_refuse_secrets(r, root, false);
+    pl_refuse_secrets(&r->pl, root, false);
     single(l, root, "name", &r->name);
     single(l, root, "web", &r->web);
     single(l, root, "workers", &r->workers);
@@ -302,6 +302,7 @@ static loader *loader_new(yaml_errors *errors, origin from)
     }
     c->refs = 1;
     *l = (loader){.r = {.c = c, .errors = errors, .alone = from == FROM_NOWHERE}, .origin = from};
+    l->r.pl = (pl_reader){.errors = errors, .secret = config_may_use, .self = &l->r};
     return l;
 }
 

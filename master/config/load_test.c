@@ -7,7 +7,7 @@
 #include "shared/base/fs.h"
 #include "tests/tap.h"
 
-#define SEC CONFIG_SECOND
+#define SEC PL_SECOND
 
 static config *load(const char *text, yaml_errors *e)
 {
@@ -383,22 +383,22 @@ static void test_limits(void)
     ok(limit(&b, true, ""), "builders at the limit");
     add_builders(&b, CONFIG_BUILDERS_MAX + 1, 1);
     ok(limit(&b, false, "more than 1000 builders"), "builders beyond");
-    add_builders(&b, 1, CONFIG_STEPS_MAX);
+    add_builders(&b, 1, PL_STEPS_MAX);
     ok(limit(&b, true, ""), "steps at the limit");
-    add_builders(&b, 1, CONFIG_STEPS_MAX + 1);
+    add_builders(&b, 1, PL_STEPS_MAX + 1);
     ok(limit(&b, false, "\"steps\" has more than 1000 items"), "steps beyond");
-    builder_env(&b, 1, CONFIG_VALUE_MAX, 1);
+    builder_env(&b, 1, PL_VALUE_MAX, 1);
     ok(limit(&b, true, ""), "a value at the limit");
-    builder_env(&b, 1, CONFIG_VALUE_MAX + 1, 1);
+    builder_env(&b, 1, PL_VALUE_MAX + 1, 1);
     ok(limit(&b, false, "\"E000\" is longer than 32768 bytes"), "a value beyond");
     builder_env(&b, 1, 1, PW_SCRIPT_MAX);
     ok(limit(&b, true, ""), "a script at the limit");
     builder_env(&b, 1, 1, PW_SCRIPT_MAX + 1);
     ok(limit(&b, false, "\"run\" is longer than 262144 bytes"), "a script beyond");
     /* 15 * (4 + 32764) + the script */
-    builder_env(&b, 15, CONFIG_VALUE_MAX - 4, CONFIG_BUILDER_BYTES_MAX - 15 * CONFIG_VALUE_MAX);
+    builder_env(&b, 15, PL_VALUE_MAX - 4, PL_BUILDER_BYTES_MAX - 15 * PL_VALUE_MAX);
     ok(limit(&b, true, ""), "a builder's texts at the limit");
-    builder_env(&b, 15, CONFIG_VALUE_MAX - 4, CONFIG_BUILDER_BYTES_MAX - 15 * CONFIG_VALUE_MAX + 1);
+    builder_env(&b, 15, PL_VALUE_MAX - 4, PL_BUILDER_BYTES_MAX - 15 * PL_VALUE_MAX + 1);
     ok(limit(&b, false, "longer than 524288 bytes together"), "a builder's texts beyond");
     builder_env(&b, 1000, 1, 1);
     ok(limit(&b, true, ""), "entries of env at the limit");

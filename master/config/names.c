@@ -72,7 +72,7 @@ void config_all_builders(config_reader *r, size_t project, size_t **out, size_t 
         return;
     for (size_t i = 0; i < r->c->n_builders; i++)
         n += r->c->builders[i].project == project;
-    *out = config_alloc(r, n, sizeof(**out));
+    *out = pl_alloc(&r->pl, n, sizeof(**out));
     for (size_t i = 0; *out && i < r->c->n_builders; i++)
         if (r->c->builders[i].project == project)
             (*out)[(*out_n)++] = i;
@@ -135,7 +135,7 @@ void config_get_builders(config_reader *r, const yaml_node *map, size_t project,
         yaml_fail(r->errors, v, "\"builders\" has more than %d items", CONFIG_BUILDERS_MAX);
         return;
     }
-    *out = config_alloc(r, n, sizeof(**out));
+    *out = pl_alloc(&r->pl, n, sizeof(**out));
     for (size_t i = 0; *out && i < n; i++) {
         const yaml_node *at = list ? yaml_node_item(v, i) : v;
         size_t b = builder_at(r, at, project);
@@ -157,7 +157,7 @@ bool config_branch_ok(const char *s)
         strcmp(s, "@") == 0)
         return false;
     if (strstr(s, "..") || strstr(s, "@{") || strstr(s, "//") || strstr(s, "/.") || *s == '.' ||
-        config_has_control(s))
+        pl_has_control(s))
         return false;
     for (const char *p = s; (p = strstr(p, ".lock")); p++)
         if (p[5] == '/' || !p[5])

@@ -46,7 +46,7 @@ static bool url_ok(const char *s)
                        : strncmp(s, "https://", 8) == 0 ? s + 8
                                                         : "";
     size_t n = strcspn(host, "/?#");
-    return n && !memchr(host, '@', n) && strlen(s) <= CONFIG_URL_MAX && !config_has_control(s) &&
+    return n && !memchr(host, '@', n) && strlen(s) <= CONFIG_URL_MAX && !pl_has_control(s) &&
            !strpbrk(s, " \"'<>\\`{}|^#");
 }
 
@@ -79,7 +79,7 @@ static void read_url(config_reader *r, const yaml_node *map, config_notify *n)
     size_t before = r->errors->n;
     if (!yaml_get_str(map, "url", true, CONFIG_URL_MAX, &text, r->errors) || !text)
         return;
-    config_use_secrets(r, at, &used);
+    pl_use_secrets(&r->pl, at, &used);
     bool hidden = used.n > 0, whole = before == r->errors->n && !r->errors->failed;
     for (size_t i = 0; i < used.n; i++) {
         const config_hidden *s = config_secret(r->c, used.v[i]);
@@ -128,7 +128,7 @@ static void read_names(config_reader *r, const yaml_node *map, const char *key, 
         return;
     if (!s.n)
         yaml_fail(r->errors, v, "\"%s\" must name at least one, or be left out for all", key);
-    *out = config_alloc(r, s.n, sizeof(**out));
+    *out = pl_alloc(&r->pl, s.n, sizeof(**out));
     for (size_t i = 0; i < s.n; i++) {
         const yaml_node *at = yaml_node_type(v) == YAML_LIST ? yaml_node_item(v, i) : v;
         size_t k = find(r->c, builders, s.v[i], &several);
@@ -156,7 +156,7 @@ static void read_name(config_reader *r, size_t i, const char *kind)
     size_t nth = 1;
     for (size_t k = 0; k < i; k++)
         nth += !yaml_node_value(r->notify.v[k], "name") && r->c->notify[k].kind == n->kind;
-    n->name = nth == 1 ? config_copy(r, kind) : pw_strf("%s-%zu", kind, nth);
+    n->name = nth == 1 ? pl_copy(&r->pl, kind) : pw_strf("%s-%zu", kind, nth);
     r->errors->failed |= !n->name;
 }
 
@@ -173,12 +173,12 @@ static void read_notify(config_reader *r, size_t i)
     const yaml_node *map = r->notify.v[i];
     config_notify *n = &r->c->notify[i];
     int kind = 0, delivery = 0;
-    n->timeout = 10 * CONFIG_SECOND;
+    n->timeout = 10 * PL_SECOND;
     if (yaml_node_type(map) == YAML_MAP && !yaml_node_value(map, "kind"))
         yaml_fail(r->errors, map, "\"kind\" is missing: webhook");
     /* keys of other kinds are not wrong: their kind is not known yet */
     if (yaml_node_type(map) == YAML_MAP && yaml_node_value(map, "kind") &&
-        !config_get_kind(r, map, "kind", kinds, later, &kind))
+        !pl_get_kind(&r->pl, map, "kind", kinds, later, &kind))
         return;
     if (!yaml_check_keys(map, "a target of \"notify\"", keys, none, r->errors) &&
         yaml_node_type(map) != YAML_MAP)
@@ -186,7 +186,7 @@ static void read_notify(config_reader *r, size_t i)
     for (size_t k = 0; k < yaml_node_count(map); k++) {
         const yaml_node *key = NULL, *value = yaml_node_pair(map, k, &key);
         if (strcmp(yaml_node_text(key), "url") != 0)
-            config_refuse_secrets(r, value, false);
+            pl_refuse_secrets(&r->pl, value, false);
     }
     n->kind = (config_notify_kind)kind;
     read_name(r, i, kinds[kind]);
@@ -194,19 +194,19 @@ static void read_notify(config_reader *r, size_t i)
     read_events(r, map, n);
     read_names(r, map, "projects", false, &n->projects, &n->n_projects);
     read_names(r, map, "builders", true, &n->builders, &n->n_builders);
-    config_get_globs(r, map, "branches", GLOB_BRANCH, NULL, GLOBS_EMPTY_WRONG, &n->branches);
+    pl_get_globs(&r->pl, map, "branches", GLOB_BRANCH, NULL, PL_GLOBS_EMPTY_WRONG, &n->branches);
     (void)yaml_get_enum(map, "delivery", deliveries, &delivery, r->errors);
     n->at_most_once = delivery == 1;
     if (yaml_get_str(map, "secret", false, 1000, &n->secret, r->errors) && n->secret)
         (void)config_check_secret(r, yaml_node_get(map, "secret"), n->secret);
-    (void)config_get_time(r, map, "timeout", CONFIG_SECOND, &n->timeout);
-    if (n->timeout > 60 * CONFIG_SECOND)
+    (void)pl_get_time(&r->pl, map, "timeout", PL_SECOND, &n->timeout);
+    if (n->timeout > 60 * PL_SECOND)
         yaml_fail(r->errors, yaml_node_get(map, "timeout"), "\"timeout\" must be at most 1m");
 }
 
 void config_read_notify(config_reader *r)
 {
-    r->c->notify = config_alloc(r, r->notify.n, sizeof(*r->c->notify));
+    r->c->notify = pl_alloc(&r->pl, r->notify.n, sizeof(*r->c->notify));
     if (!r->c->notify)
         return;
     r->c->n_notify = r->notify.n;

@@ -100,7 +100,7 @@ static void test_right(void)
        "names are counted by kind");
     ok(strcmp(a->url, "https://h/hidden1/hidden1?a=1") == 0, "secrets are put into the address");
     ok(a->events == 1u << CONFIG_EV_BUILD && !a->n_projects && !a->n_builders && !a->branches &&
-           !a->at_most_once && !a->secret && a->timeout == 10 * CONFIG_SECOND,
+           !a->at_most_once && !a->secret && a->timeout == 10 * PL_SECOND,
        "what is not given");
     ok(b->events == (1u << CONFIG_EV_FAILURE | 1u << CONFIG_EV_FIXED | 1u << CONFIG_EV_PROMOTION |
                      1u << CONFIG_EV_WORKER_MISSING) &&
@@ -112,7 +112,7 @@ static void test_right(void)
        "projects and builders are resolved");
     ok(b->branches && glob_match(b->branches, "v1") && !glob_match(b->branches, "x"), "branches");
     ok(b->at_most_once && b->secret && strcmp(b->secret, "sign") == 0 &&
-           b->timeout == 3 * CONFIG_SECOND,
+           b->timeout == 3 * PL_SECOND,
        "delivery, secret, timeout");
     ok(!strstr(c->text, "hidden1"), "no value is in the kept text");
 }

@@ -114,7 +114,7 @@ static void read_roles(config_reader *r, const yaml_node *map, config_person *p)
 /* What a forge calls somebody. Unlike names, it may not be ours to choose. */
 static bool login_ok(const char *s)
 {
-    return s && *s && strlen(s) <= 200 && !config_has_control(s);
+    return s && *s && strlen(s) <= 200 && !pl_has_control(s);
 }
 
 /* The same login of two people would make one act as the other. */
@@ -140,7 +140,7 @@ static void read_logins(config_reader *r, const yaml_node *map, config_person *p
                   CONFIG_LOGINS_MAX);
         return;
     }
-    p->logins = config_alloc(r, n, sizeof(*p->logins));
+    p->logins = pl_alloc(&r->pl, n, sizeof(*p->logins));
     for (size_t i = 0; p->logins && i < n; i++) {
         const yaml_node *key = NULL, *value = yaml_node_pair(v, i, &key);
         const char *forge = yaml_node_text(key), *login = yaml_node_text(value);
@@ -155,7 +155,7 @@ static void read_logins(config_reader *r, const yaml_node *map, config_person *p
             continue;
         }
         config_pair *one = &p->logins[p->n_logins];
-        *one = (config_pair){config_copy(r, forge), config_copy(r, login)};
+        *one = (config_pair){pl_copy(&r->pl, forge), pl_copy(&r->pl, login)};
         if (!one->name || !one->value) {
             free(one->name);
             free(one->value);
@@ -171,7 +171,7 @@ void config_read_people(config_reader *r)
     static const char *const keys[] = {"name", "roles", "logins", NULL}, *const later[] = {NULL};
     config *c = r->c;
     const config_items *items = &r->people;
-    c->people = config_alloc(r, items->n, sizeof(*c->people));
+    c->people = pl_alloc(&r->pl, items->n, sizeof(*c->people));
     for (size_t i = 0; c->people && i < items->n; i++) {
         const yaml_node *map = items->v[i];
         config_person *p = &c->people[c->n_people++];
@@ -199,7 +199,7 @@ void config_read_user(config_reader *r)
     for (size_t i = 0; good && i < n; i++)
         good = strchr(letters, s[i]) || strchr(others, s[i]);
     if (good)
-        r->c->user = config_copy(r, s);
+        r->c->user = pl_copy(&r->pl, s);
     else
         yaml_fail(r->errors, r->user, "\"user\" must be the name of a user of this machine");
 }

@@ -24,7 +24,7 @@ char *config_absolute(config_reader *r, const char *file, const char *path)
     size_t n = slash ? (size_t)(slash - file) + 1 : 0;
     char *out;
     if (*path == '/')
-        return config_copy(r, path);
+        return pl_copy(&r->pl, path);
     if (*file == '/')
         out = pw_strf("%.*s%s", (int)n, file, path);
     else
@@ -67,7 +67,7 @@ static void check_repository(config_reader *r, const yaml_node *map, config_proj
     const yaml_node *v = yaml_node_get(map, "repository");
     const char *s = p->repository, *scheme = strstr(s, "://"), *wrong = NULL;
     size_t word = strcspn(s, ":/");
-    if (*s == '-' || config_has_control(s))
+    if (*s == '-' || pl_has_control(s))
         wrong = "is no repository";
     else if (s[word] == ':' && s[word + 1] == ':')
         wrong = "names a helper program; that is not allowed";
@@ -114,7 +114,7 @@ static void read_project(config_reader *r, size_t i)
     const yaml_node *map = r->projects.v[i];
     config_project *p = &r->c->projects[i];
     int source = 0;
-    p->poll = 60 * CONFIG_SECOND;
+    p->poll = 60 * PL_SECOND;
     if (!yaml_check_keys(map, "a project", project_keys, project_later, r->errors) &&
         yaml_node_type(map) != YAML_MAP)
         return;
@@ -123,11 +123,11 @@ static void read_project(config_reader *r, size_t i)
         config_check_unique(r, "project", &r->projects, i, p->name, r->c->projects[k].name, k);
     if (yaml_get_str(map, "repository", true, REPOSITORY_MAX, &p->repository, r->errors))
         check_repository(r, map, p);
-    config_get_globs(r, map, "branches", GLOB_BRANCH, "*", GLOBS_EMPTY_WRONG, &p->branches);
-    config_get_globs(r, map, "tags", GLOB_BRANCH, NULL, GLOBS_EMPTY_NONE, &p->tags);
-    (void)config_get_time(r, map, "poll", CONFIG_SECOND, &p->poll);
+    pl_get_globs(&r->pl, map, "branches", GLOB_BRANCH, "*", PL_GLOBS_EMPTY_WRONG, &p->branches);
+    pl_get_globs(&r->pl, map, "tags", GLOB_BRANCH, NULL, PL_GLOBS_EMPTY_NONE, &p->tags);
+    (void)pl_get_time(&r->pl, map, "poll", PL_SECOND, &p->poll);
     (void)yaml_get_bool(map, "build_first", &p->build_first, r->errors);
-    (void)config_get_kind(r, map, "source", sources, sources_later, &source);
+    (void)pl_get_kind(&r->pl, map, "source", sources, sources_later, &source);
     if (yaml_get_str(map, "hook_secret", false, 1000, &p->hook_secret, r->errors) && p->hook_secret)
         (void)config_check_secret(r, yaml_node_get(map, "hook_secret"), p->hook_secret);
     read_allow(r, map, p);
@@ -135,7 +135,7 @@ static void read_project(config_reader *r, size_t i)
 
 void config_read_projects(config_reader *r)
 {
-    r->c->projects = config_alloc(r, r->projects.n, sizeof(*r->c->projects));
+    r->c->projects = pl_alloc(&r->pl, r->projects.n, sizeof(*r->c->projects));
     if (!r->c->projects)
         return;
     r->c->n_projects = r->projects.n;

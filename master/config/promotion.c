@@ -26,7 +26,7 @@ static void read_promotion(config_reader *r, size_t i)
     if (!yaml_node_value(map, "kind"))
         yaml_fail(r->errors, map, "required key \"kind\" is missing");
     else
-        (void)config_get_kind(r, map, "kind", kinds, later, &kind);
+        (void)pl_get_kind(&r->pl, map, "kind", kinds, later, &kind);
     p->project = config_get_project(r, map);
     config_get_branch(r, map, "from", true, &p->from);
     config_get_branch(r, map, "to", true, &p->to);
@@ -37,7 +37,7 @@ static void read_promotion(config_reader *r, size_t i)
     if (before == r->errors->n && p->project != CONFIG_NONE && !p->n_builders && p->builders)
         yaml_fail(r->errors, map, "project \"%s\" has no builder that could be green",
                   r->c->projects[p->project].name);
-    (void)config_get_time(r, map, "every", 0, &p->every);
+    (void)pl_get_time(&r->pl, map, "every", 0, &p->every);
     (void)yaml_get_bool(map, "allow_warnings", &p->allow_warnings, r->errors);
 }
 
@@ -81,7 +81,7 @@ static void tell_circle(config_reader *r, const size_t *before, size_t any)
     const config *c = r->c;
     size_t n = 0, start = any;
     PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(100000);
-    PW_AUTO(pw_freep) size_t *path = config_alloc(r, c->n_promotions, sizeof(*path));
+    PW_AUTO(pw_freep) size_t *path = pl_alloc(&r->pl, c->n_promotions, sizeof(*path));
     if (!path)
         return;
     for (size_t at = before[any]; at != any; at = before[at])
@@ -101,8 +101,8 @@ static void check_circles(config_reader *r)
 {
     const config *c = r->c;
     size_t n = c->n_promotions;
-    PW_AUTO(pw_freep) size_t *before = config_alloc(r, n, sizeof(*before));
-    PW_AUTO(pw_freep) size_t *seen = config_alloc(r, n, sizeof(*seen)); /* by which walk, from 1 */
+    PW_AUTO(pw_freep) size_t *before = pl_alloc(&r->pl, n, sizeof(*before));
+    PW_AUTO(pw_freep) size_t *seen = pl_alloc(&r->pl, n, sizeof(*seen)); /* by which walk, from 1 */
     if (!before || !seen)
         return;
     for (size_t i = 0; i < n; i++)
@@ -120,7 +120,7 @@ static void check_circles(config_reader *r)
 
 void config_read_promotions(config_reader *r)
 {
-    r->c->promotions = config_alloc(r, r->promotions.n, sizeof(*r->c->promotions));
+    r->c->promotions = pl_alloc(&r->pl, r->promotions.n, sizeof(*r->c->promotions));
     if (!r->c->promotions)
         return;
     r->c->n_promotions = r->promotions.n;

@@ -48,18 +48,19 @@ static void check_key_kinds(config_reader *r, const yaml_node *map, config_sched
 
 static void read_branch(config_reader *r, const yaml_node *map, config_scheduler *s)
 {
-    config_get_globs(r, map, "branches", GLOB_BRANCH, "*", GLOBS_EMPTY_WRONG, &s->branches);
-    (void)config_get_time(r, map, "quiet", 0, &s->quiet);
-    config_get_globs(r, map, "paths", GLOB_PATH, NULL, GLOBS_EMPTY_NULL, &s->paths);
-    config_get_globs(r, map, "paths_ignore", GLOB_PATH, NULL, GLOBS_EMPTY_NULL, &s->paths_ignore);
-    config_get_globs(r, map, "authors", GLOB_BRANCH, NULL, GLOBS_EMPTY_NULL, &s->authors);
+    pl_get_globs(&r->pl, map, "branches", GLOB_BRANCH, "*", PL_GLOBS_EMPTY_WRONG, &s->branches);
+    (void)pl_get_time(&r->pl, map, "quiet", 0, &s->quiet);
+    pl_get_globs(&r->pl, map, "paths", GLOB_PATH, NULL, PL_GLOBS_EMPTY_NULL, &s->paths);
+    pl_get_globs(&r->pl, map, "paths_ignore", GLOB_PATH, NULL, PL_GLOBS_EMPTY_NULL,
+                 &s->paths_ignore);
+    pl_get_globs(&r->pl, map, "authors", GLOB_BRANCH, NULL, PL_GLOBS_EMPTY_NULL, &s->authors);
 }
 
 static void read_periodic(config_reader *r, const yaml_node *map, config_scheduler *s)
 {
     if (!yaml_node_value(map, "every"))
         yaml_fail(r->errors, map, "required key \"every\" is missing (kind periodic)");
-    (void)config_get_time(r, map, "every", CONFIG_SECOND, &s->every);
+    (void)pl_get_time(&r->pl, map, "every", PL_SECOND, &s->every);
     config_get_branch(r, map, "branch", false, &s->branch);
 }
 
@@ -86,7 +87,7 @@ static void read_nightly(config_reader *r, const yaml_node *map, config_schedule
     }
     if (yaml_get_str(map, "zone", false, 100, &s->zone_name, r->errors)) {
         if (!s->zone_name)
-            s->zone_name = config_copy(r, "UTC");
+            s->zone_name = pl_copy(&r->pl, "UTC");
         s->zone = s->zone_name ? cron_zone_open(s->zone_name, &err) : NULL;
         if (!s->zone && s->zone_name)
             told(r, map, "zone", &err);
@@ -117,11 +118,10 @@ static void read_scheduler(config_reader *r, size_t i)
     config_get_builders(r, map, s->project, false, &s->builders, &s->n_builders);
     (void)yaml_get_int(map, "priority", -CONFIG_PRIORITY_MAX, CONFIG_PRIORITY_MAX, &s->priority,
                        r->errors);
-    config_get_pairs(r, map, "properties", CONFIG_PROPERTIES, NULL, &s->properties,
-                     &s->n_properties);
+    pl_get_pairs(&r->pl, map, "properties", PL_PROPERTIES, NULL, &s->properties, &s->n_properties);
     if (!yaml_node_value(map, "kind"))
         yaml_fail(r->errors, map, "required key \"kind\" is missing");
-    else if (config_get_kind(r, map, "kind", kinds, kinds_later, &kind) && kind >= 0) {
+    else if (pl_get_kind(&r->pl, map, "kind", kinds, kinds_later, &kind) && kind >= 0) {
         s->kind = (config_sched_kind)kind;
         check_key_kinds(r, map, s->kind);
         if (readers[kind])
@@ -140,7 +140,7 @@ static bool name_taken(const config *c, const char *name)
 /* The project's name, or with -2, -3, ... behind it. */
 static char *free_name(config_reader *r, const char *project)
 {
-    char *name = config_copy(r, project);
+    char *name = pl_copy(&r->pl, project);
     for (size_t n = 2; name && name_taken(r->c, name); n++) {
         free(name);
         name = pw_strf("%.90s-%zu", project, n);
@@ -175,7 +175,7 @@ static void add_default(config_reader *r, size_t project)
 void config_read_schedulers(config_reader *r)
 {
     config *c = r->c;
-    c->schedulers = config_alloc(r, r->schedulers.n + c->n_projects, sizeof(*c->schedulers));
+    c->schedulers = pl_alloc(&r->pl, r->schedulers.n + c->n_projects, sizeof(*c->schedulers));
     if (!c->schedulers)
         return;
     c->n_schedulers = r->schedulers.n;

@@ -1,5 +1,5 @@
 /* secrets.c - `secrets`: values that stand in files or in the master's environment, never in this
- * configuration's text; and `${secret:NAME}`, where they are used. */
+ * configuration's text. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -11,8 +11,7 @@
 #include "shared/base/fs.h"
 #include "shared/base/num.h"
 
-static const char mark[] = "${secret:";
-enum { MARK = sizeof(mark) - 1, READ_MAX = CONFIG_SECRET_MAX + 3 };
+enum { READ_MAX = CONFIG_SECRET_MAX + 3 };
 
 static const char *why(char out[100])
 {
@@ -110,7 +109,7 @@ static void keep_value(config_reader *r, const yaml_node *at, config_hidden *s, 
     } else if (memchr(p, '\0', n)) {
         yaml_fail(r->errors, at,
                   "secret \"%s\" has a zero byte in it, which no environment can hold", s->name);
-    } else if ((s->p = config_alloc(r, n + 1, 1))) {
+    } else if ((s->p = pl_alloc(&r->pl, n + 1, 1))) {
         memcpy(s->p, p, n);
         s->n = n;
     }
@@ -147,7 +146,7 @@ static void read_secret(config_reader *r, const yaml_node *key, const yaml_node 
                   s->name);
         return;
     }
-    char *value = config_alloc(r, READ_MAX, 1);
+    char *value = pl_alloc(&r->pl, READ_MAX, 1);
     if (!value)
         return;
     ssize_t n = file ? read_file(r, at, s->name, value) : read_env(r, at, s->name, value);
@@ -173,11 +172,11 @@ void config_read_secrets(config_reader *r)
         yaml_fail(r->errors, map, "\"secrets\" has more than %d entries", CONFIG_SECRETS_MAX);
         return;
     }
-    r->c->secrets = config_alloc(r, n, sizeof(*r->c->secrets));
+    r->c->secrets = pl_alloc(&r->pl, n, sizeof(*r->c->secrets));
     for (size_t i = 0; r->c->secrets && i < n; i++) {
         const yaml_node *key = NULL, *value = yaml_node_pair(map, i, &key);
         config_hidden *s = &r->c->secrets[r->c->n_secrets];
-        s->name = config_copy(r, yaml_node_text(key));
+        s->name = pl_copy(&r->pl, yaml_node_text(key));
         if (!s->name)
             return;
         r->c->n_secrets++;
@@ -219,73 +218,11 @@ bool config_check_secret(config_reader *r, const yaml_node *at, const char *name
     return false;
 }
 
-/* Adds a name once. */
-static void note_name(config_reader *r, config_strs *to, const char *name)
+bool config_may_use(void *self, const yaml_node *at, const char *name, size_t *ret_n)
 {
-    for (size_t i = 0; i < to->n; i++)
-        if (strcmp(to->v[i], name) == 0)
-            return;
-    char **more = reallocarray(to->v, to->n + 1, sizeof(*more));
-    if (!more) {
-        r->errors->failed = true;
-        return;
-    }
-    to->v = more;
-    if ((more[to->n] = config_copy(r, name)))
-        to->n++;
-}
-
-void config_use_secrets(config_reader *r, const yaml_node *at, config_strs *used)
-{
-    for (const char *p = yaml_node_text(at); p && (p = strstr(p, mark));) {
-        const char *end = strchr(p += MARK, '}');
-        PW_AUTO(pw_freep) char *name = end ? strndup(p, (size_t)(end - p)) : NULL;
-        if (end && !name) {
-            r->errors->failed = true;
-            return;
-        }
-        if (!name || !pw_name_ok(name))
-            yaml_fail(r->errors, at, "a secret is written ${secret:NAME}");
-        else if (config_check_secret(r, at, name))
-            note_name(r, used, name);
-    }
-}
-
-void config_check_secrets_fit(config_reader *r, const yaml_node *map, const config_strs *used)
-{
-    size_t sum = 0;
-    for (size_t i = 0; i < used->n; i++) {
-        const config_hidden *s = config_secret(r->c, used->v[i]);
-        sum += strlen(used->v[i]) + (s ? s->n : 0);
-    }
-    if (used->n > PW_SECRETS_MAX)
-        yaml_fail(r->errors, map, "this builder uses more than %d secrets", PW_SECRETS_MAX);
-    else if (sum > PW_SECRETS_BYTES)
-        yaml_fail(r->errors, map, "the secrets of this builder are longer than %d bytes together",
-                  PW_SECRETS_BYTES);
-}
-
-void config_refuse_secrets(config_reader *r, const yaml_node *n, bool run)
-{
-    const char *text = yaml_node_text(n);
-    if (text && strstr(text, mark)) {
-        if (run)
-            yaml_fail(r->errors, n,
-                      "a secret must not stand in \"run\": scripts are stored and shown; give it "
-                      "by \"env\"");
-        else
-            yaml_fail(r->errors, n,
-                      "a secret may stand in \"env\" of builders and steps and in \"url\" of "
-                      "\"notify\" only");
-    }
-    for (size_t i = 0; yaml_node_type(n) == YAML_LIST && i < yaml_node_count(n); i++)
-        config_refuse_secrets(r, yaml_node_item(n, i), run);
-    for (size_t i = 0; yaml_node_type(n) == YAML_MAP && i < yaml_node_count(n); i++) {
-        const yaml_node *key = NULL, *value = yaml_node_pair(n, i, &key);
-        const char *name = yaml_node_text(key);
-        bool theirs = (strcmp(name, "env") == 0 && yaml_node_type(value) == YAML_MAP) ||
-                      (strcmp(name, "notify") == 0 && yaml_node_type(value) == YAML_LIST);
-        if (!theirs)
-            config_refuse_secrets(r, value, strcmp(name, "run") == 0);
-    }
+    config_reader *r = self;
+    if (!config_check_secret(r, at, name))
+        return false;
+    *ret_n = config_secret(r->c, name)->n;
+    return true;
 }

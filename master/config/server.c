@@ -58,7 +58,7 @@ static bool url_ok(const char *s)
     const char *rest = strncmp(s, "http://", 7) == 0    ? s + 7
                        : strncmp(s, "https://", 8) == 0 ? s + 8
                                                         : "";
-    return *rest && *rest != '/' && !config_has_control(s) && !strpbrk(s, " \"'<>\\?#@`{}|^");
+    return *rest && *rest != '/' && !pl_has_control(s) && !strpbrk(s, " \"'<>\\?#@`{}|^");
 }
 
 static void read_web(config_reader *r)
@@ -123,27 +123,27 @@ static void read_workers(config_reader *r)
         yaml_fail(r->errors, yaml_node_get(map, "address"),
                   "\"address\" must be tcp://HOST:PORT as workers reach it, not \"%.60s\"",
                   c->workers_address);
-    (void)config_get_time(r, map, "lost_after", CONFIG_SECOND, &c->lost_after);
+    (void)pl_get_time(&r->pl, map, "lost_after", PL_SECOND, &c->lost_after);
 }
 
 void config_read_server(config_reader *r)
 {
     config *c = r->c;
-    c->lost_after = 600 * CONFIG_SECOND;
+    c->lost_after = 600 * PL_SECOND;
     config_limits_default(&c->limits);
     if (r->name) {
         const char *name = yaml_node_text(r->name);
-        if (!name || !*name || strlen(name) > 100 || config_has_control(name))
+        if (!name || !*name || strlen(name) > 100 || pl_has_control(name))
             yaml_fail(r->errors, r->name, "\"name\" must be a text of 1 to 100 bytes");
         else
-            c->name = config_copy(r, name);
+            c->name = pl_copy(&r->pl, name);
     }
     read_web(r);
     read_workers(r);
     if (!c->name)
-        c->name = config_copy(r, "pawl");
+        c->name = pl_copy(&r->pl, "pawl");
     if (!c->web_listen)
-        c->web_listen = config_copy(r, "127.0.0.1:8010");
+        c->web_listen = pl_copy(&r->pl, "127.0.0.1:8010");
     if (!c->workers_listen)
-        c->workers_listen = config_copy(r, "tcp://127.0.0.1:9989");
+        c->workers_listen = pl_copy(&r->pl, "tcp://127.0.0.1:9989");
 }

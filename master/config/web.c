@@ -60,7 +60,7 @@ static void read_proxies(config_reader *r, const yaml_node *map)
     size_t n = 0;
     if (!yaml_get_strs(map, "proxies", PROXIES_MAX, &v, &n, r->errors) || n == 0)
         return;
-    c->web_proxies = config_alloc(r, n, sizeof(*c->web_proxies));
+    c->web_proxies = pl_alloc(&r->pl, n, sizeof(*c->web_proxies));
     for (size_t i = 0; i < n; i++) {
         if (c->web_proxies && !config_net_parse(v[i], &c->web_proxies[c->n_web_proxies++]))
             yaml_fail(r->errors, yaml_node_get(map, "proxies"),
@@ -92,7 +92,7 @@ static void read_path(config_reader *r, const yaml_node *map, const char *key, c
     PW_AUTO(pw_freep) char *s = NULL;
     if (!yaml_get_str(map, key, true, PATH_BYTES, &s, r->errors) || !s)
         return;
-    if (!*s || config_has_control(s))
+    if (!*s || pl_has_control(s))
         yaml_fail(r->errors, yaml_node_get(map, key), "\"%s\" must be the path of a file", key);
     else
         *out = config_absolute(r, yaml_node_file(map), s);
@@ -120,7 +120,7 @@ void config_limits_default(config_limits *ret)
                            .token_rate = 1000,
                            .token_burst = 10000,
                            .connections = 512,
-                           .request_time = 30 * CONFIG_SECOND};
+                           .request_time = 30 * PL_SECOND};
 }
 
 static void read_limits(config_reader *r, const yaml_node *web)
@@ -143,7 +143,7 @@ static void read_limits(config_reader *r, const yaml_node *web)
     (void)yaml_get_int(map, "token_requests_per_second", 1, RATE_MAX, &l->token_rate, r->errors);
     (void)yaml_get_int(map, "token_burst", 1, RATE_MAX, &l->token_burst, r->errors);
     (void)yaml_get_int(map, "connections", 1, CONNECTIONS_MAX, &l->connections, r->errors);
-    (void)config_get_time(r, map, "request_time", CONFIG_SECOND, &l->request_time);
+    (void)pl_get_time(&r->pl, map, "request_time", PL_SECOND, &l->request_time);
 }
 
 void config_read_web(config_reader *r, const yaml_node *map)

@@ -38,40 +38,6 @@ void core_props_clear(pw_list *pairs)
     *pairs = (pw_list){0};
 }
 
-#define MS(us) ((uint64_t)((us) / 1000))
-/* The struct only borrows from the configuration: it is encoded and thrown away. */
-static char *lend(const char *s)
-{
-    return (char *)(uintptr_t)s;
-}
-
-static void step_from(job_step *s, const config_step *c)
-{
-    *s = (job_step){.name = c->name,
-                    .kind = c->kind,
-                    .script = c->script,
-                    .argv = {c->argv.v, c->argv.n},
-                    .shell = c->shell,
-                    .dir = c->dir,
-                    .env = {c->env, c->n_env},
-                    .timeout_ms = MS(c->timeout),
-                    .idle_timeout_ms = MS(c->idle_timeout),
-                    .grace_ms = MS(c->grace),
-                    .log_limit = c->log_limit,
-                    .stderr_separate = c->stderr_separate,
-                    .pty = c->pty,
-                    .no_halt = !c->flags.halt_on_failure,
-                    .no_flunk = !c->flags.flunk_on_failure,
-                    .warn = c->flags.warn_on_failure,
-                    .always = c->flags.always_run,
-                    .mode = c->mode,
-                    .submodules = c->submodules,
-                    .depth = c->depth};
-}
-_Static_assert(sizeof(config_pair) == sizeof(msg_pair) &&
-                   offsetof(config_pair, value) == offsetof(msg_pair, value),
-               "a pair of the configuration is lent to the job as it is");
-
 /* A build is trusted or not by the configuration of now, like the values it may get. */
 static int values(const core *self, const core_build *b, pw_strs names, pw_list *ret, pw_err *err)
 {
@@ -97,51 +63,26 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
     if (r < 0 || (r = core_props_unpack(b->request->props, b->request->props_len, &given, err)) < 0)
         return r;
     store_rev_text(&b->request->stamp->rev, rev);
-    PW_AUTO(pw_freep) job_step *steps = calloc(c->n_steps ? c->n_steps : 1, sizeof(*steps));
-    PW_AUTO(pw_freep) msg_pair *pairs = calloc(c->n_properties + given.n + 1, sizeof(*pairs));
-    if (!steps || !pairs) {
-        core_props_clear(&given);
-        return pw_fail(err, PW_ENOMEM, "out of memory");
-    }
-    for (size_t i = 0; i < c->n_steps; i++)
-        step_from(&steps[i], &c->steps[i]);
-    /* a later source overrides an earlier one, so the runner sees one value a name */
-    size_t n = 0;
-    const msg_pair *more = given.v;
-    for (size_t i = 0; i < c->n_properties; i++) {
-        bool over = false;
-        for (size_t k = 0; k < given.n; k++)
-            over |= strcmp(more[k].name, c->properties[i].name) == 0;
-        if (!over)
-            pairs[n++] = (msg_pair){c->properties[i].name, c->properties[i].value};
-    }
-    for (size_t k = 0; k < given.n; k++)
-        pairs[n++] = more[k];
-    job_spec spec = {.epoch = store_epoch(self->st),
-                     .attempt = attempt,
-                     .build = b->id,
-                     .try_no = b->tries,
-                     .builder = c->name,
-                     .project = project->name,
-                     .branch = b->request->stamp->branch,
-                     .revision = rev,
-                     .reason = lend(pw_buf_str(&reason)),
-                     .worker = w->row.name,
-                     .repository = project->repository,
-                     .isolation = c->isolation,
-                     .timeout_ms = MS(c->timeout),
-                     .env = {c->env, c->n_env},
-                     .props = {pairs, n},
-                     .steps = {steps, c->n_steps},
-                     .secrets = {c->secrets.v, c->secrets.n}};
+    PW_AUTO(pw_freep) char *url = NULL;
     if (self->conf->web_url)
-        spec.build_url = pw_strf("%s/builds/%llu", self->conf->web_url, (unsigned long long)b->id);
-    r = self->conf->web_url && !spec.build_url
-            ? pw_fail(err, PW_ENOMEM, "out of memory")
-            : pw_schema_encode(&job_spec_schema, &spec, out, err);
-    free(spec.build_url);
+        url = pw_strf("%s/builds/%llu", self->conf->web_url, (unsigned long long)b->id);
+    pl_facts f = {.epoch = store_epoch(self->st),
+                  .attempt = attempt,
+                  .build = b->id,
+                  .try_no = b->tries,
+                  .build_url = url,
+                  .project = project->name,
+                  .repository = project->repository,
+                  .branch = b->request->stamp->branch,
+                  .revision = rev,
+                  .reason = pw_buf_str(&reason),
+                  .worker = w->row.name,
+                  .given = given.v,
+                  .n_given = given.n};
+    r = self->conf->web_url && !url ? pw_fail(err, PW_ENOMEM, "out of memory")
+                                    : pl_freeze(c, &f, out, err);
     core_props_clear(&given);
-    return r < 0 ? r : values(self, b, spec.secrets, ret_secrets, err);
+    return r < 0 ? r : values(self, b, (pw_strs){c->secrets.v, c->secrets.n}, ret_secrets, err);
 }
 
 int core_thaw(core *self, const core_build *b, uint64_t attempt, const core_worker *w, pw_buf *out,

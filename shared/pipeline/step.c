@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "master/config/load.h"
+#include "shared/pipeline/read.h"
 #include "shared/base/fs.h"
 
 static const char *const run_only[] = {"shell",        "dir",   "env",       "pty",    "timeout",
@@ -38,7 +38,7 @@ static const char *const stderrs[] = {"together", "separate", NULL};
 /* Relative, without "..": the step must stay in the work directory. */
 static bool dir_ok(const char *s)
 {
-    if (!*s || *s == '/' || strlen(s) > 1000 || config_has_control(s))
+    if (!*s || *s == '/' || strlen(s) > 1000 || pl_has_control(s))
         return false;
     for (const char *p = s; p; p = strchr(p, '/')) {
         p += *p == '/';
@@ -54,9 +54,9 @@ static bool blank(const char *s)
     return s[strspn(s, " \t\r\n")] == '\0';
 }
 
-static void read_argv(config_reader *r, const yaml_node *map, const yaml_node *v, config_step *s)
+static void read_argv(pl_reader *r, const yaml_node *map, const yaml_node *v, pl_step *s)
 {
-    if (!yaml_get_strs(map, "run", CONFIG_ARGV_MAX, &s->argv.v, &s->argv.n, r->errors))
+    if (!yaml_get_strs(map, "run", PL_ARGV_MAX, &s->argv.v, &s->argv.n, r->errors))
         return;
     if (!s->argv.n || !s->argv.v[0][0])
         yaml_fail(r->errors, v, "\"run\" as a list must begin with a program");
@@ -65,7 +65,7 @@ static void read_argv(config_reader *r, const yaml_node *map, const yaml_node *v
                   "\"shell\" has no use where \"run\" is a list: no shell reads it");
 }
 
-static void read_run(config_reader *r, const yaml_node *map, config_strs *secrets, config_step *s)
+static void read_run(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_step *s)
 {
     const yaml_node *v = yaml_node_get(map, "run"), *dir = yaml_node_value(map, "dir");
     const char *text = yaml_node_text(v);
@@ -80,17 +80,17 @@ static void read_run(config_reader *r, const yaml_node *map, config_strs *secret
                   "\"run\" is longer than %d bytes; put the script into the repository",
                   PW_SCRIPT_MAX);
     else
-        s->script = config_copy(r, text);
+        s->script = pl_copy(r, text);
     (void)yaml_get_enum(map, "shell", shells, &shell, r->errors);
-    s->shell = config_copy(r, shells[shell]);
+    s->shell = pl_copy(r, shells[shell]);
     if (yaml_get_str(map, "dir", false, SIZE_MAX, &s->dir, r->errors) && s->dir && !dir_ok(s->dir))
         yaml_fail(r->errors, dir,
                   "\"dir\" must be a path below the work directory, without \"..\"");
-    config_get_pairs(r, map, "env", CONFIG_ENV, secrets, &s->env, &s->n_env);
+    pl_get_pairs(r, map, "env", PL_ENV, secrets, &s->env, &s->n_env);
     (void)yaml_get_bool(map, "pty", &s->pty, r->errors);
-    (void)config_get_time(r, map, "timeout", CONFIG_SECOND / 1000, &s->timeout);
-    (void)config_get_time(r, map, "idle_timeout", 0, &s->idle_timeout);
-    (void)config_get_time(r, map, "grace", CONFIG_SECOND / 1000, &s->grace);
+    (void)pl_get_time(r, map, "timeout", PL_SECOND / 1000, &s->timeout);
+    (void)pl_get_time(r, map, "idle_timeout", 0, &s->idle_timeout);
+    (void)pl_get_time(r, map, "grace", PL_SECOND / 1000, &s->grace);
     (void)yaml_get_enum(map, "stderr", stderrs, &err, r->errors);
     s->stderr_separate = err == 1;
     const yaml_node *limit = yaml_node_value(map, "log_limit");
@@ -99,7 +99,7 @@ static void read_run(config_reader *r, const yaml_node *map, config_strs *secret
         yaml_fail(r->errors, limit, "\"log_limit\" must be from 4K to 1024G");
 }
 
-static void read_checkout(config_reader *r, const yaml_node *map, config_step *s)
+static void read_checkout(pl_reader *r, const yaml_node *map, pl_step *s)
 {
     static const char *const keys[] = {"mode", "submodules", "depth", NULL}, *const later[] = {
                                                                                  "lfs", "sparse",
@@ -116,13 +116,13 @@ static void read_checkout(config_reader *r, const yaml_node *map, config_step *s
               yaml_node_type(v) == YAML_MAP)) {
         (void)yaml_get_enum(v, "mode", modes, &mode, r->errors);
         (void)yaml_get_bool(v, "submodules", &s->submodules, r->errors);
-        (void)yaml_get_int(v, "depth", 0, CONFIG_DEPTH_MAX, &depth, r->errors);
+        (void)yaml_get_int(v, "depth", 0, PL_DEPTH_MAX, &depth, r->errors);
     }
-    s->mode = config_copy(r, modes[mode]);
+    s->mode = pl_copy(r, modes[mode]);
     s->depth = (uint64_t)depth;
 }
 
-static void read_flags(config_reader *r, const yaml_node *map, config_step *s)
+static void read_flags(pl_reader *r, const yaml_node *map, pl_step *s)
 {
     (void)yaml_get_bool(map, "halt_on_failure", &s->flags.halt_on_failure, r->errors);
     (void)yaml_get_bool(map, "flunk_on_failure", &s->flags.flunk_on_failure, r->errors);
@@ -132,7 +132,7 @@ static void read_flags(config_reader *r, const yaml_node *map, config_step *s)
 
 /* The kind, NULL unless there is exactly one. A key that is wrong may have been meant for it: then
  * that is enough said. */
-static const char *read_kind(config_reader *r, const yaml_node *map, bool keys_ok)
+static const char *read_kind(pl_reader *r, const yaml_node *map, bool keys_ok)
 {
     const yaml_node *run = yaml_node_key(map, "run"), *checkout = yaml_node_key(map, "checkout");
     if (run && checkout) {
@@ -150,14 +150,13 @@ static const char *read_kind(config_reader *r, const yaml_node *map, bool keys_o
 static bool name_ok(const char *s)
 {
     size_t n = strlen(s);
-    return pw_name_ok(s) && n <= CONFIG_STEP_NAME_MAX &&
-           (n < 7 || strcmp(s + n - 7, ".stderr") != 0);
+    return pw_name_ok(s) && n <= PL_STEP_NAME_MAX && (n < 7 || strcmp(s + n - 7, ".stderr") != 0);
 }
 
-static void read_step(config_reader *r, const yaml_node *map, config_strs *secrets, config_step *s)
+static void read_step(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_step *s)
 {
-    s->idle_timeout = 20 * 60 * CONFIG_SECOND;
-    s->grace = 10 * CONFIG_SECOND;
+    s->idle_timeout = 20 * 60 * PL_SECOND;
+    s->grace = 10 * PL_SECOND;
     s->log_limit = (uint64_t)512 << 20;
     s->flags = pw_flags_default;
     bool keys_ok = yaml_check_keys(map, "a step", step_keys, step_later, r->errors);
@@ -168,20 +167,20 @@ static void read_step(config_reader *r, const yaml_node *map, config_strs *secre
         yaml_fail(r->errors, yaml_node_get(map, "name"),
                   "\"%.100s\" is no name of a step: letters, digits and ._+=,@- only, at most %d, "
                   "no dot in front, not .stderr behind",
-                  s->name, CONFIG_STEP_NAME_MAX);
+                  s->name, PL_STEP_NAME_MAX);
     read_flags(r, map, s);
     if (!kind)
         return;
-    s->kind = config_copy(r, kind);
+    s->kind = pl_copy(r, kind);
     if (!s->name)
-        s->name = config_copy(r, kind);
+        s->name = pl_copy(r, kind);
     if (strcmp(kind, "run") == 0)
         read_run(r, map, secrets, s);
     else
         read_checkout(r, map, s);
 }
 
-static bool name_taken(const config_builder *b, size_t but, const char *name)
+static bool name_taken(const pl_builder *b, size_t but, const char *name)
 {
     for (size_t i = 0; i < b->n_steps; i++)
         if (i != but && b->steps[i].name && strcmp(b->steps[i].name, name) == 0)
@@ -192,10 +191,10 @@ static bool name_taken(const config_builder *b, size_t but, const char *name)
 /* Repeated names get -2, -3, ...; the first keeps its own. From the end, so that those before still
  * have the names as written and counting them gives the number; a number that is taken by a written
  * name is passed over. */
-static void number_names(config_reader *r, config_builder *b)
+static void number_names(pl_reader *r, pl_builder *b)
 {
     for (size_t i = b->n_steps; i-- > 1;) {
-        config_step *s = &b->steps[i];
+        pl_step *s = &b->steps[i];
         size_t before = 0;
         for (size_t k = 0; k < i; k++)
             before += strcmp(b->steps[k].name, s->name) == 0;
@@ -215,10 +214,10 @@ static void number_names(config_reader *r, config_builder *b)
     }
 }
 
-void config_read_steps(config_reader *r, config_builder *b, const yaml_node *list)
+void pl_read_steps(pl_reader *r, pl_builder *b, const yaml_node *list)
 {
     size_t n = yaml_node_count(list), errors = r->errors->n;
-    b->steps = config_alloc(r, n, sizeof(*b->steps));
+    b->steps = pl_alloc(r, n, sizeof(*b->steps));
     if (!b->steps)
         return;
     b->n_steps = n;

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "master/config/load.h"
+#include "shared/pipeline/read.h"
 #include "shared/base/num.h"
 
-void *config_alloc(config_reader *r, size_t n, size_t size)
+void *pl_alloc(pl_reader *r, size_t n, size_t size)
 {
     void *p = calloc(n ? n : 1, size);
     if (!p)
@@ -14,12 +14,12 @@ void *config_alloc(config_reader *r, size_t n, size_t size)
     return p;
 }
 
-char *config_copy(config_reader *r, const char *s)
+char *pl_copy(pl_reader *r, const char *s)
 {
     return pw_strdup(s, &r->errors->failed);
 }
 
-bool config_has_control(const char *s)
+bool pl_has_control(const char *s)
 {
     for (; *s; s++)
         if ((unsigned char)*s < 0x20 || *s == 0x7f)
@@ -27,8 +27,8 @@ bool config_has_control(const char *s)
     return false;
 }
 
-bool config_get_kind(config_reader *r, const yaml_node *map, const char *key,
-                     const char *const *words, const char *const *later, int *out)
+bool pl_get_kind(pl_reader *r, const yaml_node *map, const char *key, const char *const *words,
+                 const char *const *later, int *out)
 {
     const yaml_node *v = yaml_node_value(map, key);
     const char *text = v ? yaml_node_text(v) : NULL;
@@ -41,8 +41,7 @@ bool config_get_kind(config_reader *r, const yaml_node *map, const char *key,
     return yaml_get_enum(map, key, words, out, r->errors);
 }
 
-bool config_get_time(config_reader *r, const yaml_node *map, const char *key, pw_usec min,
-                     pw_usec *out)
+bool pl_get_time(pl_reader *r, const yaml_node *map, const char *key, pw_usec min, pw_usec *out)
 {
     pw_usec t = *out;
     char text[32];
@@ -53,9 +52,9 @@ bool config_get_time(config_reader *r, const yaml_node *map, const char *key, pw
         yaml_fail(r->errors, v, "\"%s\" must be at least %s", key, pw_duration_text(min, text));
         return false;
     }
-    if (v && t > CONFIG_TIME_MAX) {
+    if (v && t > PL_TIME_MAX) {
         yaml_fail(r->errors, v, "\"%s\" must be at most %s", key,
-                  pw_duration_text(CONFIG_TIME_MAX, text));
+                  pw_duration_text(PL_TIME_MAX, text));
         return false;
     }
     *out = t;
@@ -74,7 +73,7 @@ static bool identifier_ok(const char *s, bool upper)
     return true;
 }
 
-static bool env_name_ok(config_reader *r, const yaml_node *key)
+static bool env_name_ok(pl_reader *r, const yaml_node *key)
 {
     const char *s = yaml_node_text(key);
     if (!identifier_ok(s, true))
@@ -90,7 +89,7 @@ static bool env_name_ok(config_reader *r, const yaml_node *key)
     return false;
 }
 
-static bool property_name_ok(config_reader *r, const yaml_node *key)
+static bool property_name_ok(pl_reader *r, const yaml_node *key)
 {
     static const char *const own[] = {"branch",   "revision", "project", "builder",
                                       "build_id", "worker",   "attempt", NULL};
@@ -110,9 +109,8 @@ static bool property_name_ok(config_reader *r, const yaml_node *key)
     return true;
 }
 
-void config_get_pairs(config_reader *r, const yaml_node *map, const char *key,
-                      config_pairs_kind kind, config_strs *secrets, config_pair **out,
-                      size_t *out_n)
+void pl_get_pairs(pl_reader *r, const yaml_node *map, const char *key, pl_pairs_kind kind,
+                  pl_strs *secrets, pl_pair **out, size_t *out_n)
 {
     const yaml_node *v = yaml_node_value(map, key);
     if (!v)
@@ -122,34 +120,33 @@ void config_get_pairs(config_reader *r, const yaml_node *map, const char *key,
         return;
     }
     size_t n = yaml_node_count(v);
-    if (n > CONFIG_PAIRS_MAX) {
-        yaml_fail(r->errors, v, "\"%s\" has more than %d entries", key, CONFIG_PAIRS_MAX);
+    if (n > PL_PAIRS_MAX) {
+        yaml_fail(r->errors, v, "\"%s\" has more than %d entries", key, PL_PAIRS_MAX);
         return;
     }
-    *out = config_alloc(r, n, sizeof(**out));
+    *out = pl_alloc(r, n, sizeof(**out));
     for (size_t i = 0; *out && i < n; i++) {
         const yaml_node *name = NULL, *value = yaml_node_pair(v, i, &name);
         const char *text = yaml_node_text(value);
-        if (!(kind == CONFIG_ENV ? env_name_ok(r, name) : property_name_ok(r, name)))
+        if (!(kind == PL_ENV ? env_name_ok(r, name) : property_name_ok(r, name)))
             continue;
         if (!text) {
             yaml_fail(r->errors, value, "\"%s\" must be a text (write \"\" for an empty one)",
                       yaml_node_text(name));
-        } else if (strlen(text) > CONFIG_VALUE_MAX) {
+        } else if (strlen(text) > PL_VALUE_MAX) {
             yaml_fail(r->errors, value, "\"%s\" is longer than %d bytes", yaml_node_text(name),
-                      CONFIG_VALUE_MAX);
+                      PL_VALUE_MAX);
         } else {
-            (*out)[*out_n] =
-                (config_pair){config_copy(r, yaml_node_text(name)), config_copy(r, text)};
+            (*out)[*out_n] = (pl_pair){pl_copy(r, yaml_node_text(name)), pl_copy(r, text)};
             (*out_n)++;
-            if (kind == CONFIG_ENV)
-                config_use_secrets(r, value, secrets);
+            if (kind == PL_ENV)
+                pl_use_secrets(r, value, secrets);
         }
     }
 }
 
 /* Tries each item alone, so that the error stands at the item. */
-static bool globs_ok(config_reader *r, const yaml_node *v, const char *key, glob_kind kind,
+static bool globs_ok(pl_reader *r, const yaml_node *v, const char *key, glob_kind kind,
                      char *const *items, size_t n)
 {
     bool good = true;
@@ -168,20 +165,20 @@ static bool globs_ok(config_reader *r, const yaml_node *v, const char *key, glob
     return good;
 }
 
-void config_get_globs(config_reader *r, const yaml_node *map, const char *key, glob_kind kind,
-                      const char *otherwise, config_globs_empty empty, glob_list **out)
+void pl_get_globs(pl_reader *r, const yaml_node *map, const char *key, glob_kind kind,
+                  const char *otherwise, pl_globs_empty empty, glob_list **out)
 {
-    config_strs s = {0};
+    pl_strs s = {0};
     const yaml_node *v = yaml_node_value(map, key);
-    if (!yaml_get_strs(map, key, CONFIG_GLOBS_MAX, &s.v, &s.n, r->errors))
+    if (!yaml_get_strs(map, key, PL_GLOBS_MAX, &s.v, &s.n, r->errors))
         return;
-    char *fallback = v || !otherwise ? NULL : config_copy(r, otherwise);
+    char *fallback = v || !otherwise ? NULL : pl_copy(r, otherwise);
     bool good = !v || globs_ok(r, v, key, kind, s.v, s.n);
-    if (good && v && !s.n && empty == GLOBS_EMPTY_WRONG) {
+    if (good && v && !s.n && empty == PL_GLOBS_EMPTY_WRONG) {
         yaml_fail(r->errors, v, "\"%s\" must name at least one", key);
         good = false;
     }
-    if (good && (s.n || fallback || empty == GLOBS_EMPTY_NONE)) {
+    if (good && (s.n || fallback || empty == PL_GLOBS_EMPTY_NONE)) {
         *out = fallback ? glob_parse(kind, &fallback, 1, NULL) : glob_parse(kind, s.v, s.n, NULL);
         if (!*out)
             r->errors->failed = true; /* the items are good, so memory ran out */

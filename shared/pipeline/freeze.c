@@ -1,0 +1,85 @@
+/* Freezing: a builder and the facts of a build become its job. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/pipeline/pipeline.h"
+
+#define MS(us) ((uint64_t)((us) / 1000))
+
+/* The struct only borrows: it is encoded and thrown away. */
+static char *lend(const char *s)
+{
+    return (char *)(uintptr_t)s;
+}
+
+static void step_from(job_step *s, const pl_step *c)
+{
+    *s = (job_step){.name = c->name,
+                    .kind = c->kind,
+                    .script = c->script,
+                    .argv = {c->argv.v, c->argv.n},
+                    .shell = c->shell,
+                    .dir = c->dir,
+                    .env = {c->env, c->n_env},
+                    .timeout_ms = MS(c->timeout),
+                    .idle_timeout_ms = MS(c->idle_timeout),
+                    .grace_ms = MS(c->grace),
+                    .log_limit = c->log_limit,
+                    .stderr_separate = c->stderr_separate,
+                    .pty = c->pty,
+                    .no_halt = !c->flags.halt_on_failure,
+                    .no_flunk = !c->flags.flunk_on_failure,
+                    .warn = c->flags.warn_on_failure,
+                    .always = c->flags.always_run,
+                    .mode = c->mode,
+                    .submodules = c->submodules,
+                    .depth = c->depth};
+}
+_Static_assert(sizeof(pl_pair) == sizeof(msg_pair) &&
+                   offsetof(pl_pair, value) == offsetof(msg_pair, value),
+               "a pair of a builder is lent to the job as it is");
+
+/* A later source overrides an earlier one, so the runner sees one value a name. */
+static size_t properties(const pl_builder *b, const pl_facts *f, msg_pair *pairs)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < b->n_properties; i++) {
+        bool over = false;
+        for (size_t k = 0; k < f->n_given; k++)
+            over |= strcmp(f->given[k].name, b->properties[i].name) == 0;
+        if (!over)
+            pairs[n++] = (msg_pair){b->properties[i].name, b->properties[i].value};
+    }
+    for (size_t k = 0; k < f->n_given; k++)
+        pairs[n++] = f->given[k];
+    return n;
+}
+
+int pl_freeze(const pl_builder *b, const pl_facts *f, pw_buf *out, pw_err *err)
+{
+    PW_AUTO(pw_freep) job_step *steps = calloc(b->n_steps ? b->n_steps : 1, sizeof(*steps));
+    PW_AUTO(pw_freep) msg_pair *pairs = calloc(b->n_properties + f->n_given + 1, sizeof(*pairs));
+    if (!steps || !pairs)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    for (size_t i = 0; i < b->n_steps; i++)
+        step_from(&steps[i], &b->steps[i]);
+    job_spec spec = {.epoch = f->epoch,
+                     .attempt = f->attempt,
+                     .build = f->build,
+                     .try_no = f->try_no,
+                     .build_url = lend(f->build_url),
+                     .builder = b->name,
+                     .project = lend(f->project),
+                     .branch = lend(f->branch),
+                     .revision = lend(f->revision),
+                     .reason = lend(f->reason),
+                     .worker = lend(f->worker),
+                     .repository = lend(f->repository),
+                     .isolation = b->isolation,
+                     .timeout_ms = MS(b->timeout),
+                     .env = {b->env, b->n_env},
+                     .props = {pairs, properties(b, f, pairs)},
+                     .steps = {steps, b->n_steps},
+                     .secrets = {b->secrets.v, b->secrets.n}};
+    return pw_schema_encode(&job_spec_schema, &spec, out, err);
+}

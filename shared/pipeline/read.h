@@ -1,0 +1,74 @@
+/* read.h - reading builders and steps from YAML. All errors are added to the reader's, with their
+ * places; nothing that has an error may be used. What only its user can know (which secrets there
+ * are) is asked by a callback. */
+#ifndef PW_SHARED_PIPELINE_READ_H
+#define PW_SHARED_PIPELINE_READ_H
+#include "shared/pipeline/pipeline.h"
+#include "shared/scan/glob.h"
+#include "shared/yaml/yaml.h"
+
+/* Bounds on what a file may ask for: generous, but a slip (a generated file, a merge gone wrong)
+ * must not become jobs that nobody can send. */
+enum {
+    PL_STEPS_MAX = PW_STEPS_MAX,
+    PL_PAIRS_MAX = PW_ENV_MAX,
+    PL_GLOBS_MAX = 1000, /* what glob_parse() takes */
+    PL_TAGS_MAX = 100,
+    PL_ARGV_MAX = 1000,
+    PL_VALUE_MAX = 32 * 1024, /* bytes of one value of env or properties */
+    PL_BUILDER_BYTES_MAX =
+        PW_JOB_MAX * 2 /
+        3, /* texts of a builder: the job has to hold them, and the properties of a build */
+    PL_STEP_NAME_MAX = 90, /* "-1000" or ".stderr" is put behind it, and file names end at 100 */
+    PL_RETRIES_MAX = 100,
+    PL_DEPTH_MAX = 1000000, /* commits of a shallow checkout */
+};
+#define PL_SECOND ((pw_usec)1000000)
+#define PL_TIME_MAX                                                                                \
+    (365 * 24 * 3600 * PL_SECOND) /* sums with the clock stay far from the end of pw_usec */
+
+typedef struct pl_reader {
+    yaml_errors *errors;
+    /* Whether a secret of that name may be used; if not, it is told at the node. *ret_n: its bytes.
+     */
+    bool (*secret)(void *self, const yaml_node *at, const char *name, size_t *ret_n);
+    void *self;
+} pl_reader;
+
+/* One builder. listed: it is an item of a list, with `name` and `project` that the caller reads;
+ * else its name is the key before it, and the caller's too. False: it is no mapping. */
+bool pl_read_builder(pl_reader *r, const yaml_node *map, bool listed, pl_builder *b);
+/* Steps of one builder; `list` is the value of `steps`. */
+void pl_read_steps(pl_reader *r, pl_builder *b, const yaml_node *list);
+
+/* ---- secrets.c */
+/* Checks each ${secret:NAME} in a text, adds the names to *used. */
+void pl_use_secrets(pl_reader *r, const yaml_node *at, pl_strs *used);
+/* Tells when they are too many for one job; `map`: of the builder. */
+void pl_check_secrets_fit(pl_reader *r, const yaml_node *map, const pl_strs *used);
+/* Tells every ${secret:..} that stands elsewhere than in an `env`. run: n is the value of `run`. */
+void pl_refuse_secrets(pl_reader *r, const yaml_node *n, bool run);
+
+/* ---- values.c: values that several kinds of objects have. All add their errors; all are false
+ * only then. */
+void *pl_alloc(pl_reader *r, size_t n, size_t size);
+char *pl_copy(pl_reader *r, const char *s);
+/* One word of words[]; a word of later[] is not supported by this version. */
+bool pl_get_kind(pl_reader *r, const yaml_node *map, const char *key, const char *const *words,
+                 const char *const *later, int *out);
+bool pl_get_time(pl_reader *r, const yaml_node *map, const char *key, pw_usec min, pw_usec *out);
+typedef enum pl_pairs_kind { PL_ENV, PL_PROPERTIES } pl_pairs_kind;
+/* secrets: gets the names of those that an `env` uses. */
+void pl_get_pairs(pl_reader *r, const yaml_node *map, const char *key, pl_pairs_kind kind,
+                  pl_strs *secrets, pl_pair **out, size_t *out_n);
+typedef enum pl_globs_empty {
+    PL_GLOBS_EMPTY_WRONG,
+    PL_GLOBS_EMPTY_NONE,
+    PL_GLOBS_EMPTY_NULL
+} pl_globs_empty;
+/* A list of globs; `otherwise` (one glob, or NULL for the empty list) stands for an absent key. */
+void pl_get_globs(pl_reader *r, const yaml_node *map, const char *key, glob_kind kind,
+                  const char *otherwise, pl_globs_empty empty, glob_list **out);
+/* Whether any byte is a control character. */
+bool pl_has_control(const char *s);
+#endif
