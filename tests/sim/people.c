@@ -206,13 +206,23 @@ pw_usec people_due(void)
     return due;
 }
 
+/* Who does not know yet whether his pause was heard does not resume: the pause, asked again, could
+ * come after it, and the worker would be paused for ever. */
+static bool too_early(const ask *a)
+{
+    for (const ask *p = asks; a->kind == CMD_WORKER_RESUME && p < a; p++)
+        if (p->kind == CMD_WORKER_PAUSE && !p->answered && strcmp(p->name, a->name) == 0)
+            return true;
+    return false;
+}
+
 void people_run(void)
 {
     for (size_t i = 0; i < n_asks; i++) {
         ask *a = &asks[i];
         if (a->again_at > sim_now)
             continue;
-        if (master_up())
+        if (master_up() && !too_early(a))
             put(a);
         else
             a->again_at = sim_now + sim_between(100 * MS, SEC);
