@@ -146,7 +146,8 @@ static const struct mistake {
     {BUILDER("properties: {branch: x}"), 2, 66, "property \"branch\" is set by Pawl"},
     /* steps */
     {STEP("name: a"), 2, 42, "a step needs \"run\" or \"checkout\""},
-    {STEP("run: a, checkout: {}"), 2, 43, "a step has one of \"run\" and \"checkout\", not both"},
+    {STEP("run: a, checkout: {}"), 2, 43,
+     "a step has one of \"run\" and \"checkout\", not several"},
     {STEP("run: {a: b}"), 2, 48, "\"run\" must be a script, or a list"},
     {STEP("run: \" \""), 2, 48, "\"run\" must be a script"},
     {STEP("run: []"), 2, 48, "\"run\" as a list must begin with a program"},

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "shared/base/log.h"
+#include "shared/job/kind.h"
 
 /* ---- ending */
 void core_attempt_over(core *self, core_attempt *a, att_state to, pw_result result,
@@ -223,7 +224,8 @@ static bool step_facts(core *self, const core_attempt *a, uint64_t idx, store_st
     if (idx >= self->facts.steps.n)
         return false;
     s->name = j[idx].name;
-    s->kind = strcmp(j[idx].kind, "checkout") == 0;
+    unsigned kind = job_kind_number(j[idx].kind);
+    s->kind = kind < JOB_KINDS ? kind : JOB_KIND_RUN;
     return true;
 }
 

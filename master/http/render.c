@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "shared/job/kind.h"
+
 const char *const web_build_states[] = {"queued",    "dispatched", "running",
                                         "finishing", "done",       NULL};
 const char *const web_request_states[] = {"waiting", "claimed", "done", NULL};
@@ -180,7 +182,7 @@ void web_step(pw_buf *b, const store_step *s)
     bool over = s->state == STEP_DONE;
     web_open(b, NULL, '{');
     web_str(b, "name", s->name);
-    web_str(b, "kind", s->kind == 1 ? "checkout" : "run");
+    web_str(b, "kind", job_kind_name(s->kind));
     web_str(b, "state", (unsigned)s->state <= STEP_DONE ? states[s->state] : NULL);
     web_result(b, "result", s->result);
     web_str(b, "reason", s->reason);

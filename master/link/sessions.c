@@ -9,6 +9,7 @@
 #include "shared/base/log.h"
 #include "shared/base/num.h"
 #include "shared/crypt/crypt.h"
+#include "shared/job/kind.h"
 
 enum { HEAD_ROOM = 4096 }; /* of a `job` without its secrets */
 _Static_assert(PW_JOB_MAX + PW_JOB_SECRETS_MAX + HEAD_ROOM <= PW_MSG_MAX,
@@ -178,17 +179,23 @@ void sessions_ack(sessions *self, core_attempt *a)
 
 static void send_job(sessions *self, session *s, const core_effect *e)
 {
-    static char run[] = "run", checkout[] = "checkout", secrets[] = PW_FEATURE_SECRETS;
-    static char *must[] = {run, checkout, secrets};
+    const char *must[JOB_MUST_MAX];
+    job_spec spec;
+    pw_err err = {0};
     core_attempt *a = core_attempt_find(self->core, e->attempt);
+    if (pw_schema_decode(&job_spec_schema, e->job, e->job_len, &spec, &err) < 0) {
+        pw_log_err(PW_LOG_ERROR, "job_not_sent", &err); /* no memory: derived again at a resync */
+        return;
+    }
     msg_job m = {.session = s->id,
                  .epoch = e->epoch,
                  .attempt = e->attempt,
                  .digest = {(uint8_t *)(uintptr_t)e->digest, 32},
-                 .must = {must, e->secrets.n ? 3 : 2},
+                 .must = {(char **)(uintptr_t)must, job_must(&spec, must)},
                  .secrets = e->secrets,
                  .window = a ? sessions_window(self, a) : 0};
     sessions_queue(self, s->peer, PW_MSG_JOB, &m, e->job, e->job_len);
+    pw_schema_clear(&job_spec_schema, &spec);
 }
 
 void sessions_effect(sessions *self, const core_effect *e)

@@ -497,13 +497,13 @@ static void secrets(void)
     (void)agent_hello(&a);
     (void)force(n->w, "unit");
     const msg_job *m = &got(n, a.peer, PW_MSG_JOB)->m.u.job;
-    ok(m->must.n == 2 && m->secrets.n == 0, "a job without secrets asks for no feature");
+    ok(m->must.n == 1 && m->secrets.n == 0, "a job without secrets asks for no feature");
     (void)force(n->w, "ship");
     const sent *o = got(n, a.peer, PW_MSG_JOB);
     m = &o->m.u.job;
     const msg_secret *s = m->secrets.v;
-    ok(got_count(n, a.peer, PW_MSG_JOB) == 2 && m->must.n == 3 &&
-           strcmp(m->must.v[2], PW_FEATURE_SECRETS) == 0,
+    ok(got_count(n, a.peer, PW_MSG_JOB) == 2 && m->must.n == 2 &&
+           strcmp(m->must.v[1], PW_FEATURE_SECRETS) == 0,
        "one with secrets does");
     ok(m->secrets.n == 1 && strcmp(s->name, "token") == 0 && s->value.n == 8 &&
            memcmp(s->value.p, "hunter22", 8) == 0,

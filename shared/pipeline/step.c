@@ -99,8 +99,9 @@ static void read_run(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_st
         yaml_fail(r->errors, limit, "\"log_limit\" must be from 4K to 1024G");
 }
 
-static void read_checkout(pl_reader *r, const yaml_node *map, pl_step *s)
+static void read_checkout(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_step *s)
 {
+    (void)secrets;
     static const char *const keys[] = {"mode", "submodules", "depth", NULL}, *const later[] = {
                                                                                  "lfs", "sparse",
                                                                                  NULL};
@@ -130,20 +131,45 @@ static void read_flags(pl_reader *r, const yaml_node *map, pl_step *s)
     (void)yaml_get_bool(map, "always_run", &s->flags.always_run, r->errors);
 }
 
+/* The kinds: the key that a step of it has, and what reads the rest. */
+static const struct step_kind {
+    const char *name;
+    void (*read)(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_step *s);
+} kinds[] = {
+    {"run", read_run},
+    {"checkout", read_checkout},
+};
+enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
+
+/* "run" and "checkout", in the order of the table. */
+static void say_kinds(pw_buf *b, const char *last)
+{
+    for (size_t i = 0; i < KINDS; i++)
+        (void)pw_buf_addf(b, "%s\"%s\"", i == 0 ? "" : i + 1 == KINDS ? last : ", ", kinds[i].name);
+}
+
 /* The kind, NULL unless there is exactly one. A key that is wrong may have been meant for it: then
  * that is enough said. */
-static const char *read_kind(pl_reader *r, const yaml_node *map, bool keys_ok)
+static const struct step_kind *read_kind(pl_reader *r, const yaml_node *map, bool keys_ok)
 {
-    const yaml_node *run = yaml_node_key(map, "run"), *checkout = yaml_node_key(map, "checkout");
-    if (run && checkout) {
-        yaml_fail(r->errors, run, "a step has one of \"run\" and \"checkout\", not both");
-        return NULL;
+    PW_AUTO(pw_buf_clearp) pw_buf all = PW_BUF(400);
+    const struct step_kind *kind = NULL;
+    for (size_t i = 0; i < KINDS; i++) {
+        const yaml_node *key = yaml_node_key(map, kinds[i].name);
+        if (key && kind) {
+            say_kinds(&all, " and ");
+            yaml_fail(r->errors, yaml_node_key(map, kind->name),
+                      "a step has one of %s, not several", pw_buf_str(&all));
+            return NULL;
+        }
+        if (key)
+            kind = &kinds[i];
     }
-    if (run || checkout)
-        return run ? "run" : "checkout";
-    if (keys_ok)
-        yaml_fail(r->errors, map, "a step needs \"run\" or \"checkout\"");
-    return NULL;
+    if (!kind && keys_ok) {
+        say_kinds(&all, " or ");
+        yaml_fail(r->errors, map, "a step needs %s", pw_buf_str(&all));
+    }
+    return kind;
 }
 
 /* A step's name is the name of its log: a file name, and not that of another step's second log. */
@@ -162,7 +188,7 @@ static void read_step(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_s
     bool keys_ok = yaml_check_keys(map, "a step", step_keys, step_later, r->errors);
     if (yaml_node_type(map) != YAML_MAP)
         return;
-    const char *kind = read_kind(r, map, keys_ok);
+    const struct step_kind *kind = read_kind(r, map, keys_ok);
     if (yaml_get_str(map, "name", false, 1000, &s->name, r->errors) && s->name && !name_ok(s->name))
         yaml_fail(r->errors, yaml_node_get(map, "name"),
                   "\"%.100s\" is no name of a step: letters, digits and ._+=,@- only, at most %d, "
@@ -171,13 +197,10 @@ static void read_step(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_s
     read_flags(r, map, s);
     if (!kind)
         return;
-    s->kind = pl_copy(r, kind);
+    s->kind = pl_copy(r, kind->name);
     if (!s->name)
-        s->name = pl_copy(r, kind);
-    if (strcmp(kind, "run") == 0)
-        read_run(r, map, secrets, s);
-    else
-        read_checkout(r, map, s);
+        s->name = pl_copy(r, kind->name);
+    kind->read(r, map, secrets, s);
 }
 
 static bool name_taken(const pl_builder *b, size_t but, const char *name)

@@ -8,10 +8,11 @@
 
 #include "shared/base/log.h"
 #include "shared/job/job.h"
+#include "worker/agent/features.h"
 #include "worker/agent/rejects.h"
 #include "worker/agent/ship.h"
 
-enum { GATE_MAX = 200, RETRY_BUSY_MS = 1000, RETRY_GATE_MS = 30000, FEATURES = 4 };
+enum { GATE_MAX = 200, RETRY_BUSY_MS = 1000, RETRY_GATE_MS = 30000 };
 
 #define RESYNC_US (5 * INT64_C(1000000)) /* a job's files could not be read: asked for anew */
 
@@ -22,8 +23,9 @@ struct agent {
     jobs *jobs;
     ship *ship;
     session *session;
-    pw_list facts;               /* owned */
-    uint8_t mark[HOME_MARK_MAX]; /* newest; written to the spool now and then */
+    char *features[FEATURES_MAX]; /* told in the hello */
+    pw_list facts;                /* owned */
+    uint8_t mark[HOME_MARK_MAX];  /* newest; written to the spool now and then */
     size_t mark_n;
     rejects rejected;
     bool draining;
@@ -76,14 +78,6 @@ static int send_journal(void *self, const msg_journal *m, const void *records, s
 
 /* ---- hello */
 
-static char feature[FEATURES][12] = {"run", "checkout", PW_FEATURE_SECRETS, "untrusted"};
-static char *features[FEATURES] = {feature[0], feature[1], feature[2], feature[3]};
-
-static size_t feature_count(const agent *a)
-{
-    return a->conf->untrusted ? FEATURES : FEATURES - 1;
-}
-
 static void list_place(const agent *a, pw_job_state place, msg_hello_job *v, size_t *n)
 {
     const agent_job *j;
@@ -112,7 +106,7 @@ static int say_hello(void *self, msg_hello *h, pw_err *err)
     a->kept_listed = a->list_kept;
     a->list_kept = false;
     *h = (msg_hello){
-        .features = {features, feature_count(a)},
+        .features = {a->features, features_list(a->conf, a->features)},
         .spool = a->home->id,
         .boot = a->home->boot,
         .mark = {a->mark_n ? a->mark : NULL, a->mark_n},
@@ -296,18 +290,6 @@ __attribute__((format(printf, 4, 5))) static void reject(agent *a, spool_job id,
     say_no(a, &r);
 }
 
-static const char *missing_feature(const agent *a, const pw_strs *must)
-{
-    for (size_t i = 0; i < must->n; i++) {
-        bool have = false;
-        for (size_t k = 0; k < feature_count(a); k++)
-            have = have || !strcmp(must->v[i], features[k]);
-        if (!have)
-            return must->v[i];
-    }
-    return NULL;
-}
-
 /* "podman:IMAGE" is of kind podman. */
 static bool isolation_allowed(const agent *a, const char *isolation)
 {
@@ -371,7 +353,7 @@ static void on_job(agent *a, const msg_job *m, const void *bulk, size_t n)
     pw_err err = {0};
     agent_job *j = jobs_find(a->jobs, id);
     const reject_answer *old = j ? NULL : rejects_find(&a->rejected, id);
-    const char *lacks = missing_feature(a, &m->must);
+    const char *lacks = features_missing(a->conf, &m->must);
     if (j) {
         job_again(a, j, m);
     } else if (old) {

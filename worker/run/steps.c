@@ -176,24 +176,27 @@ static void run_argv(run_job *r, const job_step *s, exec_spec *spec, step_result
     free(argv);
 }
 
-static void step_run_kind(run_job *r, size_t index, const job_step *s, step_result *out)
+/* A step that works in a folder, with an environment. */
+typedef void in_folder(run_job *r, size_t index, const job_step *s, env_list *env, const char *dir,
+                       step_result *out);
+
+static void with_folder(run_job *r, size_t index, const job_step *s, in_folder *what,
+                        step_result *out)
 {
     PW_AUTO(env_clear) env_list env = {0};
     PW_AUTO(pw_freep) char *dir = NULL;
     pw_err err = {0};
-    bool run = strcmp(s->kind, "run") == 0;
-    if (!run && strcmp(s->kind, "checkout") != 0) {
-        step_fail(out, PW_EXCEPTION, "this worker knows no step of kind \"%s\"", s->kind);
-        return;
-    }
-    if (step_env(r, s, &env, &err) < 0 || step_dir(r, s, &dir, &err) < 0) {
+    if (step_env(r, s, &env, &err) < 0 || step_dir(r, s, &dir, &err) < 0)
         step_fail_err(out, PW_EXCEPTION, &err);
-        return;
-    }
-    exec_spec spec = step_spec(s, &env, dir);
-    if (!run)
-        checkout_run(r, s, &env, dir, out);
-    else if (!is_dir(dir))
+    else
+        what(r, index, s, &env, dir, out);
+}
+
+static void run_in(run_job *r, size_t index, const job_step *s, env_list *env, const char *dir,
+                   step_result *out)
+{
+    exec_spec spec = step_spec(s, env, dir);
+    if (!is_dir(dir))
         step_fail(out, PW_EXCEPTION, "dir \"%.300s\" does not exist", dir);
     else if (s->script)
         run_script(r, index, s, &spec, out);
@@ -201,6 +204,43 @@ static void step_run_kind(run_job *r, size_t index, const job_step *s, step_resu
         run_argv(r, s, &spec, out);
     else
         step_fail(out, PW_EXCEPTION, "step has nothing to run");
+}
+
+static void checkout_in(run_job *r, size_t index, const job_step *s, env_list *env, const char *dir,
+                        step_result *out)
+{
+    (void)index;
+    checkout_run(r, s, env, dir, out);
+}
+
+static void kind_run(run_job *r, size_t index, const job_step *s, step_result *out)
+{
+    with_folder(r, index, s, run_in, out);
+}
+
+static void kind_checkout(run_job *r, size_t index, const job_step *s, step_result *out)
+{
+    with_folder(r, index, s, checkout_in, out);
+}
+
+/* What a step does, by its kind: *out is a success before, and what it says after is its result. */
+typedef void step_kind(run_job *r, size_t index, const job_step *s, step_result *out);
+static const struct {
+    const char *name;
+    step_kind *run;
+} kinds[] = {
+    {"run", kind_run},
+    {"checkout", kind_checkout},
+};
+
+static void step_run_kind(run_job *r, size_t index, const job_step *s, step_result *out)
+{
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (strcmp(kinds[i].name, s->kind) == 0) {
+            kinds[i].run(r, index, s, out);
+            return;
+        }
+    step_fail(out, PW_EXCEPTION, "this worker knows no step of kind \"%s\"", s->kind);
 }
 
 void step_run(run_job *r, size_t index, step_result *out)
