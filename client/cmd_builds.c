@@ -121,6 +121,26 @@ static int steps_text(client *c, const json_value *build, pw_buf *b)
     return show_table_text(&t, c->colour, c->width, b);
 }
 
+/* A step wrote them: nothing of them may steer the terminal. */
+static void notes_text(const json_value *build, pw_buf *b)
+{
+    const json_value *notes = json_get(build, "annotations");
+    for (size_t i = 0; i < json_count(notes); i++) {
+        const json_value *n = json_at(notes, i);
+        (void)pw_buf_adds(b, "\n");
+        show_clean(b, str(n, "context", ""), 200);
+        (void)pw_buf_addf(b, " (%s):\n", str(n, "style", ""));
+        for (const char *p = str(n, "text", ""); *p;) {
+            size_t len = strcspn(p, "\n");
+            PW_AUTO(pw_freep) char *line = strndup(p, len);
+            (void)pw_buf_adds(b, "  ");
+            show_clean(b, line ? line : "", len);
+            (void)pw_buf_adds(b, "\n");
+            p += len + (p[len] == '\n');
+        }
+    }
+}
+
 static int run_build(client *c, const args *a, pw_err *err)
 {
     uint64_t id;
@@ -139,6 +159,7 @@ static int run_build(client *c, const args *a, pw_err *err)
     (void)pw_buf_adds(&b, "\n");
     if (steps_text(c, r.value, &b) < 0)
         return pw_fail(err, PW_ENOMEM, "out of memory");
+    notes_text(r.value, &b);
     return client_put(c, &b, err);
 }
 

@@ -298,6 +298,30 @@ void core_att_property(core *self, core_attempt *a, const rec_property *r)
                       &err);
 }
 
+void core_att_note(core *self, core_attempt *a, const rec_note *r)
+{
+    static const char *const styles[] = {"info", "success", "warning", "error"};
+    pw_err err = {0};
+    size_t i = 0;
+    while (i < 4 && strcmp(styles[i], r->style) != 0)
+        i++;
+    if (i == 4 || a->notes == CORE_ATT_NOTES) {
+        if (!a->refused)
+            pw_log(PW_LOG_WARN, "note_refused", "attempt=%" PRIu64 " reason=\"%s\"", a->id,
+                   i == 4 ? "no such style" : "it wrote too many");
+        a->refused = true;
+        return;
+    }
+    a->notes++;
+    store_note n = {.attempt = a->id,
+                    .context = r->context,
+                    .style = styles[i],
+                    .text = r->text,
+                    .at = pw_wall(self->host)};
+    if (core_turn(self) && core_ok(self, store_note_put(self->st, &n, &err), &err))
+        core_note_event(self, EVENT_BUILD, a->build);
+}
+
 void core_att_ended(core *self, core_attempt *a, const rec_end *r)
 {
     core_build *b = pw_table_get(self->builds, a->build);

@@ -174,7 +174,7 @@ void core_worker_beat(core *self, uint64_t worker, uint64_t free_slots, const ch
 void core_worker_spool(const core *self, uint64_t worker, uint8_t ret_spool[16]);
 
 /* ---- attempts (called by master/link's resync and ingest) */
-enum { CORE_ATT_PROPS = PW_ENV_MAX };
+enum { CORE_ATT_PROPS = PW_ENV_MAX, CORE_ATT_NOTES = 1000 };
 struct core_attempt {
     uint64_t id, epoch, build, worker, offers;
     att_state state;
@@ -190,6 +190,7 @@ struct core_attempt {
     pw_usec silent_us;  /* time that this process saw pass while its worker was away */
     bool lost;          /* silent for too long: may be fenced by the next offer */
     unsigned props;     /* that its steps set, in this process's life */
+    unsigned notes;     /* likewise */
     bool refused;       /* one of them was not taken; the log was told */
     bool superseded;    /* not the build's live attempt any more */
     rec_end end;        /* end record read, waits for `stored` to reach it */
@@ -210,6 +211,7 @@ void core_att_started(core *self, core_attempt *a);
 void core_att_step_started(core *self, core_attempt *a, const rec_step_start *r);
 void core_att_step_ended(core *self, core_attempt *a, const rec_step_end *r);
 void core_att_property(core *self, core_attempt *a, const rec_property *r);
+void core_att_note(core *self, core_attempt *a, const rec_note *r);
 /* The result; called once `stored` has reached the end record. */
 void core_att_ended(core *self, core_attempt *a, const rec_end *r);
 /* Sets the offsets in this turn's transaction; when the attempt is over and stored to its end it is

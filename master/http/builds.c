@@ -228,6 +228,30 @@ static int properties(reader *rd, uint64_t build, bool open, pw_buf *b, pw_err *
     return r;
 }
 
+static int on_note(void *self, const store_note *n)
+{
+    pw_buf *b = self;
+    web_open(b, NULL, '{');
+    web_str(b, "context", n->context);
+    web_str(b, "style", n->style);
+    web_str(b, "text", n->text);
+    web_time(b, "at", n->at);
+    web_shut(b, '}');
+    return 0;
+}
+
+/* Of the last attempt. */
+static int annotations(reader *rd, uint64_t build, pw_buf *b, pw_err *err)
+{
+    uint64_t attempt = 0;
+    int r = reader_attempt_of(rd, build, 0, &attempt, err);
+    web_open(b, "annotations", '[');
+    if (r == 0)
+        r = reader_notes(rd, attempt, on_note, b, err);
+    web_shut(b, ']');
+    return r == PW_ENOTFOUND ? 0 : r;
+}
+
 typedef struct whole {
     web_req *q;
     pw_buf *b;
@@ -242,6 +266,8 @@ static int on_whole(void *self, const reader_build *r)
     web_open(w->b, NULL, '{');
     web_build_fields(w->b, r, w->q->web->url);
     int rc = properties(w->q->rd, id, open, w->b, w->err);
+    if (rc == 0)
+        rc = annotations(w->q->rd, id, w->b, w->err);
     if (rc == 0) {
         web_key(w->b, "steps");
         rc = steps_array(w->q->rd, id, 0, open, w->b, w->err);

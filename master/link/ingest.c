@@ -111,6 +111,7 @@ static int apply_state(sessions *self, core_attempt *a, const journal_rec *rec, 
         rec_step_start step_start;
         rec_step_end step_end;
         rec_property property;
+        rec_note note;
         rec_cut cut;
     } u;
     switch (rec->kind) {
@@ -143,6 +144,12 @@ static int apply_state(sessions *self, core_attempt *a, const journal_rec *rec, 
             return r;
         core_att_property(self->core, a, &u.property);
         pw_schema_clear(&rec_property_schema, &u.property);
+        return 0;
+    case PW_REC_NOTE:
+        if ((r = pw_schema_decode(&rec_note_schema, rec->payload, rec->len, &u.note, err)) < 0)
+            return r;
+        core_att_note(self->core, a, &u.note);
+        pw_schema_clear(&rec_note_schema, &u.note);
         return 0;
     case PW_REC_CUT: {
         if ((r = pw_schema_decode(&rec_cut_schema, rec->payload, rec->len, &u.cut, err)) < 0)

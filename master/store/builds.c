@@ -134,6 +134,14 @@ int store_property_put(store *self, uint64_t build, const char *name, const char
                            build, err);
 }
 
+int store_note_put(store *self, const store_note *n, pw_err *err)
+{
+    return store_write_one(self, S_NOTE_PUT,
+                           SQL_ARGS(sql_u(n->attempt), sql_t(n->context), sql_t(n->style),
+                                    sql_t(n->text), sql_i(n->at)),
+                           "attempt", n->attempt, err);
+}
+
 int store_open_requests(store *self, int (*cb)(void *, const store_request *), void *cb_self,
                         pw_err *err)
 {

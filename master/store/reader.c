@@ -105,6 +105,23 @@ int reader_properties(reader *self, uint64_t build,
     return rc;
 }
 
+int reader_notes(reader *self, uint64_t attempt, int (*cb)(void *, const store_note *),
+                 void *cb_self, pw_err *err)
+{
+    PW_AUTO(sql_end) sql_cur cur = {0};
+    int rc = sql_query(&self->c, R_NOTES, SQL_ARGS(sql_u(attempt)), &cur, err);
+
+    while (rc == 0 && (rc = sql_next(&cur, err)) > 0) {
+        store_note n = {.attempt = attempt,
+                        .context = sql_col_text(&cur, 0),
+                        .style = sql_col_text(&cur, 1),
+                        .text = sql_col_text(&cur, 2),
+                        .at = sql_col_i(&cur, 3)};
+        rc = sql_row(cb(cb_self, &n));
+    }
+    return rc;
+}
+
 int reader_log(reader *self, uint64_t attempt, uint64_t idx, uint64_t stream, store_log *ret,
                pw_err *err)
 {

@@ -45,6 +45,9 @@ int reader_steps(reader *self, uint64_t attempt, int (*cb)(void *, const store_s
 int reader_properties(reader *self, uint64_t build,
                       int (*cb)(void *, const char *name, const char *value, const char *source),
                       void *cb_self, pw_err *err);
+/* The row's texts are borrowed during the callback. */
+int reader_notes(reader *self, uint64_t attempt, int (*cb)(void *, const store_note *),
+                 void *cb_self, pw_err *err);
 int reader_log(reader *self, uint64_t attempt, uint64_t idx, uint64_t stream, store_log *ret,
                pw_err *err);
 int reader_frames(reader *self, uint64_t attempt, uint64_t idx, uint64_t stream,

@@ -145,6 +145,9 @@
     X(PROPERTY_PUT, "INSERT INTO property(build,name,value,source) VALUES(?1,?2,?3,?4)"            \
                     " ON CONFLICT(build,name) DO UPDATE SET value=excluded.value,"                 \
                     "source=excluded.source")                                                      \
+    X(NOTE_PUT, "INSERT INTO note(attempt,context,style,text,at) VALUES(?1,?2,?3,?4,?5)"           \
+                " ON CONFLICT(attempt,context) DO UPDATE SET style=excluded.style,"                \
+                "text=excluded.text,at=excluded.at")                                               \
     X(VERDICT, "SELECT b.id,b.result FROM stamp s CROSS JOIN build b ON b.stamp=s.id"              \
                " WHERE s.rev=?1 AND s.project=?2 AND b.builder=?3 AND b.state=4"                   \
                " AND b.result IN (0,1,2) ORDER BY b.id DESC LIMIT 1")                              \
@@ -394,6 +397,7 @@
              " FROM step t LEFT JOIN name n ON n.id=t.name WHERE t.attempt=?1 ORDER BY t.idx")     \
     X(PROPERTIES, "SELECT n.text,v.value,v.source FROM property v JOIN name n ON n.id=v.name"      \
                   " WHERE v.build=?1 ORDER BY n.text")                                             \
+    X(NOTES, "SELECT context,style,text,at FROM note WHERE attempt=?1 ORDER BY at,context")        \
     X(LOG, "SELECT " C_LOG " FROM log WHERE attempt=?1 AND idx=?2 AND stream=?3")                  \
     X(FRAMES, "SELECT " C_FRAME " FROM frame WHERE attempt=?1 AND idx=?2 AND stream=?3"            \
               " ORDER BY raw_pos")

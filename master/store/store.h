@@ -279,6 +279,13 @@ int store_steps_over(store *self, uint64_t attempt, pw_result result, const char
                      pw_msec at, pw_err *err);
 int store_property_put(store *self, uint64_t build, const char *name, const char *value,
                        const char *source, pw_err *err);
+/* A note beside a build; one of the same attempt and context is replaced. */
+typedef struct store_note {
+    uint64_t attempt;
+    const char *context, *style, *text; /* borrowed */
+    pw_msec at;
+} store_note;
+int store_note_put(store *self, const store_note *n, pw_err *err);
 /* What is unfinished, in id order, for the start. The row is borrowed during the callback; a
  * negative return ends the walk. */
 int store_open_requests(store *self, int (*cb)(void *, const store_request *), void *cb_self,

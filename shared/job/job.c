@@ -10,7 +10,7 @@ enum {
 
 static const pw_field step_fields[] = {
     PW_F_STR(job_step, name, "name", true, PW_NAME_MAX, "name, unique in the job"),
-    PW_F_STR(job_step, kind, "kind", true, WORD_MAX, "`run` or `checkout`"),
+    PW_F_STR(job_step, kind, "kind", true, WORD_MAX, "`run`, `checkout`, `cache`, `set_property` ..."),
     PW_F_STR(job_step, script, "script", false, PW_SCRIPT_MAX, "run: text for the shell"),
     PW_F_STRS(job_step, argv, "argv", false, ARG_MAX_BYTES, ARGS_MAX,
               "run: program and arguments, without a shell"),
@@ -33,6 +33,11 @@ static const pw_field step_fields[] = {
     PW_F_STR(job_step, mode, "mode", false, WORD_MAX, "checkout: `fresh`, `clean`, `incremental`"),
     PW_F_BOOL(job_step, submodules, "submodules", false, "checkout: submodules too"),
     PW_F_U64(job_step, depth, "depth", false, "checkout: commits of history, 0 all"),
+    PW_F_LIST(job_step, with, "with", false, PW_WITH_MAX, &msg_pair_schema,
+              "what other kinds take; properties in it are replaced when the step runs"),
+    PW_F_STRS(job_step, paths, "paths", false, PATH_BYTES, PW_WITH_MAX, "cache: what is kept"),
+    PW_F_STRS(job_step, keys, "keys", false, PATH_BYTES, PW_WITH_MAX,
+              "cache: beginnings of keys that will do as well"),
 };
 const pw_schema job_step_schema =
     PW_SCHEMA("job.steps", job_step, step_fields, "One step of a job.");

@@ -11,11 +11,12 @@ enum {
     PW_STEPS_MAX = 1000,
     PW_ENV_MAX = 1000,
     PW_SCRIPT_MAX = 256 * 1024,
+    PW_WITH_MAX = 100,
 };
 
 typedef struct job_step {
     char *name;
-    char *kind;   /* "run" "checkout" */
+    char *kind;   /* "run" "checkout" ... */
     char *script; /* run: text for the shell; NULL when argv is used */
     pw_strs argv; /* run: program and arguments, no shell */
     char *shell;  /* run: "sh" (-e) or "bash" (-eo pipefail); NULL: sh */
@@ -29,6 +30,10 @@ typedef struct job_step {
     char *mode;                           /* checkout: fresh clean incremental */
     bool submodules;
     uint64_t depth; /* checkout: 0 whole history */
+    /* what other kinds take: msg_pair, in which properties are replaced when the step runs */
+    pw_list with;
+    pw_strs paths; /* cache: what is kept */
+    pw_strs keys;  /* cache: beginnings of keys that will do as well */
 } job_step;
 
 typedef struct job_spec {

@@ -5,6 +5,11 @@
 static const char *const names[JOB_KINDS] = {
     [JOB_KIND_RUN] = "run",
     [JOB_KIND_CHECKOUT] = "checkout",
+    [JOB_KIND_SET_PROPERTY] = "set_property",
+    [JOB_KIND_ANNOTATE] = "annotate",
+    [JOB_KIND_HTTP] = "http",
+    [JOB_KIND_CACHE] = "cache",
+    [JOB_KIND_CACHE_SAVE] = "cache-save",
 };
 
 const char *job_kind_name(uint64_t kind)

@@ -5,7 +5,16 @@
 #include "shared/job/job.h"
 
 /* Numbers stand in databases: only add. */
-enum { JOB_KIND_RUN, JOB_KIND_CHECKOUT, JOB_KINDS };
+enum {
+    JOB_KIND_RUN,
+    JOB_KIND_CHECKOUT,
+    JOB_KIND_SET_PROPERTY,
+    JOB_KIND_ANNOTATE,
+    JOB_KIND_HTTP,
+    JOB_KIND_CACHE,
+    JOB_KIND_CACHE_SAVE, /* no key of a file: Pawl puts it behind the steps of who has a cache */
+    JOB_KINDS
+};
 enum { JOB_MUST_MAX = PW_PAIRS_MAX };
 
 const char *job_kind_name(uint64_t kind); /* "run" for a number that is none */

@@ -55,6 +55,15 @@ static const pw_field property_fields[] = {
 const pw_schema rec_property_schema =
     PW_SCHEMA("property", rec_property, property_fields, "A step set a property.");
 
+static const pw_field note_fields[] = {
+    PW_F_U64(rec_note, step, "step", true, "index of the step, from 0"),
+    PW_F_STR(rec_note, context, "context", true, PW_NAME_MAX, "a later note takes its place"),
+    PW_F_STR(rec_note, style, "style", true, 16, "`info`, `success`, `warning` or `error`"),
+    PW_F_STR(rec_note, text, "text", true, PW_NOTE_MAX, "Markdown"),
+};
+const pw_schema rec_note_schema =
+    PW_SCHEMA("note", rec_note, note_fields, "Something that people should see.");
+
 static const pw_field end_fields[] = {
     PW_F_U64(rec_end, result, "result", true, "result of the build"),
     PW_F_U64(rec_end, wall_ms, "wall_ms", true, "wall clock"),

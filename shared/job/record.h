@@ -53,6 +53,12 @@ typedef struct rec_property {
     uint64_t step;
     char *name, *value;
 } rec_property;
+typedef struct rec_note { /* something that people should see beside the build */
+    uint64_t step;
+    char *context; /* a later one of the same context takes its place */
+    char *style;   /* "info" "success" "warning" "error" */
+    char *text;    /* Markdown */
+} rec_note;
 typedef struct rec_end {
     uint64_t result; /* pw_result of the build */
     uint64_t wall_ms;
@@ -62,7 +68,8 @@ typedef struct rec_cut { /* output left out of a log */
     uint64_t step, stream, position, bytes;
 } rec_cut;
 extern const pw_schema rec_header_schema, rec_start_schema, rec_step_start_schema,
-    rec_step_end_schema, rec_property_schema, rec_end_schema, rec_cut_schema;
+    rec_step_end_schema, rec_property_schema, rec_note_schema, rec_end_schema, rec_cut_schema;
+enum { PW_NOTE_MAX = 64 * 1024 }; /* bytes of a note's text */
 
 enum { PW_STREAM_OUT = 0, PW_STREAM_ERR = 1, PW_STREAMS = 2 };
 enum { PW_CODEC_RAW = 0, PW_CODEC_ZSTD = 1 };

@@ -33,7 +33,10 @@ static void step_from(job_step *s, const pl_step *c)
                     .always = c->flags.always_run,
                     .mode = c->mode,
                     .submodules = c->submodules,
-                    .depth = c->depth};
+                    .depth = c->depth,
+                    .with = {c->with, c->n_with},
+                    .paths = {c->paths.v, c->paths.n},
+                    .keys = {c->keys.v, c->keys.n}};
 }
 _Static_assert(sizeof(pl_pair) == sizeof(msg_pair) &&
                    offsetof(pl_pair, value) == offsetof(msg_pair, value),

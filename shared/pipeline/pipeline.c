@@ -29,6 +29,9 @@ static void step_clear(pl_step *s)
     free(s->dir);
     pl_pairs_free(s->env, s->n_env);
     free(s->mode);
+    pl_pairs_free(s->with, s->n_with);
+    pl_strs_clear(&s->paths);
+    pl_strs_clear(&s->keys);
 }
 
 void pl_builder_clear(pl_builder *b)

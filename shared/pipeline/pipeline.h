@@ -37,6 +37,10 @@ typedef struct pl_step {
     char *mode; /* checkout: "fresh" "clean" "incremental" */
     bool submodules;
     uint64_t depth;
+    /* what other kinds take, by the names that the runner knows */
+    pl_pair *with;
+    size_t n_with;
+    pl_strs paths, keys; /* cache: what is kept; beginnings of keys that will do as well */
 } pl_step;
 
 typedef struct pl_builder {

@@ -57,6 +57,8 @@ char *pl_copy(pl_reader *r, const char *s);
 bool pl_get_kind(pl_reader *r, const yaml_node *map, const char *key, const char *const *words,
                  const char *const *later, int *out);
 bool pl_get_time(pl_reader *r, const yaml_node *map, const char *key, pw_usec min, pw_usec *out);
+/* Whether people may set a property of that name. */
+bool pl_property_name_ok(pl_reader *r, const yaml_node *key);
 typedef enum pl_pairs_kind { PL_ENV, PL_PROPERTIES } pl_pairs_kind;
 /* secrets: gets the names of those that an `env` uses. */
 void pl_get_pairs(pl_reader *r, const yaml_node *map, const char *key, pl_pairs_kind kind,

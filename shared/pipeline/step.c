@@ -1,15 +1,19 @@
-/* step.c - the steps of a builder: `run` and `checkout`. */
+/* step.c - the steps of a builder: what all have, `run` and `checkout`. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "shared/pipeline/read.h"
 #include "shared/base/fs.h"
+#include "shared/pipeline/kinds.h"
 
 static const char *const run_only[] = {"shell",        "dir",   "env",       "pty",    "timeout",
                                        "idle_timeout", "grace", "log_limit", "stderr", NULL};
 static const char *const step_keys[] = {"name",
                                         "run",
                                         "checkout",
+                                        "set_property",
+                                        "annotate",
+                                        "http",
+                                        "cache",
                                         "always_run",
                                         "halt_on_failure",
                                         "flunk_on_failure",
@@ -24,9 +28,8 @@ static const char *const step_keys[] = {"name",
                                         "log_limit",
                                         "stderr",
                                         NULL};
-static const char *const step_later[] = {"if",       "locks", "reports", "artifacts",
-                                         "trigger",  "cache", "fetch",   "set_property",
-                                         "annotate", "http",  NULL};
+static const char *const step_later[] = {"if",      "locks", "reports", "artifacts",
+                                         "trigger", "fetch", NULL};
 
 #define LOG_LIMIT_MIN ((uint64_t)4096)
 #define LOG_LIMIT_MAX ((uint64_t)1 << 40)
@@ -36,7 +39,7 @@ static const char *const modes[] = {"fresh", "clean", "incremental", NULL};
 static const char *const stderrs[] = {"together", "separate", NULL};
 
 /* Relative, without "..": the step must stay in the work directory. */
-static bool dir_ok(const char *s)
+bool pl_path_ok(const char *s)
 {
     if (!*s || *s == '/' || strlen(s) > 1000 || pl_has_control(s))
         return false;
@@ -65,9 +68,38 @@ static void read_argv(pl_reader *r, const yaml_node *map, const yaml_node *v, pl
                   "\"shell\" has no use where \"run\" is a list: no shell reads it");
 }
 
+/* What all that runs something has beside its own keys. */
+static void place(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_step *s)
+{
+    const yaml_node *dir = yaml_node_value(map, "dir");
+    if (yaml_get_str(map, "dir", false, SIZE_MAX, &s->dir, r->errors) && s->dir &&
+        !pl_path_ok(s->dir))
+        yaml_fail(r->errors, dir,
+                  "\"dir\" must be a path below the work directory, without \"..\"");
+    pl_get_pairs(r, map, "env", PL_ENV, secrets, &s->env, &s->n_env);
+    (void)pl_get_time(r, map, "timeout", PL_SECOND / 1000, &s->timeout);
+    (void)pl_get_time(r, map, "idle_timeout", 0, &s->idle_timeout);
+    (void)pl_get_time(r, map, "grace", PL_SECOND / 1000, &s->grace);
+    const yaml_node *limit = yaml_node_value(map, "log_limit");
+    if (yaml_get_size(map, "log_limit", &s->log_limit, r->errors) && limit &&
+        (s->log_limit < LOG_LIMIT_MIN || s->log_limit > LOG_LIMIT_MAX))
+        yaml_fail(r->errors, limit, "\"log_limit\" must be from 4K to 1024G");
+}
+
+void pl_read_place(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_step *s)
+{
+    static const char *const run_alone[] = {"shell", "pty", "stderr", NULL};
+    for (size_t i = 0; run_alone[i]; i++) {
+        const yaml_node *key = yaml_node_key(map, run_alone[i]);
+        if (key)
+            yaml_fail(r->errors, key, "\"%s\" is for steps with \"run\"", run_alone[i]);
+    }
+    place(r, map, secrets, s);
+}
+
 static void read_run(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_step *s)
 {
-    const yaml_node *v = yaml_node_get(map, "run"), *dir = yaml_node_value(map, "dir");
+    const yaml_node *v = yaml_node_get(map, "run");
     const char *text = yaml_node_text(v);
     int shell = 0, err = 0;
     if (yaml_node_type(v) == YAML_LIST)
@@ -83,22 +115,11 @@ static void read_run(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_st
         s->script = pl_copy(r, text);
     (void)yaml_get_enum(map, "shell", shells, &shell, r->errors);
     s->shell = pl_copy(r, shells[shell]);
-    if (yaml_get_str(map, "dir", false, SIZE_MAX, &s->dir, r->errors) && s->dir && !dir_ok(s->dir))
-        yaml_fail(r->errors, dir,
-                  "\"dir\" must be a path below the work directory, without \"..\"");
-    pl_get_pairs(r, map, "env", PL_ENV, secrets, &s->env, &s->n_env);
     (void)yaml_get_bool(map, "pty", &s->pty, r->errors);
-    (void)pl_get_time(r, map, "timeout", PL_SECOND / 1000, &s->timeout);
-    (void)pl_get_time(r, map, "idle_timeout", 0, &s->idle_timeout);
-    (void)pl_get_time(r, map, "grace", PL_SECOND / 1000, &s->grace);
     (void)yaml_get_enum(map, "stderr", stderrs, &err, r->errors);
     s->stderr_separate = err == 1;
-    const yaml_node *limit = yaml_node_value(map, "log_limit");
-    if (yaml_get_size(map, "log_limit", &s->log_limit, r->errors) && limit &&
-        (s->log_limit < LOG_LIMIT_MIN || s->log_limit > LOG_LIMIT_MAX))
-        yaml_fail(r->errors, limit, "\"log_limit\" must be from 4K to 1024G");
+    place(r, map, secrets, s);
 }
-
 static void read_checkout(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_step *s)
 {
     (void)secrets;
@@ -138,6 +159,10 @@ static const struct step_kind {
 } kinds[] = {
     {"run", read_run},
     {"checkout", read_checkout},
+    {"set_property", pl_read_set_property},
+    {"annotate", pl_read_annotate},
+    {"http", pl_read_http},
+    {"cache", pl_read_cache},
 };
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
@@ -246,6 +271,8 @@ void pl_read_steps(pl_reader *r, pl_builder *b, const yaml_node *list)
     b->n_steps = n;
     for (size_t i = 0; i < n; i++)
         read_step(r, yaml_node_item(list, i), &b->secrets, &b->steps[i]);
+    if (errors == r->errors->n && !r->errors->failed)
+        pl_add_cache_saves(r, b);
     if (errors == r->errors->n && !r->errors->failed)
         number_names(r, b);
 }

@@ -7,13 +7,14 @@
 #include <sys/stat.h>
 
 #include "shared/base/fs.h"
+#include "worker/spool/spool.h"
 
 enum { ADDRESS_MAX = 255, NAME_MAX_BYTES = 200, PATH_BYTES = 4000, KEY_FILE_MAX = 1024 };
 
-static const char *const top_keys[] = {"name",        "master",     "key",           "spool",
-                                       "slots",       "tags",       "isolation",     "env_pass",
-                                       "spool_limit", "low_disk",   "untrusted",     "git",
-                                       "cgroup",      "job_memory", "job_processes", NULL};
+static const char *const top_keys[] = {
+    "name",      "master",     "key",           "spool",       "slots",     "tags",
+    "isolation", "env_pass",   "spool_limit",   "low_disk",    "untrusted", "git",
+    "cgroup",    "job_memory", "job_processes", "cache_limit", NULL};
 static const char *const master_keys[] = {"address", "key", NULL};
 static const char *const git_keys[] = {"ssh_key", NULL};
 static const char *const isolations[] = {"none", "user", "bwrap", "podman", NULL};
@@ -206,6 +207,8 @@ static void get_all(const yaml_node *root, worker_conf *c, yaml_errors *errors)
               errors);
     c->spool_limit = 20ULL << 30;
     c->low_disk = 2ULL << 30;
+    c->cache_limit = SPOOL_CACHE_LIMIT;
+    (void)yaml_get_size(root, "cache_limit", &c->cache_limit, errors);
     (void)yaml_get_size(root, "spool_limit", &c->spool_limit, errors);
     (void)yaml_get_size(root, "low_disk", &c->low_disk, errors);
     (void)yaml_get_bool(root, "untrusted", &c->untrusted, errors);

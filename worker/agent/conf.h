@@ -32,7 +32,7 @@ typedef struct worker_conf {
     char *spool;
     uint64_t slots;
     pw_strs tags, isolation, env_pass;
-    uint64_t spool_limit, low_disk; /* bytes */
+    uint64_t spool_limit, low_disk, cache_limit; /* bytes */
     bool untrusted;
     cgroup_mode cgroup;
     cgroup_limits limits; /* of each job */

@@ -27,6 +27,7 @@ struct zygote {
     char **env; /* owned, NULL-terminated */
     cgroup_mode cgroup;
     cgroup_limits limits;
+    uint64_t cache_limit;
     pid_t pid;
     int fd; /* our end; -1: none */
     uint64_t files;
@@ -132,13 +133,14 @@ int zygote_env(zygote *self, const worker_conf *conf, pw_err *err)
     self->env = env;
     self->cgroup = conf->cgroup;
     self->limits = conf->limits;
+    self->cache_limit = conf->cache_limit;
     pw_closep(&self->fd); /* the old one ends; the next job starts a new one */
     return 0;
 }
 
 static int spawn(zygote *self, pw_err *err)
 {
-    char number[FD_TEXT], memory[LIMIT_TEXT], processes[LIMIT_TEXT];
+    char number[FD_TEXT], memory[LIMIT_TEXT], processes[LIMIT_TEXT], cache[LIMIT_TEXT];
     int pair[2];
     pw_usec now = pw_now(self->host);
     if (now < self->not_before)
@@ -151,6 +153,7 @@ static int spawn(zygote *self, pw_err *err)
     (void)snprintf(number, sizeof(number), "%d", theirs);
     (void)snprintf(memory, sizeof(memory), "%" PRIu64, self->limits.memory);
     (void)snprintf(processes, sizeof(processes), "%" PRIu64, self->limits.processes);
+    (void)snprintf(cache, sizeof(cache), "%" PRIu64, self->cache_limit);
     const char *const argv[] = {self->program,
                                 "--serve",
                                 self->spool,
@@ -162,6 +165,8 @@ static int spawn(zygote *self, pw_err *err)
                                 memory,
                                 self->limits.by_default ? "--processes-default" : "--processes",
                                 processes,
+                                "--cache",
+                                cache,
                                 NULL};
     const int keep[] = {theirs, -1};
     pw_spawn what = {.argv = argv,

@@ -17,7 +17,8 @@ static const char help[] =
     "       pawl-run --job SPOOL NAME [LIMITS]       run one job of a spool and wait for its end\n"
     "       pawl-run --help | --version\n"
     "LIMITS: --cgroup auto|require|off (default auto), --memory BYTES, --processes N (0: none),\n"
-    "        --processes-default N: the same, counted where the kernel's counting would cost\n";
+    "        --processes-default N: the same, counted where the kernel's counting would cost\n"
+    "        --cache BYTES: what caches of builds may take together (default 10G)\n";
 
 static int usage(void)
 {
@@ -36,6 +37,7 @@ typedef struct options {
     cgroup_mode mode;
     cgroup_limits limits;
     cgroup_host found;
+    uint64_t cache;
 } options;
 
 static bool read_options(char **argv, options *o)
@@ -50,6 +52,8 @@ static bool read_options(char **argv, options *o)
             good = pw_parse_u64(argv[1], &o->limits.processes, NULL) == 0;
         else if (good && strcmp(*argv, "--processes-default") == 0)
             o->limits.by_default = good = pw_parse_u64(argv[1], &o->limits.processes, NULL) == 0;
+        else if (good && strcmp(*argv, "--cache") == 0)
+            good = pw_parse_u64(argv[1], &o->cache, NULL) == 0;
         else
             good = false;
         if (!good)
@@ -66,6 +70,7 @@ static int apply(options *o, run_host *host, pw_err *err)
     host->cgroup = &o->found;
     host->cgroup_must = o->mode == CGROUP_REQUIRE;
     host->limits = o->limits;
+    host->cache_limit = o->cache;
     return rc;
 }
 
@@ -115,7 +120,7 @@ int main(int argc, char **argv)
         return fputs(help, stdout) < 0;
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
         return printf("pawl-run %s\n", PW_VERSION) < 0;
-    options o = {.mode = CGROUP_AUTO};
+    options o = {.mode = CGROUP_AUTO, .cache = SPOOL_CACHE_LIMIT};
     bool is_serve = argc >= 5 && strcmp(argv[1], "--serve") == 0 && strcmp(argv[3], "--fd") == 0;
     bool is_job = argc >= 4 && strcmp(argv[1], "--job") == 0;
     if ((!is_serve && !is_job) || !read_options(argv + (is_serve ? 5 : 4), &o))

@@ -34,6 +34,7 @@ typedef struct run_host {
     const cgroup_host *cgroup; /* NULL: none */
     bool cgroup_must;          /* a job without its group is not run */
     cgroup_limits limits;      /* of each job */
+    uint64_t cache_limit;      /* bytes of SPOOL/cache */
 } run_host;
 
 typedef struct run_job {

@@ -11,6 +11,7 @@
 
 #include "shared/base/fs.h"
 #include "worker/run/checkout.h"
+#include "worker/run/kinds.h"
 #include "worker/run/workdir.h"
 
 enum {
@@ -223,6 +224,31 @@ static void kind_checkout(run_job *r, size_t index, const job_step *s, step_resu
     with_folder(r, index, s, checkout_in, out);
 }
 
+static void kind_set_property(run_job *r, size_t index, const job_step *s, step_result *out)
+{
+    with_folder(r, index, s, step_set_property, out);
+}
+
+static void kind_annotate(run_job *r, size_t index, const job_step *s, step_result *out)
+{
+    with_folder(r, index, s, step_annotate, out);
+}
+
+static void kind_http(run_job *r, size_t index, const job_step *s, step_result *out)
+{
+    with_folder(r, index, s, step_http, out);
+}
+
+static void kind_cache(run_job *r, size_t index, const job_step *s, step_result *out)
+{
+    with_folder(r, index, s, step_cache, out);
+}
+
+static void kind_cache_save(run_job *r, size_t index, const job_step *s, step_result *out)
+{
+    with_folder(r, index, s, step_cache_save, out);
+}
+
 /* What a step does, by its kind: *out is a success before, and what it says after is its result. */
 typedef void step_kind(run_job *r, size_t index, const job_step *s, step_result *out);
 static const struct {
@@ -231,6 +257,11 @@ static const struct {
 } kinds[] = {
     {"run", kind_run},
     {"checkout", kind_checkout},
+    {"set_property", kind_set_property},
+    {"annotate", kind_annotate},
+    {"http", kind_http},
+    {"cache", kind_cache},
+    {"cache-save", kind_cache_save},
 };
 
 static void step_run_kind(run_job *r, size_t index, const job_step *s, step_result *out)

@@ -6,6 +6,7 @@
  * ATTEMPT decimal) SPOOL/jobs/EPOCH-ATTEMPT.journal  its journal; the flock on it is the right to
  * append SPOOL/kept/                  both files of jobs that the master said to forget, for
  * spool_keep SPOOL/grown                  FIFO: notes from runners, hints only
+ *   SPOOL/cache/PROJECT/HASH.tar, .key
  *   SPOOL/work/PROJECT/BUILDER/N      work directories, N.lock beside each (flock held by the
  * runner that uses it), N.tmp (TMPDIR, emptied after each job) SPOOL/mirrors/               bare
  * clones, shared by builders A runner is reached by a datagram socket in the abstract namespace,
@@ -20,6 +21,7 @@
 #include "shared/base/err.h"
 
 enum { SPOOL_ID = 33, SPOOL_JOB_NAME = 48 };
+#define SPOOL_CACHE_LIMIT (10ULL << 30) /* bytes of SPOOL/cache, if nobody says else */
 typedef struct spool_job {
     uint64_t epoch, attempt;
 } spool_job;

@@ -1,0 +1,15 @@
+/* kinds.h - what the kinds of steps beside `run` and `checkout` take. Each reads the value of its
+ * own key and what stands beside it. */
+#ifndef PW_SHARED_PIPELINE_KINDS_H
+#define PW_SHARED_PIPELINE_KINDS_H
+#include "shared/pipeline/read.h"
+
+typedef void pl_read_kind(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_step *s);
+pl_read_kind pl_read_set_property, pl_read_annotate, pl_read_http, pl_read_cache;
+/* `dir`, `env` and the limits: of all that runs something. */
+pl_read_kind pl_read_place;
+/* A path below the work directory, without "..". */
+bool pl_path_ok(const char *s);
+/* Puts behind the steps one for each cache, which keeps it. */
+void pl_add_cache_saves(pl_reader *r, pl_builder *b);
+#endif
