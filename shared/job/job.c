@@ -64,6 +64,8 @@ static const pw_field spec_fields[] = {
               "the steps, in order"),
     PW_F_STRS(job_spec, secrets, "secrets", false, PW_NAME_MAX, PW_SECRETS_MAX,
               "names of the secrets that its environments need"),
+    PW_F_U64(job_spec, shard, "shard", false, "which of its builder's shards, from 1"),
+    PW_F_U64(job_spec, shards, "shards", false, "how many there are; 0: it is not sharded"),
 };
 const pw_schema job_spec_schema =
     PW_SCHEMA("job.spec", job_spec, spec_fields, "A job as the master froze it.");

@@ -38,6 +38,7 @@ typedef struct job_step {
 
 typedef struct job_spec {
     uint64_t epoch, attempt, build, try_no; /* try_no: 1 for the first attempt of this build */
+    uint64_t shard, shards;                 /* of a builder with shards, from 1; else 0 */
     char *build_url;
     char *builder, *project, *branch, *revision, *reason, *worker;
     char *repository;

@@ -8,6 +8,10 @@
 static const char *const builder_keys[] = {
     "name",    "project", "steps",     "requires", "env",      "properties", "collapse",
     "retries", "timeout", "isolation", "manual",   "required", NULL};
+static const char *const file_keys[] = {"steps",    "requires",       "env",        "properties",
+                                        "retries",  "timeout",        "isolation",  "manual",
+                                        "required", "collapse",       "needs",      "matrix",
+                                        "shards",   "run_if_changed", "always_run", NULL};
 static const char *const builder_later[] = {"locks",          "needs",      "matrix",      "shards",
                                             "run_if_changed", "always_run", "keep_failed", NULL};
 
@@ -92,8 +96,7 @@ bool pl_read_builder(pl_reader *r, const yaml_node *map, bool listed, pl_builder
     int64_t retries = 2;
     b->collapse = b->required = true;
     b->timeout = 6 * 3600 * PL_SECOND;
-    /* the first two are those of a list */
-    if (!yaml_check_keys(map, "a builder", builder_keys + (listed ? 0 : 2), builder_later,
+    if (!yaml_check_keys(map, "a builder", listed ? builder_keys : file_keys, builder_later,
                          r->errors) &&
         yaml_node_type(map) != YAML_MAP)
         return false;
@@ -103,6 +106,11 @@ bool pl_read_builder(pl_reader *r, const yaml_node *map, bool listed, pl_builder
     (void)yaml_get_bool(map, "collapse", &b->collapse, r->errors);
     (void)yaml_get_bool(map, "manual", &b->manual, r->errors);
     (void)yaml_get_bool(map, "required", &b->required, r->errors);
+    (void)yaml_get_bool(map, "always_run", &b->always_run, r->errors);
+    (void)yaml_get_strs(map, "needs", PL_NEEDS_MAX, &b->needs.v, &b->needs.n, r->errors);
+    pl_get_globs(r, map, "run_if_changed", GLOB_PATH, NULL, PL_GLOBS_EMPTY_WRONG,
+                 &b->run_if_changed);
+    pl_read_matrix(r, map, b);
     (void)yaml_get_int(map, "retries", 0, PL_RETRIES_MAX, &retries, r->errors);
     b->retries = (unsigned)retries;
     (void)pl_get_time(r, map, "timeout", PL_SECOND / 1000, &b->timeout);

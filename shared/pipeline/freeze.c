@@ -42,26 +42,34 @@ _Static_assert(sizeof(pl_pair) == sizeof(msg_pair) &&
                    offsetof(pl_pair, value) == offsetof(msg_pair, value),
                "a pair of a builder is lent to the job as it is");
 
-/* A later source overrides an earlier one, so the runner sees one value a name. */
+static size_t add_pair(msg_pair *pairs, size_t n, char *name, char *value)
+{
+    size_t at = 0;
+    while (at < n && strcmp(pairs[at].name, name) != 0)
+        at++;
+    pairs[at] = (msg_pair){name, value};
+    return at == n ? n + 1 : n;
+}
+
+/* A later source overrides an earlier one, so the runner sees one value a name. What makes one
+ * build of a matrix another than the next is not for anybody to change. */
 static size_t properties(const pl_builder *b, const pl_facts *f, msg_pair *pairs)
 {
     size_t n = 0;
-    for (size_t i = 0; i < b->n_properties; i++) {
-        bool over = false;
-        for (size_t k = 0; k < f->n_given; k++)
-            over |= strcmp(f->given[k].name, b->properties[i].name) == 0;
-        if (!over)
-            pairs[n++] = (msg_pair){b->properties[i].name, b->properties[i].value};
-    }
+    for (size_t i = 0; i < b->n_properties; i++)
+        n = add_pair(pairs, n, b->properties[i].name, b->properties[i].value);
     for (size_t k = 0; k < f->n_given; k++)
-        pairs[n++] = f->given[k];
+        n = add_pair(pairs, n, f->given[k].name, f->given[k].value);
+    for (size_t i = 0; f->instance && i < f->instance->n_values; i++)
+        n = add_pair(pairs, n, f->instance->values[i].name, f->instance->values[i].value);
     return n;
 }
 
 int pl_freeze(const pl_builder *b, const pl_facts *f, pw_buf *out, pw_err *err)
 {
     PW_AUTO(pw_freep) job_step *steps = calloc(b->n_steps ? b->n_steps : 1, sizeof(*steps));
-    PW_AUTO(pw_freep) msg_pair *pairs = calloc(b->n_properties + f->n_given + 1, sizeof(*pairs));
+    size_t most = b->n_properties + f->n_given + (f->instance ? f->instance->n_values : 0);
+    PW_AUTO(pw_freep) msg_pair *pairs = calloc(most + 1, sizeof(*pairs));
     if (!steps || !pairs)
         return pw_fail(err, PW_ENOMEM, "out of memory");
     for (size_t i = 0; i < b->n_steps; i++)
@@ -71,7 +79,9 @@ int pl_freeze(const pl_builder *b, const pl_facts *f, pw_buf *out, pw_err *err)
                      .build = f->build,
                      .try_no = f->try_no,
                      .build_url = lend(f->build_url),
-                     .builder = b->name,
+                     .builder = f->instance ? f->instance->name : b->name,
+                     .shard = f->instance ? f->instance->shard : 0,
+                     .shards = f->instance ? f->instance->shards : 0,
                      .project = lend(f->project),
                      .branch = lend(f->branch),
                      .revision = lend(f->revision),

@@ -59,7 +59,7 @@ static void read_property(pl_reader *r, const yaml_node *key, const yaml_node *v
 {
     static const char *const keys[] = {"run", "file", NULL};
     const char *name = yaml_node_text(key), *text = yaml_node_text(v);
-    if (!pl_property_name_ok(r, key))
+    if (!pl_property_ok(r, key))
         return;
     if (text) {
         add(r, s, pw_strf("value.%s", name), text);

@@ -34,9 +34,26 @@ static void step_clear(pl_step *s)
     pl_strs_clear(&s->keys);
 }
 
+static void combos_free(pl_combo *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        pl_pairs_free(v[i].v, v[i].n);
+    free(v);
+}
+
 void pl_builder_clear(pl_builder *b)
 {
     free(b->name);
+    pl_strs_clear(&b->needs);
+    free(b->need);
+    for (size_t i = 0; i < b->n_axes; i++) {
+        free(b->axes[i].name);
+        pl_strs_clear(&b->axes[i].values);
+    }
+    free(b->axes);
+    combos_free(b->include, b->n_include);
+    combos_free(b->exclude, b->n_exclude);
+    glob_free(b->run_if_changed);
     pl_strs_clear(&b->tags);
     pl_pairs_free(b->env, b->n_env);
     pl_pairs_free(b->properties, b->n_properties);
@@ -45,4 +62,29 @@ void pl_builder_clear(pl_builder *b)
         step_clear(&b->steps[i]);
     free(b->steps);
     pl_strs_clear(&b->secrets);
+}
+
+void pl_allow_clear(pl_allow *a)
+{
+    glob_free(a->tags);
+    glob_free(a->isolation);
+    pl_strs_clear(&a->secrets);
+    pl_strs_clear(&a->locks);
+}
+
+pl_file *pl_ref(pl_file *self)
+{
+    __atomic_add_fetch(&self->refs, 1, __ATOMIC_RELAXED);
+    return self;
+}
+
+pl_file *pl_unref(pl_file *self)
+{
+    if (!self || __atomic_sub_fetch(&self->refs, 1, __ATOMIC_ACQ_REL) != 0)
+        return NULL;
+    for (size_t i = 0; i < self->n_builders; i++)
+        pl_builder_clear(&self->builders[i]);
+    free(self->builders);
+    free(self);
+    return NULL;
 }

@@ -11,6 +11,7 @@
 #include "shared/base/host.h"
 #include "shared/job/job.h"
 #include "shared/job/result.h"
+#include "shared/scan/glob.h"
 
 typedef struct pl_pair {
     char *name, *value; /* owned */
@@ -43,10 +44,28 @@ typedef struct pl_step {
     pl_strs paths, keys; /* cache: what is kept; beginnings of keys that will do as well */
 } pl_step;
 
+typedef struct pl_axis { /* of a matrix */
+    char *name;
+    pl_strs values;
+} pl_axis;
+typedef struct pl_combo { /* what `include` adds to a matrix, or `exclude` takes from it */
+    pl_pair *v;
+    size_t n;
+} pl_combo;
+
 typedef struct pl_builder {
     char *name;
     size_t project; /* index in the configuration that it belongs to; 0 in a file of a repository */
-    pl_strs tags;   /* requires: {tags: [..]}: all must be on the worker */
+    pl_strs needs;  /* names of builders beside it */
+    size_t *need;   /* the same as indices, once all are read */
+    pl_axis *axes;
+    size_t n_axes;
+    pl_combo *include, *exclude;
+    size_t n_include, n_exclude;
+    unsigned shards;           /* 0: it is not sharded */
+    glob_list *run_if_changed; /* NULL: it runs whatever changed */
+    bool always_run;           /* after failure and cancel too */
+    pl_strs tags;              /* requires: {tags: [..]}: all must be on the worker */
     pl_pair *env;
     size_t n_env;
     pl_pair *properties;
@@ -64,6 +83,47 @@ void pl_strs_clear(pl_strs *s);
 void pl_pairs_free(pl_pair *v, size_t n);
 void pl_builder_clear(pl_builder *b);
 
+/* ---- matrix.c: a builder with a matrix or shards is built as several */
+typedef struct pl_instance {
+    char *name;      /* "slow[cc=gcc,shard=1/2]"; the builder's own where there is neither */
+    pl_pair *values; /* of the matrix: properties that nothing overrides */
+    size_t n_values;
+    unsigned shard, shards; /* from 1; 0: it is not sharded */
+} pl_instance;
+typedef struct pl_instances {
+    pl_instance *v; /* owned */
+    size_t n;
+} pl_instances;
+enum { PL_INSTANCES_MAX = 256 }; /* of one builder */
+/* PW_ELIMIT: there are more. */
+int pl_expand(const pl_builder *b, pl_instances *ret, pw_err *err);
+void pl_instances_clear(pl_instances *self);
+
+/* ---- graph.c: all over builders whose `need` are indices into the same array */
+/* Marks what is needed by what is marked, however far away. */
+void pl_close_needs(const pl_builder *v, size_t n, bool *marked);
+/* Which builders a push selects, out of those that are marked (HC-28): those whose
+ * `run_if_changed` matches one of its files (all that have none), what depends on them, clean-up
+ * builders; then all that those need. files: one a line; NULL: not known, so all are. */
+void pl_select(const pl_builder *v, size_t n, const char *files, bool *marked);
+
+/* ---- file.c: the file of a repository */
+typedef struct pl_allow {        /* what a project permits its file; zeroed is the default */
+    glob_list *tags, *isolation; /* NULL: any */
+    pl_strs secrets, locks;
+    size_t max_builds;   /* 0: PL_BUILDS_MAX */
+    pw_usec max_timeout; /* 0: any */
+} pl_allow;
+void pl_allow_clear(pl_allow *a);
+typedef struct pl_file { /* immutable, shared by counting */
+    pl_builder *builders;
+    size_t n_builders;
+    unsigned refs;
+} pl_file;
+pl_file *pl_ref(pl_file *self);
+pl_file *pl_unref(pl_file *self);
+PW_DEFINE_FREEP(pl_file, pl_unref)
+
 /* ---- freeze.c: the job of a build */
 typedef struct pl_facts { /* what a build adds to its builder; all borrowed */
     uint64_t epoch, attempt, build, try_no;
@@ -72,6 +132,7 @@ typedef struct pl_facts { /* what a build adds to its builder; all borrowed */
     /* given by scheduler, person or trigger: over the builder's own of the same name */
     const msg_pair *given;
     size_t n_given;
+    const pl_instance *instance; /* NULL: it is not one of several */
 } pl_facts;
 /* The job, encoded (job_spec_schema). PW_ELIMIT: it is too long to be sent. */
 int pl_freeze(const pl_builder *b, const pl_facts *f, pw_buf *out, pw_err *err);

@@ -22,6 +22,15 @@ enum {
     PL_STEP_NAME_MAX = 90, /* "-1000" or ".stderr" is put behind it, and file names end at 100 */
     PL_RETRIES_MAX = 100,
     PL_DEPTH_MAX = 1000000, /* commits of a shallow checkout */
+    PL_NEEDS_MAX = 100,
+    PL_AXES_MAX = 10,
+    PL_VALUES_MAX = 256,      /* of an axis */
+    PL_MATRIX_VALUE_MAX = 80, /* bytes: it is a part of a name */
+    PL_BUILDERS_MAX = 1000,   /* of a file of a repository */
+    PL_BUILDS_MAX = 1000,     /* that they may be, over matrices and shards */
+    PL_FILES_MAX = 20,
+    PL_FILE_BYTES_MAX = 512 * 1024, /* of a file and all that it includes */
+    PL_PATH_MAX = 500,
 };
 #define PL_SECOND ((pw_usec)1000000)
 #define PL_TIME_MAX                                                                                \
@@ -41,6 +50,34 @@ bool pl_read_builder(pl_reader *r, const yaml_node *map, bool listed, pl_builder
 /* Steps of one builder; `list` is the value of `steps`. */
 void pl_read_steps(pl_reader *r, pl_builder *b, const yaml_node *list);
 
+/* ---- matrix.c: `matrix` and `shards` */
+void pl_read_matrix(pl_reader *r, const yaml_node *map, pl_builder *b);
+bool pl_property_ok(pl_reader *r, const yaml_node *key);
+
+/* ---- graph.c */
+/* Once all are read: finds what `needs` names, among builders of the same project, and tells what
+ * is not there and what needs itself. map[i]: the mapping of v[i]. */
+void pl_resolve_needs(pl_reader *r, pl_builder *v, size_t n, const yaml_node *const *map);
+
+/* ---- file.c: the file of a repository */
+typedef struct pl_rules {
+    /* NULL: nothing is known of the project (no master is asked): all that one could allow is. */
+    const pl_allow *allow;
+    /* Bytes of a secret's value; NULL: not known. */
+    size_t (*secret_size)(void *self, const char *name);
+    /* A file of the same revision, by its path from the root of the repository, for `include`. 0,
+     * PW_EAGAIN: it is not here yet (pl_load() gives NULL then, go on asking for others), else why
+     * not. NULL: nothing can be included. */
+    int (*read)(void *self, const char *path, pw_buf *out, pw_err *err);
+    void *self;
+} pl_rules;
+/* NULL: there is an error, or a file is not here yet. file: its path in the repository, for
+ * messages. */
+pl_file *pl_load(const char *file, const char *text, size_t n, const pl_rules *rules,
+                 yaml_errors *errors);
+/* Whether that can be the path of a file in a repository: relative, without "." and "..". */
+bool pl_path_ok(const char *path);
+
 /* ---- secrets.c */
 /* Checks each ${secret:NAME} in a text, adds the names to *used. */
 void pl_use_secrets(pl_reader *r, const yaml_node *at, pl_strs *used);
@@ -57,8 +94,6 @@ char *pl_copy(pl_reader *r, const char *s);
 bool pl_get_kind(pl_reader *r, const yaml_node *map, const char *key, const char *const *words,
                  const char *const *later, int *out);
 bool pl_get_time(pl_reader *r, const yaml_node *map, const char *key, pw_usec min, pw_usec *out);
-/* Whether people may set a property of that name. */
-bool pl_property_name_ok(pl_reader *r, const yaml_node *key);
 typedef enum pl_pairs_kind { PL_ENV, PL_PROPERTIES } pl_pairs_kind;
 /* secrets: gets the names of those that an `env` uses. */
 void pl_get_pairs(pl_reader *r, const yaml_node *map, const char *key, pl_pairs_kind kind,

@@ -241,6 +241,9 @@ static bool name_taken(const pl_builder *b, size_t but, const char *name)
  * name is passed over. */
 static void number_names(pl_reader *r, pl_builder *b)
 {
+    for (size_t i = 0; i < b->n_steps; i++)
+        if (!b->steps[i].name) /* its mistake was told before: a node is told of once */
+            return;
     for (size_t i = b->n_steps; i-- > 1;) {
         pl_step *s = &b->steps[i];
         size_t before = 0;

@@ -89,7 +89,7 @@ static bool env_name_ok(pl_reader *r, const yaml_node *key)
     return false;
 }
 
-bool pl_property_name_ok(pl_reader *r, const yaml_node *key)
+bool pl_property_ok(pl_reader *r, const yaml_node *key)
 {
     static const char *const own[] = {"branch",   "revision", "project", "builder",
                                       "build_id", "worker",   "attempt", NULL};
@@ -128,7 +128,7 @@ void pl_get_pairs(pl_reader *r, const yaml_node *map, const char *key, pl_pairs_
     for (size_t i = 0; *out && i < n; i++) {
         const yaml_node *name = NULL, *value = yaml_node_pair(v, i, &name);
         const char *text = yaml_node_text(value);
-        if (!(kind == PL_ENV ? env_name_ok(r, name) : pl_property_name_ok(r, name)))
+        if (!(kind == PL_ENV ? env_name_ok(r, name) : pl_property_ok(r, name)))
             continue;
         if (!text) {
             yaml_fail(r->errors, value, "\"%s\" must be a text (write \"\" for an empty one)",

@@ -239,13 +239,17 @@ static int env_pairs(env_list *e, const subst_from *from, const pw_list *pairs, 
 
 static int env_own(env_list *e, const env_place *place, const job_spec *job, pw_err *err)
 {
-    char build[24], attempt[24], name[SPOOL_JOB_NAME];
+    char build[24], attempt[24], shard[24], shards[24], name[SPOOL_JOB_NAME];
     (void)snprintf(build, sizeof(build), "%" PRIu64, job->build);
     /* the id, not the try number: it grows over all builds, which a fencing token must */
     (void)snprintf(attempt, sizeof(attempt), "%" PRIu64, job->attempt);
+    (void)snprintf(shard, sizeof(shard), "%" PRIu64, job->shards ? job->shard : 1);
+    (void)snprintf(shards, sizeof(shards), "%" PRIu64, job->shards ? job->shards : 1);
     const struct {
         const char *name, *value;
     } own[] = {
+        {"PAWL_SHARD", shard},
+        {"PAWL_SHARDS", shards},
         {"PAWL_BUILD_ID", build},
         {"PAWL_BUILD_URL", job->build_url},
         {"PAWL_BUILDER", job->builder},

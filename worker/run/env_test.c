@@ -128,8 +128,15 @@ static void test_build(void)
     ok(has(&e, "PAWL_BUILD_ID", "12") && has(&e, "PAWL_ATTEMPT", "900") &&
            has(&e, "PAWL_WORKDIR", "/w"),
        "own ones");
+    ok(has(&e, "PAWL_SHARD", "1") && has(&e, "PAWL_SHARDS", "1"), "one of one");
     ok(has(&e, "PAWL_REASON", "") && e.v[e.n] == NULL,
        "absent text is empty, the list ends in NULL");
+    env_clear(&e);
+    j.shard = 2;
+    j.shards = 3;
+    ok(env_build(&e, &place, &j, &s, NULL) == 0 && has(&e, "PAWL_SHARD", "2") &&
+           has(&e, "PAWL_SHARDS", "3"),
+       "a shard");
     env_clear(&e);
     pw_err err = {0};
     senv[0].value = (char *)"${nope}";
