@@ -1,6 +1,3 @@
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include "shared/scan/glob.h"
 
 #include <inttypes.h>
@@ -8,15 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/scan/regex.h"
+
 enum {
     ITEMS_MAX = 1000,
     ITEM_MAX = 1000,       /* bytes of one item */
     NAME_MAX_BYTES = 8192, /* longer names match nothing; a path on Linux has 4,096 at most */
-    /* Steps of one regular expression over one name. On names of 8 KiB the worst patterns tried
-     * ended after 3 ms with JIT, 30 ms in the interpreter; a real name needs under 1,000 steps. */
-    MATCH_LIMIT = 100000,
-    HEAP_LIMIT_KIB = 1024,
-    ARENA = 1024, /* the contexts and data of one match take 136 bytes */
 };
 
 enum tok_type {
@@ -41,7 +35,7 @@ struct byte_set {
 
 struct item {
     bool exclude;
-    pcre2_code *re;        /* owned; NULL for a glob */
+    regex *re;             /* owned; NULL for a glob */
     struct tok *toks;      /* owned; n_toks of them */
     struct byte_set *sets; /* owned */
     size_t n_toks, n_sets;
@@ -49,8 +43,7 @@ struct item {
 };
 
 struct glob_list {
-    pcre2_match_context *limits; /* owned; only read while matching, so threads share it */
-    struct item *items;          /* owned */
+    struct item *items; /* owned */
     size_t n;
     bool only_excludes;
 };
@@ -202,25 +195,14 @@ static int read_glob(struct reader *r, pw_err *err)
 /* The text between the slashes, `len` bytes. */
 static int read_regex(struct reader *r, size_t len, pw_err *err)
 {
-    int code = 0;
-    PCRE2_SIZE at = 0;
-    uint32_t options = PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED |
-                       PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C;
-    if (!len)
-        return reader_fail(r, r->at, "the regular expression is empty", err);
-    r->it->re = pcre2_compile((PCRE2_SPTR)(r->text + r->at), len, options, &code, &at, NULL);
-    if (!r->it->re) {
-        PCRE2_UCHAR text[120];
-        if (code == PCRE2_ERROR_HEAP_FAILED)
-            return pw_fail(err, PW_ENOMEM, "out of memory");
-        if (pcre2_get_error_message(code, text, sizeof(text)) < 0)
-            text[0] = '\0';
-        return reader_fail(r, r->at + at, (const char *)text, err);
-    }
-    /* where the system forbids executable memory the interpreter does the same under the same
-     * limits, only slower */
-    (void)pcre2_jit_compile(r->it->re, PCRE2_JIT_COMPLETE);
-    return 0;
+    size_t at = 0;
+    pw_err why = {0};
+    r->it->re = regex_new(r->text + r->at, len, true, &at, &why);
+    if (r->it->re)
+        return 0;
+    if (why.code == PW_ENOMEM)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    return reader_fail(r, r->at + at, why.text, err);
 }
 
 static int read_item(glob_kind kind, size_t number, const char *text, struct item *it, pw_err *err)
@@ -251,14 +233,10 @@ glob_list *glob_parse(glob_kind kind, char *const *items, size_t n, pw_err *err)
     self = calloc(1, sizeof(*self));
     if (self)
         self->items = calloc(n + 1, sizeof(*self->items));
-    if (self && self->items)
-        self->limits = pcre2_match_context_create(NULL);
-    if (!self || !self->items || !self->limits) {
+    if (!self || !self->items) {
         (void)pw_fail(err, PW_ENOMEM, "out of memory");
         return NULL;
     }
-    (void)pcre2_set_match_limit(self->limits, MATCH_LIMIT);
-    (void)pcre2_set_heap_limit(self->limits, HEAP_LIMIT_KIB);
     self->only_excludes = n > 0;
     for (self->n = 0; self->n < n;) {
         struct item *it = &self->items[self->n++];
@@ -274,11 +252,10 @@ glob_list *glob_free(glob_list *self)
     if (!self)
         return NULL;
     for (size_t i = 0; i < self->n; i++) {
-        pcre2_code_free(self->items[i].re);
+        regex_free(self->items[i].re);
         free(self->items[i].toks);
         free(self->items[i].sets);
     }
-    pcre2_match_context_free(self->limits);
     free(self->items);
     free(self);
     return NULL;
@@ -367,52 +344,6 @@ static bool match_glob(const struct item *it, const char *name, size_t len)
     return now->bits[it->n_toks >> 6] >> (it->n_toks & 63) & 1;
 }
 
-/* ---- regular expressions ---- */
-
-/* Memory of one match: the common case needs nothing from the heap, so it cannot fail for want of
- * memory. */
-struct arena {
-    size_t used;
-    _Alignas(max_align_t) char bytes[ARENA];
-};
-
-static void *arena_get(PCRE2_SIZE n, void *self)
-{
-    struct arena *a = self;
-    size_t rounded = (n + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
-    void *p;
-    if (n > ARENA || rounded > ARENA - a->used)
-        return malloc(n);
-    p = a->bytes + a->used;
-    a->used += rounded;
-    return p;
-}
-
-static void arena_put(void *p, void *self)
-{
-    struct arena *a = self;
-    if ((uintptr_t)p < (uintptr_t)a->bytes || (uintptr_t)p >= (uintptr_t)(a->bytes + ARENA))
-        free(p);
-}
-
-static bool match_regex(const struct item *it, pcre2_match_context *limits, const char *name,
-                        size_t len)
-{
-    struct arena arena = {.used = 0};
-    pcre2_general_context *memory = pcre2_general_context_create(arena_get, arena_put, &arena);
-    pcre2_match_data *data = memory ? pcre2_match_data_create(1, memory) : NULL;
-    int rc = PCRE2_ERROR_NOMEMORY;
-    if (data) {
-        rc = pcre2_match(it->re, (PCRE2_SPTR)name, len, 0, 0, data, limits);
-        if (rc ==
-            PCRE2_ERROR_JIT_STACKLIMIT) /* its stack is 32 KiB; the interpreter has the heap */
-            rc = pcre2_match(it->re, (PCRE2_SPTR)name, len, 0, PCRE2_NO_JIT, data, limits);
-    }
-    pcre2_match_data_free(data);
-    pcre2_general_context_free(memory);
-    return rc >= 0;
-}
-
 bool glob_match(const glob_list *self, const char *name)
 {
     size_t len = strnlen(name, NAME_MAX_BYTES + 1);
@@ -420,7 +351,7 @@ bool glob_match(const glob_list *self, const char *name)
         return false;
     for (size_t i = self->n; i-- > 0;) {
         const struct item *it = &self->items[i];
-        if (it->re ? match_regex(it, self->limits, name, len) : match_glob(it, name, len))
+        if (it->re ? regex_match(it->re, name, len) : match_glob(it, name, len))
             return !it->exclude;
     }
     return self->only_excludes;
