@@ -6,10 +6,26 @@
 #include "client/rest.h"
 #include "client/show.h"
 
+enum { SKEW_MS = 60000 }; /* a clock that is off by more is told */
+
 static void tags_text(const json_value *tags, pw_buf *b)
 {
     for (size_t i = 0; i < json_count(tags); i++)
         (void)pw_buf_addf(b, "%s%s", i ? "," : "", json_str(json_at(tags, i), ""));
+}
+
+/* Why it takes no jobs, or what else people should know of it. */
+static void remark(const json_value *w, pw_buf *b)
+{
+    const char *why = json_str(json_get(w, "reason"), json_str(json_get(w, "gate"), NULL));
+    int64_t skew = json_int(json_get(w, "skew_ms"), 0);
+    if (json_bool(json_get(w, "drained"), false))
+        (void)pw_buf_adds(b, "drained: no job is left");
+    if (why)
+        (void)pw_buf_addf(b, "%s%s", b->len ? "; " : "", why);
+    if (skew > SKEW_MS || skew < -SKEW_MS)
+        (void)pw_buf_addf(b, "%sits clock is %" PRId64 " s %s", b->len ? "; " : "",
+                          (skew < 0 ? -skew : skew) / 1000, skew < 0 ? "behind" : "ahead");
 }
 
 static int workers_text(client *c, const json_value *items, pw_buf *b)
@@ -32,8 +48,9 @@ static int workers_text(client *c, const json_value *items, pw_buf *b)
         show_cell(&t, SHOW_PLAIN, pw_buf_str(&tags));
         show_cell(&t, SHOW_DIM, json_str(json_get(w, "version"), NULL));
         show_cell(&t, SHOW_DIM, show_when(json_get(w, "last_seen"), c->tty, now, when));
-        show_cell(&t, SHOW_PLAIN,
-                  json_str(json_get(w, "reason"), json_str(json_get(w, "gate"), NULL)));
+        PW_AUTO(pw_buf_clearp) pw_buf said = PW_BUF(65536);
+        remark(w, &said);
+        show_cell(&t, SHOW_PLAIN, pw_buf_str(&said));
     }
     return show_table_text(&t, c->colour, c->width, b);
 }

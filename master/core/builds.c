@@ -23,8 +23,8 @@ void core_attempt_over(core *self, core_attempt *a, att_state to, pw_result resu
     a->state = to;
     a->superseded = to == ATT_CLOSED;
     core_worker *w = core_worker_get(self, a->worker);
-    if (w && w->busy > 0)
-        w->busy--;
+    if (w && w->busy > 0 && --w->busy == 0)
+        core_worker_empty(self, w);
     core_build *b = pw_table_get(self->builds, a->build);
     if (b && b->live == a)
         b->live = NULL;
@@ -330,6 +330,9 @@ void core_att_ended(core *self, core_attempt *a, const rec_end *r)
     queue_remove(b->request->builder, b->request);
     pw_result result = r->result <= PW_CANCELLED ? (pw_result)r->result : PW_EXCEPTION;
     bool again = result == PW_EXCEPTION && !core_build_last_try(b);
+    core_worker *w = core_worker_get(self, a->worker);
+    if (w)
+        core_worker_judge(self, w, b->id, result);
     core_attempt_over(self, a, ATT_ENDED, again ? PW_RETRY : result, r->reason);
     if (again)
         core_build_again(self, b, r->reason ? r->reason : "exception", false);

@@ -69,6 +69,10 @@ typedef struct core_cmd {
 } core_cmd;
 /* Whether people, or a step, may set a property of this name. */
 int core_property_check(const char *name, pw_err *err);
+/* Facts of a worker that do not move, as properties worker_NAME (msg_pair). Owned:
+ * core_props_clear(). */
+int core_fact_props(const char *facts, pw_list *ret, pw_err *err);
+void core_props_clear(pw_list *pairs);
 core_cmd *core_cmd_new(core_cmd_kind kind, pw_err *err);
 core_cmd *core_cmd_free(core_cmd *c);
 PW_DEFINE_FREEP(core_cmd, core_cmd_free)

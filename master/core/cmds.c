@@ -369,6 +369,11 @@ static void worker_flags(core *self, core_cmd *c, const char *action, bool pause
     w->row.draining = draining;
     w->row.removed = removed;
     w->row.quarantine = 0;
+    if (c->kind == CMD_WORKER_RESUME) {
+        if (!core_ok(self, store_worker_strikes(self->st, w->row.id, 0, 0, &err), &err))
+            return;
+        w->row.strikes = w->row.rests = w->struck = 0;
+    }
     free(w->row.reason);
     free(w->row.who);
     w->row.reason = pw_strdup(c->reason, &failed);
@@ -383,11 +388,13 @@ static void worker_flags(core *self, core_cmd *c, const char *action, bool pause
     }
     self->dispatch = true;
     core_note_event(self, EVENT_WORKER, w->row.id);
+    if (draining && w->busy == 0)
+        core_worker_empty(self, w);
     if (core_audit(self, c, action, c->name)) {
         c->status = 202;
         (void)pw_buf_adds(&c->body, "{\"name\":");
         (void)pw_buf_json(&c->body, c->name);
-        (void)pw_buf_adds(&c->body, "}");
+        (void)pw_buf_addf(&c->body, ",\"busy\":%" PRIu64 "}", w->busy);
     }
 }
 

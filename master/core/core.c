@@ -254,10 +254,8 @@ void core_tick(core *self)
     }
     core_worker *w;
     for (size_t pos = 0; (w = pw_table_next(self->workers, &pos));)
-        if (w->row.quarantine && w->row.quarantine <= wall)
-            self->dispatch = true;
-        else if (w->row.quarantine > wall + CORE_QUARANTINE_MS)
-            core_worker_quarantine(self, w, w->row.reason); /* the clock was set back */
+        if (w->row.quarantine)
+            core_worker_quarantine_tick(self, w, wall);
 }
 
 pw_usec core_deadline(const core *self)

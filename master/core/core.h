@@ -170,6 +170,11 @@ void core_worker_up(core *self, uint64_t worker, const core_hello *h, bool *ret_
 void core_worker_down(core *self, uint64_t worker, const char *why);
 /* a heartbeat; gate NULL: none */
 void core_worker_beat(core *self, uint64_t worker, uint64_t free_slots, const char *gate);
+typedef struct core_reading { /* what moves: of a heartbeat */
+    uint64_t disk, load_milli;
+    pw_msec wall; /* the worker's clock; 0: not told */
+} core_reading;
+void core_worker_reading(core *self, uint64_t worker, const core_reading *r);
 /* The last spool id that this worker had; all zero: none. */
 void core_worker_spool(const core *self, uint64_t worker, uint8_t ret_spool[16]);
 

@@ -26,13 +26,26 @@ static bool has_tag(const char *tags, const char *tag)
     return false;
 }
 
+/* A fact is a tag too: os=debian-12. */
+static bool has_fact(const core_worker *w, const char *tag)
+{
+    char name[PW_NAME_MAX + 1], value[PW_TEXT_MAX + 1];
+    size_t n = strcspn(tag, "=");
+    if (!tag[n] || n >= sizeof(name))
+        return false;
+    memcpy(name, tag, n);
+    name[n] = '\0';
+    return core_fact_get(w->row.facts, name, value, sizeof(value)) &&
+           strcmp(value, tag + n + 1) == 0;
+}
+
 /* A worker says itself which tags it has; which one it is the master knows by its key. */
 static bool has(const core_worker *w, const char *tag)
 {
     static const char name[] = "worker=";
     if (strncmp(tag, name, sizeof(name) - 1) == 0)
         return strcmp(w->row.name, tag + sizeof(name) - 1) == 0;
-    return has_tag(w->row.tags, tag);
+    return has_tag(w->row.tags, tag) || has_fact(w, tag);
 }
 
 core_block core_worker_block(const core *self, const core_worker *w, const core_builder *b)
@@ -231,7 +244,10 @@ static void offer(core *self, core_request *r, core_worker *w)
                          .result = PW_NO_RESULT};
     memcpy(row.spool, a->spool, 16);
     memcpy(row.boot, a->boot, 16);
-    (void)core_ok(self, store_attempt_add(self->st, &row, a->digest, &err), &err);
+    PW_AUTO(pw_buf_clearp) pw_buf facts = PW_BUF(128 * 1024);
+    if (core_ok(self, store_attempt_add(self->st, &row, a->digest, &err), &err) &&
+        core_fact_still(w->row.facts, &facts) == 0 && facts.len)
+        (void)core_ok(self, store_attempt_facts(self->st, a->id, pw_buf_str(&facts), &err), &err);
     core_note_event(self, EVENT_BUILD, b->id);
 }
 

@@ -51,16 +51,92 @@ static int values(const core *self, const core_build *b, pw_strs names, pw_list 
     return secrets_for(&f, ret, err);
 }
 
+static bool named(const pw_list *pairs, const char *name)
+{
+    const msg_pair *v = pairs->v;
+    for (size_t i = 0; i < pairs->n; i++)
+        if (strcmp(v[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Moves those of `from` whose names `to` has not behind what `to` holds; at most `most` in all. */
+static int join(pw_list *to, pw_list *from, size_t most, pw_err *err)
+{
+    msg_pair *more = from->v, *v = realloc(to->v, (to->n + from->n + 1) * sizeof(*v));
+    if (!v)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    to->v = v;
+    for (size_t i = 0; i < from->n && to->n < most; i++) {
+        if (named(to, more[i].name))
+            continue;
+        v[to->n++] = more[i];
+        more[i] = (msg_pair){0};
+    }
+    return 0;
+}
+
+/* What a person or trigger gave, and the facts of the worker where they gave no other. */
+static int with_facts(const core_build *b, const core_worker *w, pw_list *ret, pw_err *err)
+{
+    const pl_builder *c = b->request->builder->conf;
+    pw_list given = {0}, facts = {0};
+    int r = core_props_unpack(b->request->props, b->request->props_len, &given, err);
+    if (r == 0)
+        r = core_fact_props(w->row.facts, &facts, err);
+    if (r == 0)
+        r = join(&given, &facts, PW_ENV_MAX - (c ? c->n_properties : 0), err);
+    core_props_clear(&facts);
+    if (r < 0) {
+        core_props_clear(&given);
+        return r;
+    }
+    *ret = given;
+    return 0;
+}
+
+/* For another worker: its facts in the place of those of the one before. */
+static int other_facts(const core_build *b, const core_worker *w, pw_list *pairs, pw_err *err)
+{
+    const pl_builder *c = b->request->builder->conf;
+    const pw_list own = {c ? c->properties : NULL, c ? c->n_properties : 0};
+    pw_list given = {0}, facts = {0};
+    int r = core_props_unpack(b->request->props, b->request->props_len, &given, err);
+    if (r == 0)
+        r = core_fact_props(w->row.facts, &facts, err);
+    msg_pair *v = pairs->v;
+    size_t n = 0;
+    for (size_t i = 0; r == 0 && i < pairs->n; i++) {
+        bool stale = strncmp(v[i].name, "worker_", 7) == 0 && !named(&given, v[i].name) &&
+                     (named(&facts, v[i].name) || !named(&own, v[i].name));
+        msg_pair p = v[i];
+        v[i] = (msg_pair){0};
+        if (stale) {
+            free(p.name);
+            free(p.value);
+        } else {
+            v[n++] = p;
+        }
+    }
+    if (r == 0) {
+        pairs->n = n;
+        r = join(pairs, &facts, PW_ENV_MAX, err);
+    }
+    core_props_clear(&given);
+    core_props_clear(&facts);
+    return r;
+}
+
 int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_worker *w,
                 pw_buf *out, pw_list *ret_secrets, pw_err *err)
 {
-    const config_builder *c = b->request->builder->conf;
+    const pl_builder *c = b->request->builder->conf;
     const config_project *project = self->project[b->request->builder->project].conf;
     PW_AUTO(pw_buf_clearp) pw_buf reason = PW_BUF(65536);
     char rev[2 * STORE_REV_MAX + 1];
     pw_list given = {0};
     int r = store_buildset_reason(self->st, b->request->buildset, &reason, err);
-    if (r < 0 || (r = core_props_unpack(b->request->props, b->request->props_len, &given, err)) < 0)
+    if (r < 0 || (r = with_facts(b, w, &given, err)) < 0)
         return r;
     store_rev_text(&b->request->stamp->rev, rev);
     PW_AUTO(pw_freep) char *url = NULL;
@@ -102,8 +178,9 @@ int core_thaw(core *self, const core_build *b, uint64_t attempt, const core_work
         spec.attempt = attempt;
         spec.epoch = store_epoch(self->st);
         spec.try_no = b->tries;
-        r = failed ? pw_fail(err, PW_ENOMEM, "out of memory")
-                   : pw_schema_encode(&job_spec_schema, &spec, out, err);
+        r = failed ? pw_fail(err, PW_ENOMEM, "out of memory") : other_facts(b, w, &spec.props, err);
+        if (r == 0)
+            r = pw_schema_encode(&job_spec_schema, &spec, out, err);
     }
     if (r == 0)
         r = values(self, b, spec.secrets, ret_secrets, err);

@@ -145,6 +145,7 @@ static int load_worker(void *p, const store_worker *row)
     w->row.version = pw_strdup(row->version, &failed);
     w->row.reason = pw_strdup(row->reason, &failed);
     w->row.who = pw_strdup(row->who, &failed);
+    w->row.provider = pw_strdup(row->provider, &failed);
     if (failed || pw_table_put(l->self->workers, row->id, w, l->err) < 0) {
         store_worker_clear(&w->row);
         free(w);

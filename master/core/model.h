@@ -13,7 +13,10 @@ enum {
     CORE_FIRST_RECORD_US = 15 * 1000000,
     /* an offer without any record may move to another worker after that silence */
     CORE_MOVE_OFFER_US = 30 * 1000000,
-    CORE_QUARANTINE_MS = 5 * 60000,
+    CORE_STRIKES = 3,               /* exceptions in a row, of so many builds, are the worker's */
+    CORE_QUARANTINE_MS = 5 * 60000, /* the first; each that follows is twice as long */
+    CORE_QUARANTINE_MAX_MS = 3600000,
+    CORE_READING_MS = 30000, /* what moves is written that often */
     CORE_ENROL_MS = 3600000,
     CORE_TOKEN_USED_MS = 60000, /* the last use of a token is noted that often */
     CORE_IDEM_MS = 24 * 3600000,
@@ -133,7 +136,10 @@ typedef struct core_worker {
     bool connected;
     bool rejecting; /* said no: nothing more before its next heartbeat with a free slot */
     char *gate;
-    uint64_t busy; /* attempts that hold a slot */
+    uint64_t busy;     /* attempts that hold a slot */
+    uint64_t struck;   /* build of the newest strike: one build is one strike */
+    pw_msec read_at;   /* core_seen() when a reading was written last; 0: not yet */
+    core_reading read; /* as written */
     unsigned bad_offers;
     size_t held;     /* jobs in its spool that are not wanted from it */
     uint64_t told;   /* how often it was told to be missing or back: odd, missing */
@@ -263,7 +269,6 @@ int core_thaw(core *self, const core_build *b, uint64_t attempt, const core_work
 /* Pairs <-> the bytes kept with a request. */
 int core_props_pack(const pw_list *pairs, pw_buf *out, pw_err *err);
 int core_props_unpack(const uint8_t *p, size_t n, pw_list *ret, pw_err *err);
-void core_props_clear(pw_list *pairs);
 
 /* ---- dispatch.c */
 /* why a worker does not take a builder's next build now, the most lasting cause first */
@@ -324,6 +329,20 @@ int core_hooks_expire(core *self, int most, pw_err *err);
 
 /* ---- workers.c */
 void core_worker_quarantine(core *self, core_worker *w, const char *why);
+/* A clock that was set back must not make it longer. */
+void core_worker_quarantine_tick(core *self, core_worker *w, pw_msec wall);
+/* How an attempt ended on it: exceptions in a row lead to a quarantine. */
+void core_worker_judge(core *self, core_worker *w, uint64_t build, pw_result result);
+/* The last of its attempts is over. */
+void core_worker_empty(core *self, const core_worker *w);
+
+/* ---- facts.c: k=v lines */
+/* The value of a fact, cut to what there is room for; false: there is none. */
+bool core_fact_get(const char *facts, const char *name, char *out, size_t cap);
+/* Sets or adds it. */
+int core_fact_set(char **facts, const char *name, const char *value, pw_err *err);
+/* The lines that do not move. */
+int core_fact_still(const char *facts, pw_buf *out);
 
 /* ---- builds.c */
 void core_build_finish(core *self, core_build *b, pw_result result, const char *reason);

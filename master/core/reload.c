@@ -21,6 +21,9 @@ static void keep_workers(core *self, const core *old)
         w->bad_offers = was->bad_offers;
         w->held = was->held;
         w->away_us = was->away_us;
+        w->struck = was->struck;
+        w->read = was->read;
+        w->read_at = was->read_at;
         w->gate = was->gate;
         was->gate = NULL;
     }

@@ -214,13 +214,34 @@ static int job_properties(reader *rd, uint64_t build, const props *p, pw_err *er
     return 0;
 }
 
-static int properties(reader *rd, uint64_t build, bool open, pw_buf *b, pw_err *err)
+/* Those of the worker that a finished build ran on. */
+static int fact_properties(reader *rd, uint64_t attempt, const props *p, pw_err *err)
+{
+    PW_AUTO(pw_buf_clearp) pw_buf facts = PW_BUF(128 * 1024);
+    pw_list list = {0};
+    int r = reader_attempt_facts(rd, attempt, &facts, err);
+    if (r < 0 || (r = core_fact_props(pw_buf_str(&facts), &list, err)) < 0)
+        return r;
+    const msg_pair *fact = list.v;
+    for (size_t i = 0; i < list.n; i++) {
+        bool over = false;
+        for (size_t k = 0; k < p->seen.n && !over; k++)
+            over = strcmp(p->seen.v[k], fact[i].name) == 0;
+        if (!over)
+            (void)on_property(p->b, fact[i].name, fact[i].value, "worker");
+    }
+    core_props_clear(&list);
+    return 0;
+}
+
+static int properties(reader *rd, const store_build *of, pw_buf *b, pw_err *err)
 {
     props p = {.b = b};
     web_open(b, "properties", '{');
-    int r = reader_properties(rd, build, seen_property, &p, err);
-    if (r == 0 && open)
-        r = job_properties(rd, build, &p, err);
+    int r = reader_properties(rd, of->id, seen_property, &p, err);
+    if (r == 0)
+        r = of->state != BUILD_DONE ? job_properties(rd, of->id, &p, err)
+                                    : fact_properties(rd, of->attempt, &p, err);
     web_shut(b, '}');
     for (size_t i = 0; i < p.seen.n; i++)
         free(p.seen.v[i]);
@@ -265,7 +286,7 @@ static int on_whole(void *self, const reader_build *r)
     uint64_t id = r->b.id;
     web_open(w->b, NULL, '{');
     web_build_fields(w->b, r, w->q->web->url);
-    int rc = properties(w->q->rd, id, open, w->b, w->err);
+    int rc = properties(w->q->rd, &r->b, w->b, w->err);
     if (rc == 0)
         rc = annotations(w->q->rd, id, w->b, w->err);
     if (rc == 0) {

@@ -23,8 +23,9 @@ static const schema schemas[] = {
                "subject:string? source:string? at:time tip:boolean "
                "forced:boolean files:array?"},
     {"Worker", "name:string state:string slots:integer busy:integer tags:array facts:object "
-               "version:string? last_seen:time? paused:boolean "
-               "reason:string? who:string? gate:string?"},
+               "version:string? last_seen:time? paused:boolean drained:boolean "
+               "reason:string? who:string? gate:string? quarantine:time? skew_ms:integer? "
+               "provider:string?"},
     {"Promotion", "id:integer? edge:string from:string? to:string? revision:string? at:time? "
                   "state:string reason:string?"},
     {"Project", "name:string builders:array branches:array"},

@@ -309,6 +309,21 @@ static void facts(pw_buf *b, const char *s)
     web_shut(b, '}');
 }
 
+/* How far its clock is ahead of the master's; null: it did not say. */
+static void skew(pw_buf *b, const char *facts)
+{
+    static const char name[] = "skew_ms=";
+    const char *p = facts && strncmp(facts, name, sizeof(name) - 1) == 0 ? facts
+                    : facts ? strstr(facts, "\nskew_ms=")
+                            : NULL;
+    web_key(b, "skew_ms");
+    p = p ? strchr(p, '=') + 1 : NULL;
+    size_t n = p ? strcspn(p, "\n") : 0;
+    bool number = n && n < 20 && strspn(p + (*p == '-'), "0123456789") == n - (*p == '-') &&
+                  n > (size_t)(*p == '-');
+    (void)pw_buf_addf(b, "%.*s", number ? (int)n : 4, number ? p : "null");
+}
+
 void web_worker_row(pw_buf *b, const store_worker *w, uint64_t busy, web_presence p,
                     const char *gate, pw_msec now)
 {
@@ -322,9 +337,13 @@ void web_worker_row(pw_buf *b, const store_worker *w, uint64_t busy, web_presenc
     web_str(b, "version", w->version);
     web_time(b, "last_seen", p == WEB_CONNECTED && w->seen ? now : w->seen);
     web_bool(b, "paused", w->paused);
+    web_bool(b, "drained", w->draining && busy == 0);
     web_str(b, "reason", w->reason);
     web_str(b, "who", w->who);
     web_str(b, "gate", gate && *gate ? gate : NULL);
+    web_time(b, "quarantine", w->quarantine > now ? w->quarantine : 0);
+    skew(b, w->facts);
+    web_str(b, "provider", w->provider);
     web_shut(b, '}');
 }
 

@@ -192,8 +192,9 @@ static void test_workers(pw_buf *b)
     web_worker_row(b, &w, 1, WEB_CONNECTED, "", 5);
     ok(same(b, "{\"name\":\"w\",\"state\":\"new\",\"slots\":2,\"busy\":1,\"tags\":[\"a\",\"b\"],"
                "\"facts\":{\"os\":\"x=y\",\"q\\\"\":\"1\"},\"version\":null,"
-               "\"last_seen\":null,\"paused\":true,\"reason\":null,\"who\":null,"
-               "\"gate\":null}"),
+               "\"last_seen\":null,\"paused\":true,\"drained\":false,\"reason\":null,"
+               "\"who\":null,\"gate\":null,\"quarantine\":\"1970-01-01T00:00:00.009Z\","
+               "\"skew_ms\":null,\"provider\":null}"),
        "a worker that has not joined");
     w.has_key = true;
     ok(strcmp(web_worker_state(&w, WEB_MISSING, 5), "missing") == 0 &&

@@ -287,6 +287,9 @@ static void beat(sessions *self, session *s, const msg_heartbeat *m)
 {
     s->echo = m->sent_us;
     core_worker_beat(self->core, s->worker, m->free_slots, m->gate);
+    core_reading r = {m->disk_free, m->load_milli,
+                      m->wall_ms <= INT64_MAX ? (pw_msec)m->wall_ms : 0};
+    core_worker_reading(self->core, s->worker, &r);
     msg_ping p = {s->id, s->echo, false};
     sessions_queue(self, s->peer, PW_MSG_PING, &p, NULL, 0);
 }

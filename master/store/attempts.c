@@ -13,6 +13,16 @@ int store_attempt_add(store *self, const store_attempt *a, const uint8_t digest[
         "attempt", a->id, err);
 }
 
+int store_attempt_facts(store *self, uint64_t id, const char *facts, pw_err *err)
+{
+    uint64_t text;
+    int rc = store_name_id(self, facts, &text, err);
+
+    return rc < 0 ? rc
+                  : store_write_one(self, S_ATTEMPT_FACTS, SQL_ARGS(sql_u(id), sql_u(text)),
+                                    "attempt", id, err);
+}
+
 int store_attempt_reoffer(store *self, uint64_t id, uint64_t offers, pw_err *err)
 {
     return store_write_one(self, S_ATTEMPT_REOFFER, SQL_ARGS(sql_u(id), sql_u(offers)), "attempt",

@@ -122,6 +122,16 @@ int reader_notes(reader *self, uint64_t attempt, int (*cb)(void *, const store_n
     return rc;
 }
 
+int reader_attempt_facts(reader *self, uint64_t attempt, pw_buf *ret, pw_err *err)
+{
+    PW_AUTO(sql_end) sql_cur cur = {0};
+    int rc = sql_query(&self->c, R_ATTEMPT_FACTS, SQL_ARGS(sql_u(attempt)), &cur, err);
+
+    if (rc == 0 && (rc = sql_next(&cur, err)) > 0)
+        rc = pw_buf_adds(ret, sql_col_text(&cur, 0)) < 0 ? PW_ENOMEM : 0;
+    return rc;
+}
+
 int reader_log(reader *self, uint64_t attempt, uint64_t idx, uint64_t stream, store_log *ret,
                pw_err *err)
 {

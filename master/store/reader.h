@@ -48,6 +48,8 @@ int reader_properties(reader *self, uint64_t build,
 /* The row's texts are borrowed during the callback. */
 int reader_notes(reader *self, uint64_t attempt, int (*cb)(void *, const store_note *),
                  void *cb_self, pw_err *err);
+/* Facts of the attempt's worker, k=v lines; nothing when none are known. */
+int reader_attempt_facts(reader *self, uint64_t attempt, pw_buf *ret, pw_err *err);
 int reader_log(reader *self, uint64_t attempt, uint64_t idx, uint64_t stream, store_log *ret,
                pw_err *err);
 int reader_frames(reader *self, uint64_t attempt, uint64_t idx, uint64_t stream,

@@ -65,6 +65,7 @@ void store_worker_clear(store_worker *r)
     free(r->version);
     free(r->reason);
     free(r->who);
+    free(r->provider);
     *r = (store_worker){0};
 }
 
@@ -206,6 +207,9 @@ void row_worker(const sql_cur *cur, store_worker *ret)
         .quarantine = sql_col_i(cur, 14),
         .reason = sql_col_t(cur, 15),
         .who = sql_col_t(cur, 16),
+        .strikes = sql_col_u(cur, 17),
+        .rests = sql_col_u(cur, 18),
+        .provider = sql_col_t(cur, 19),
     };
     ret->has_key = sql_col_bytes(cur, 2, ret->key, sizeof(ret->key));
     (void)sql_col_bytes(cur, 3, ret->spool, sizeof(ret->spool));

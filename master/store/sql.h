@@ -20,7 +20,7 @@
 #define C_LOG "attempt,idx,stream,bytes,lines,packed,sealed"
 #define C_WORKER                                                                                   \
     "w.id,w.name,w.key,w.spool,w.boot,w.slots,w.tags,w.facts,w.version,w.created,w.seen,w.paused," \
-    "w.draining,w.removed,w.quarantine,w.reason,w.who"
+    "w.draining,w.removed,w.quarantine,w.reason,w.who,w.strikes,w.rests,w.provider"
 #define C_PROMOTION "id,edge,project,source,target,old,rev,state,reason,created,finished"
 #define C_TOKEN "hash,id,name,scopes,person,creator,created,expires,used,revoked"
 #define C_CHANGE "c.id,c.stamp,c.at,c.tip,c.forced,c.source,c.author,c.subject,c.files"
@@ -203,7 +203,7 @@
     X(WORKER_BY_NAME, "SELECT id,removed FROM worker WHERE name=?1")                               \
     X(WORKER_ADD, "INSERT INTO worker(name,created) VALUES(?1,?2)")                                \
     X(WORKER_AGAIN, "UPDATE worker SET removed=0,key=NULL,paused=0,draining=0,quarantine=0,"       \
-                    "reason=NULL,who=NULL,created=?2 WHERE id=?1")                                 \
+                    "reason=NULL,who=NULL,strikes=0,rests=0,provider=NULL,created=?2 WHERE id=?1") \
     X(WORKERS, "SELECT " C_WORKER " FROM worker w ORDER BY id")                                    \
     X(WORKER_HELLO, "UPDATE worker SET spool=?2,boot=?3,slots=?4,tags=?5,facts=?6,version=?7,"     \
                     "seen=?8 WHERE id=?1")                                                         \
@@ -211,6 +211,14 @@
     X(WORKER_FLAGS, "UPDATE worker SET paused=?2,draining=?3,removed=?4,quarantine=?5,reason=?6,"  \
                     "who=?7 WHERE id=?1")                                                          \
     X(WORKER_KEY, "UPDATE worker SET key=?2 WHERE id=?1")                                          \
+    X(ATTEMPT_FACTS, "INSERT INTO ran_on(attempt,facts) VALUES(?1,?2)")                            \
+    X(WORKER_STRIKES, "UPDATE worker SET strikes=?2,rests=?3 WHERE id=?1")                         \
+    X(WORKER_FACTS, "UPDATE worker SET facts=?2 WHERE id=?1")                                      \
+    X(WORKER_PROVIDER, "UPDATE worker SET provider=?2 WHERE id=?1")                                \
+    X(MACHINE_ADD, "INSERT INTO machine(provider,worker,state,created) VALUES(?1,?2,0,?3)")        \
+    X(MACHINE_PUT, "UPDATE machine SET state=?2,handle=?3,reason=?4,finished=?5 WHERE id=?1")      \
+    X(MACHINES_OPEN, "SELECT id,provider,worker,state,handle,created,reason FROM machine"          \
+                     " INDEXED BY machine_open WHERE state<4 ORDER BY id")                         \
     X(ENROL_PUT, "INSERT INTO enrol(worker,key,expires) VALUES(?1,?2,?3) ON CONFLICT(worker)"      \
                  " DO UPDATE SET key=excluded.key,expires=excluded.expires,used=NULL")             \
     X(ENROL_USE, "UPDATE enrol SET used=?2 WHERE worker=?1")                                       \
@@ -398,6 +406,7 @@
     X(PROPERTIES, "SELECT n.text,v.value,v.source FROM property v JOIN name n ON n.id=v.name"      \
                   " WHERE v.build=?1 ORDER BY n.text")                                             \
     X(NOTES, "SELECT context,style,text,at FROM note WHERE attempt=?1 ORDER BY at,context")        \
+    X(ATTEMPT_FACTS, "SELECT n.text FROM ran_on r JOIN name n ON n.id=r.facts WHERE r.attempt=?1") \
     X(LOG, "SELECT " C_LOG " FROM log WHERE attempt=?1 AND idx=?2 AND stream=?3")                  \
     X(FRAMES, "SELECT " C_FRAME " FROM frame WHERE attempt=?1 AND idx=?2 AND stream=?3"            \
               " ORDER BY raw_pos")

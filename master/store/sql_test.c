@@ -57,6 +57,7 @@ static const struct {
     {"BUILDS_PROJECT", "x"},
     {"BUILDS_PROJECT_BAD", "x"},
     {"BRANCH_SIZE", "(subquery-1)"}, /* at most 1,000 rows */
+    {"MACHINES_OPEN", "machine USING INDEX machine_open"},
 };
 
 static bool scan_allowed(const char *stmt, const char *detail)
@@ -121,7 +122,7 @@ static void test_columns(sqlite3 *db)
                 {R_REQUESTS, 11 + 6},
                 {R_REQUESTS_OPEN, 11 + 6},
                 {R_CHANGES, 9 + 3},
-                {R_WORKERS, 17 + 2},
+                {R_WORKERS, 20 + 2},
                 {R_STEPS, 15},
                 {R_FRAMES, 13},
                 {R_LOG, 7},

@@ -137,7 +137,23 @@ typedef struct store_worker {
     pw_msec created, seen, quarantine; /* quarantine until; 0 none */
     bool paused, draining, removed;
     char *reason, *who;
+    uint64_t strikes, rests; /* exceptions in a row; quarantines since its last good build */
+    char *provider;          /* of an elastic one; NULL: it is none */
 } store_worker;
+typedef enum machine_state {
+    MACHINE_ASKED, /* nobody knows whether it was made */
+    MACHINE_MADE,
+    MACHINE_STOPPING, /* to be given back */
+    MACHINE_STOPPED,  /* given back: its provider may still show it */
+    MACHINE_GONE
+} machine_state;
+typedef struct store_machine { /* of a provider */
+    uint64_t id, worker;
+    char *provider, *handle; /* handle: its provider's name for it; NULL: not known */
+    machine_state state;
+    pw_msec created;
+    char *reason;
+} store_machine;
 typedef struct store_promotion {
     uint64_t id, project;
     char *edge, *source, *target;
@@ -327,6 +343,20 @@ int store_worker_hello(store *self, uint64_t id, const uint8_t spool[16], const 
 int store_worker_seen(store *self, uint64_t id, pw_msec now, pw_err *err);
 int store_worker_flags(store *self, uint64_t id, bool paused, bool draining, bool removed,
                        pw_msec quarantine, const char *reason, const char *who, pw_err *err);
+/* The worker's facts that do not move, as they were at the offer. */
+int store_attempt_facts(store *self, uint64_t id, const char *facts, pw_err *err);
+int store_worker_strikes(store *self, uint64_t id, uint64_t strikes, uint64_t rests, pw_err *err);
+int store_worker_facts(store *self, uint64_t id, const char *facts, pw_err *err);
+int store_worker_provider(store *self, uint64_t id, const char *provider, pw_err *err);
+/* A machine that is asked for: state MACHINE_ASKED. */
+int store_machine_add(store *self, const char *provider, uint64_t worker, pw_msec now,
+                      uint64_t *ret_id, pw_err *err);
+/* finished: 0 while it is not gone */
+int store_machine_put(store *self, uint64_t id, machine_state state, const char *handle,
+                      const char *reason, pw_msec finished, pw_err *err);
+/* Those that are not gone, by id. The callback's strings are borrowed. */
+int store_machines_open(store *self, int (*cb)(void *, const store_machine *), void *cb_self,
+                        pw_err *err);
 int store_enrol_put(store *self, uint64_t worker, const uint8_t key[32], pw_msec expires,
                     pw_err *err);
 int store_enrol_each(store *self,

@@ -70,6 +70,64 @@ int store_worker_flags(store *self, uint64_t id, bool paused, bool draining, boo
                            "worker", id, err);
 }
 
+int store_worker_strikes(store *self, uint64_t id, uint64_t strikes, uint64_t rests, pw_err *err)
+{
+    return store_write_one(self, S_WORKER_STRIKES,
+                           SQL_ARGS(sql_u(id), sql_u(strikes), sql_u(rests)), "worker", id, err);
+}
+
+int store_worker_facts(store *self, uint64_t id, const char *facts, pw_err *err)
+{
+    return store_write_one(self, S_WORKER_FACTS, SQL_ARGS(sql_u(id), sql_t(facts)), "worker", id,
+                           err);
+}
+
+int store_worker_provider(store *self, uint64_t id, const char *provider, pw_err *err)
+{
+    return store_write_one(self, S_WORKER_PROVIDER, SQL_ARGS(sql_u(id), sql_t(provider)), "worker",
+                           id, err);
+}
+
+int store_machine_add(store *self, const char *provider, uint64_t worker, pw_msec now,
+                      uint64_t *ret_id, pw_err *err)
+{
+    int rc =
+        store_write(self, S_MACHINE_ADD, SQL_ARGS(sql_t(provider), sql_u(worker), sql_i(now)), err);
+
+    if (rc < 0)
+        return rc;
+    *ret_id = (uint64_t)sqlite3_last_insert_rowid(self->c.db);
+    return 0;
+}
+
+int store_machine_put(store *self, uint64_t id, machine_state state, const char *handle,
+                      const char *reason, pw_msec finished, pw_err *err)
+{
+    return store_write_one(self, S_MACHINE_PUT,
+                           SQL_ARGS(sql_u(id), sql_i(state), sql_t(handle), sql_t(reason),
+                                    finished ? sql_i(finished) : sql_t(NULL)),
+                           "machine", id, err);
+}
+
+int store_machines_open(store *self, int (*cb)(void *, const store_machine *), void *cb_self,
+                        pw_err *err)
+{
+    PW_AUTO(sql_end) sql_cur cur = {0};
+    int rc = sql_query(&self->c, S_MACHINES_OPEN, SQL_NO_ARGS, &cur, err);
+
+    while (rc == 0 && (rc = sql_next(&cur, err)) > 0) {
+        store_machine m = {.id = sql_col_u(&cur, 0),
+                           .provider = sql_col_t(&cur, 1),
+                           .worker = sql_col_u(&cur, 2),
+                           .state = (machine_state)sql_col_i(&cur, 3),
+                           .handle = sql_col_t(&cur, 4),
+                           .created = sql_col_i(&cur, 5),
+                           .reason = sql_col_t(&cur, 6)};
+        rc = sql_row(cb(cb_self, &m));
+    }
+    return rc;
+}
+
 int store_enrol_put(store *self, uint64_t worker, const uint8_t key[32], pw_msec expires,
                     pw_err *err)
 {

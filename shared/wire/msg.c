@@ -84,6 +84,8 @@ static const pw_field heartbeat_fields[] = {
     PW_F_U64(msg_heartbeat, load_milli, "load_milli", false, "1-minute load times 1000"),
     PW_F_U64(msg_heartbeat, disk_free, "disk_free", false, "free bytes in the spool's file system"),
     PW_F_STR(msg_heartbeat, gate, "gate", false, WHY_MAX, "why no new job should come now"),
+    PW_F_U64(msg_heartbeat, wall_ms, "wall_ms", false,
+             "its wall clock, ms since 1970: how far it is off is shown"),
 };
 static const pw_schema heartbeat_schema =
     PW_SCHEMA("heartbeat", msg_heartbeat, heartbeat_fields,

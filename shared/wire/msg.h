@@ -151,6 +151,7 @@ typedef struct msg_heartbeat {
     uint64_t load_milli; /* 1-minute load * 1000 */
     uint64_t disk_free;  /* bytes in the spool's file system */
     char *gate;          /* why no new job should come now, e.g. low disk; NULL: none */
+    uint64_t wall_ms;    /* its wall clock: how far it is off is shown, and counts for nothing */
 } msg_heartbeat;
 typedef struct msg_reject {
     uint64_t session, epoch, attempt;

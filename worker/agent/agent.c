@@ -127,10 +127,11 @@ static void hello_said(void *self, msg_hello *h)
 
 /* ---- heartbeat */
 
-/* Looks at the disk; under pressure what is only kept goes first. */
-static void look_at_disk(agent *a)
+/* Looks at disk and load; under pressure what is only kept goes first. */
+static void look_around(agent *a)
 {
     uint64_t limit = a->conf->spool_limit;
+    uint64_t load = a->conf->high_load ? a->deps.load_milli(a->deps.self) : 0;
     a->disk = a->deps.disk_free(a->deps.self);
     bool low = a->disk >= 0 && (uint64_t)a->disk < a->conf->low_disk;
     jobs_expire(a->jobs, low ? 0 : limit);
@@ -145,6 +146,10 @@ static void look_at_disk(agent *a)
     else if (jobs_bytes(a->jobs) > limit)
         (void)snprintf(a->gate, sizeof(a->gate), "the spool has more than %" PRIu64 " MiB",
                        limit >> 20);
+    else if (a->conf->high_load && load / 1000 >= a->conf->high_load)
+        (void)snprintf(a->gate, sizeof(a->gate),
+                       "high load: %" PRIu64 ".%02" PRIu64 ", less than %" PRIu64 " wanted",
+                       load / 1000, load % 1000 / 10, a->conf->high_load);
     else if (a->draining)
         (void)snprintf(a->gate, sizeof(a->gate), "draining");
 }
@@ -152,12 +157,13 @@ static void look_at_disk(agent *a)
 static void fill_beat(void *self, msg_heartbeat *h)
 {
     agent *a = self;
-    look_at_disk(a);
+    look_around(a);
     size_t live = jobs_live(a->jobs);
     h->free_slots = a->conf->slots > live && !a->draining ? a->conf->slots - live : 0;
     h->load_milli = a->deps.load_milli(a->deps.self);
     h->disk_free = a->disk > 0 ? (uint64_t)a->disk : 0;
     h->gate = a->gate[0] ? a->gate : NULL;
+    h->wall_ms = (uint64_t)pw_wall(a->deps.host);
 }
 
 /* ---- welcome */
@@ -462,7 +468,7 @@ agent *agent_new(const worker_conf *conf, spool_home *home, const agent_deps *de
     a->session = session_new(deps->host, &deps->wire, &on_session, a, err);
     if (!a->session)
         return NULL;
-    look_at_disk(a);
+    look_around(a);
     return pw_take(a);
 }
 
@@ -502,7 +508,7 @@ static void take_care(agent *a)
     if (home_mark(a->home, a->mark, a->mark_n, &err) < 0)
         pw_log_err(PW_LOG_WARN, "mark_not_kept", &err);
     if (session_where(a->session) != SESSION_UP) /* else each heartbeat does */
-        look_at_disk(a);
+        look_around(a);
 }
 
 static bool needs_poll(const agent *a)

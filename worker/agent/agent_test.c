@@ -49,7 +49,18 @@ static void greeting(world *w)
     offer_job(w, (offer){.attempt = 900});
     ok(newest(w, PW_MSG_REJECT) && w->starts == 0, "and no job is taken then");
     w->disk = INT64_C(100) << 30;
+    w->conf.high_load = 1;
     later(w, 10 * SECOND);
+    b = newest(w, PW_MSG_HEARTBEAT);
+    ok(b && b->m.u.heartbeat.gate &&
+           !strcmp(b->m.u.heartbeat.gate, "high load: 1.50, less than 1 wanted"),
+       "so is a high load");
+    ok(b && b->m.u.heartbeat.wall_ms == (uint64_t)pw_wall(&host), "and its clock");
+    w->conf.high_load = 2;
+    later(w, 10 * SECOND);
+    b = newest(w, PW_MSG_HEARTBEAT);
+    ok(b && !b->m.u.heartbeat.gate, "below its limit there is no gate");
+    w->conf.high_load = 0;
     ok(agent_session(w->agent) == SESSION_UP, "it lives, since the offer was a sign of life");
 }
 

@@ -12,9 +12,9 @@
 enum { ADDRESS_MAX = 255, NAME_MAX_BYTES = 200, PATH_BYTES = 4000, KEY_FILE_MAX = 1024 };
 
 static const char *const top_keys[] = {
-    "name",      "master",     "key",           "spool",       "slots",     "tags",
-    "isolation", "env_pass",   "spool_limit",   "low_disk",    "untrusted", "git",
-    "cgroup",    "job_memory", "job_processes", "cache_limit", NULL};
+    "name",          "master",      "key",      "spool",       "slots", "tags",   "isolation",
+    "env_pass",      "spool_limit", "low_disk", "untrusted",   "git",   "cgroup", "job_memory",
+    "job_processes", "high_load",   "tools",    "cache_limit", NULL};
 static const char *const master_keys[] = {"address", "key", NULL};
 static const char *const git_keys[] = {"ssh_key", NULL};
 static const char *const isolations[] = {"none", "user", "bwrap", "podman", NULL};
@@ -38,6 +38,11 @@ void worker_conf_clear(worker_conf *c)
     worker_strs_clear(&c->tags);
     worker_strs_clear(&c->isolation);
     worker_strs_clear(&c->env_pass);
+    for (size_t i = 0; i < c->n_tools; i++) {
+        free(c->tools[i].name);
+        worker_strs_clear(&c->tools[i].argv);
+    }
+    free(c->tools);
     memset(c, 0, sizeof(*c));
 }
 
@@ -151,6 +156,66 @@ static void get_limits(const yaml_node *root, worker_conf *c, yaml_errors *error
     c->limits.by_default = yaml_node_get(root, "job_processes") == NULL;
 }
 
+static bool tool_name_ok(const char *s)
+{
+    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_");
+    return n >= 1 && n <= 60 && !s[n];
+}
+
+/* `gcc --version`: words, without a shell; a list where a word has blanks. */
+static void get_tool(const yaml_node *map, const char *name, conf_tool *t, yaml_errors *errors)
+{
+    const yaml_node *v = yaml_node_get(map, name);
+    pw_strs words = {NULL, 0};
+    bool failed = false;
+    if (!yaml_get_strs(map, name, CONF_TOOL_ARGS, &words.v, &words.n, errors))
+        return;
+    if (yaml_node_type(v) == YAML_SCALAR && words.n == 1) {
+        t->argv.v = calloc(CONF_TOOL_ARGS + 1, sizeof(char *));
+        failed = !t->argv.v;
+        for (const char *p = words.v[0] + strspn(words.v[0], " ");
+             !failed && *p && t->argv.n < CONF_TOOL_ARGS;) {
+            size_t n = strcspn(p, " ");
+            t->argv.v[t->argv.n] = strndup(p, n);
+            failed = !t->argv.v[t->argv.n++];
+            p += n + strspn(p + n, " ");
+        }
+        worker_strs_clear(&words);
+    } else {
+        t->argv = words;
+    }
+    t->name = pw_strdup(name, &failed);
+    errors->failed |= failed;
+    if (!failed && (!t->argv.n || !t->argv.v[0][0]))
+        yaml_fail(errors, v, "the command of tool \"%.60s\" is empty", name);
+}
+
+static void get_tools(const yaml_node *root, worker_conf *c, yaml_errors *errors)
+{
+    const yaml_node *map = yaml_node_value(root, "tools");
+    if (!map)
+        return;
+    size_t n = yaml_node_count(map);
+    if (yaml_node_type(map) != YAML_MAP || n > CONF_TOOLS_MAX) {
+        yaml_fail(errors, map,
+                  "\"tools\" must be a mapping of at most %d names to commands, as gcc: gcc "
+                  "--version",
+                  CONF_TOOLS_MAX);
+        return;
+    }
+    c->tools = calloc(n ? n : 1, sizeof(*c->tools));
+    errors->failed |= !c->tools;
+    for (size_t i = 0; c->tools && i < n; i++) {
+        const yaml_node *key = NULL;
+        (void)yaml_node_pair(map, i, &key);
+        if (!tool_name_ok(yaml_node_text(key)))
+            yaml_fail(errors, key, "\"%.60s\" is no name of a tool: 1 to 60 of a-z 0-9 _",
+                      yaml_node_text(key));
+        else
+            get_tool(map, yaml_node_text(key), &c->tools[c->n_tools++], errors);
+    }
+}
+
 /* Makes *path absolute against the folder of the file, if it is relative. */
 static void resolve(const char *file, char **path, yaml_errors *errors)
 {
@@ -212,7 +277,11 @@ static void get_all(const yaml_node *root, worker_conf *c, yaml_errors *errors)
     (void)yaml_get_size(root, "spool_limit", &c->spool_limit, errors);
     (void)yaml_get_size(root, "low_disk", &c->low_disk, errors);
     (void)yaml_get_bool(root, "untrusted", &c->untrusted, errors);
+    int64_t load = 0;
+    (void)yaml_get_int(root, "high_load", 0, CONF_LOAD_MAX, &load, errors);
+    c->high_load = (uint64_t)load;
     get_limits(root, c, errors);
+    get_tools(root, c, errors);
     get_git(root, c, errors);
 }
 

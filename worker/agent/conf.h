@@ -17,11 +17,20 @@ enum {
     CONF_WORD_BYTES = 100,
     CONF_PROCESSES = 4096, /* of one job: wide builds have some hundred, a fork bomb soon all */
     CONF_PROCESSES_MIN = 16,
+    CONF_TOOLS_MAX = 32,
+    CONF_TOOL_ARGS = 32,
+    CONF_LOAD_MAX = 100000,
     CONF_PROCESSES_MAX = 4194304, /* the most pids that Linux has */
 };
 #define CONF_MEMORY_MIN (16ULL << 20) /* less does not even run git */
 #define CONF_DEFAULT_ETC "/etc/pawl/worker.yaml"
 #define CONF_DEFAULT_SPOOL "/var/lib/pawl/worker"
+
+/* A program whose version is a fact. */
+typedef struct conf_tool {
+    char *name;
+    pw_strs argv;
+} conf_tool;
 
 typedef struct worker_conf {
     char *file; /* where it was read from */
@@ -37,6 +46,9 @@ typedef struct worker_conf {
     cgroup_mode cgroup;
     cgroup_limits limits; /* of each job */
     char *ssh_key;        /* NULL: none */
+    uint64_t high_load;   /* 1-minute load from which on no new job is taken; 0: any */
+    conf_tool *tools;     /* owned */
+    size_t n_tools;
 } worker_conf;
 
 void worker_conf_clear(worker_conf *c);

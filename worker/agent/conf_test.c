@@ -43,13 +43,17 @@ static void good(void)
     int rc = parse(
         HEAD "key: my.key\nspool: /s\nslots: 256\ntags: [linux, gpu]\nisolation: [none, bwrap]\n"
              "env_pass: [CCACHE_DIR]\nspool_limit: 1G\nlow_disk: 512M\nuntrusted: true\n"
-             "git: {ssh_key: id}\n",
+             "git: {ssh_key: id}\nhigh_load: 16\ntools: {gcc: gcc  --version , x: [a, 'b c']}\n",
         &c, out, sizeof(out));
     ok(rc == 0, "every key: %s", out);
     if (rc == 0) {
         ok(!strcmp(c.key, "/etc/pawl/my.key") && !strcmp(c.ssh_key, "/etc/pawl/id"),
            "relative to the file");
         ok(c.slots == 256 && c.tags.n == 2 && !strcmp(c.tags.v[1], "gpu") && c.untrusted, "values");
+        ok(c.high_load == 16 && c.n_tools == 2 && !strcmp(c.tools[0].name, "gcc") &&
+               c.tools[0].argv.n == 2 && !strcmp(c.tools[0].argv.v[1], "--version") &&
+               c.tools[1].argv.n == 2 && !strcmp(c.tools[1].argv.v[1], "b c"),
+           "tools, as words or as a list");
         ok(c.spool_limit == 1ULL << 30 && c.low_disk == 512ULL << 20 && c.env_pass.n == 1, "sizes");
     }
     worker_conf_clear(&c);
@@ -72,6 +76,11 @@ static const struct {
     {HEAD "job_memory: 16777215\n", ":5:13: \"job_memory\" must be 0 (no limit) or at least 16M"},
     {HEAD "job_processes: 15\n", ":5:16: \"job_processes\" must be 0 (no limit) or at least 16"},
     {HEAD "job_processes: 4194305\n", ":5:16: \"job_processes\""},
+    {HEAD "high_load: -1\n", ":5:12: \"high_load\" must be a number from 0 to 100000"},
+    {HEAD "tools: gcc\n", ":5:8: \"tools\" must be a mapping"},
+    {HEAD "tools: {G++: g++}\n", ":5:9: \"G++\" is no name of a tool"},
+    {HEAD "tools: {gcc: ' '}\n", ":5:14: the command of tool \"gcc\" is empty"},
+    {HEAD "tools: {gcc: [{}]}\n", ":5:15: "},
     {HEAD "git: {sshkey: x}\n", "did you mean \"ssh_key\"?"},
     {HEAD "spool: [a]\n", ":5:8: \"spool\" must be a text"},
     {"name: \"a\\u0001b\"\nmaster: {address: \"tcp://a:1\", key: \"" KEY "\"}\n",

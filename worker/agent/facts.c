@@ -11,6 +11,7 @@
 #include "shared/wire/msg.h"
 #include "worker/agent/conf.h"
 #include "worker/agent/home.h"
+#include "worker/agent/tools.h"
 
 enum { OS_RELEASE_MAX = 64 * 1024, VALUE_BYTES = 200 };
 
@@ -111,6 +112,8 @@ int facts_all(const worker_conf *conf, const char *cgroup, pw_list *ret, pw_err 
         rc = facts_add(&f, "cgroup", cgroup, err);
     if (rc == 0)
         rc = facts_add(&f, "untrusted", conf->untrusted ? "true" : "false", err);
+    if (rc == 0)
+        rc = tools_read(conf, &f, err);
     if (rc < 0) {
         facts_clear(&f);
         return rc;

@@ -2,3 +2,14 @@
 -- Notes that steps put beside a build, of each attempt the last of each context.
 CREATE TABLE note(attempt INTEGER NOT NULL, context TEXT NOT NULL, style TEXT NOT NULL, text TEXT NOT NULL,
                   at INTEGER NOT NULL, PRIMARY KEY(attempt, context)) WITHOUT ROWID;
+-- Workers: exceptions in a row (of different builds) and how often that led to a rest; who made an elastic one.
+ALTER TABLE worker ADD COLUMN strikes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE worker ADD COLUMN rests INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE worker ADD COLUMN provider TEXT;
+-- Machines of a provider. state 0 asked for (nobody knows whether it was made), 1 made, 2 to be given back, 3 given back
+-- (its provider still shows it), 4 gone. handle: what its provider calls it, NULL not known.
+CREATE TABLE machine(id INTEGER PRIMARY KEY, provider TEXT NOT NULL, worker INTEGER NOT NULL, state INTEGER NOT NULL,
+                     handle TEXT, created INTEGER NOT NULL, finished INTEGER, reason TEXT);
+CREATE INDEX machine_open ON machine(id) WHERE state < 4;
+-- The facts of an attempt's worker at that time, as a text of `name`: they are properties of the build.
+CREATE TABLE ran_on(attempt INTEGER PRIMARY KEY, facts INTEGER NOT NULL);
