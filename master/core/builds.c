@@ -258,6 +258,8 @@ void core_att_step_ended(core *self, core_attempt *a, const rec_step_end *r)
                     .bytes = r->bytes,
                     .cpu_ms = r->cpu_ms,
                     .max_rss = r->max_rss,
+                    .read_bytes = r->read_bytes,
+                    .write_bytes = r->write_bytes,
                     .reason = r->reason};
     if (!core_turn(self) || !step_facts(self, a, r->step, &s))
         return;

@@ -15,7 +15,8 @@ static const schema schemas[] = {
               "properties:object steps:array"},
     {"Step", "name:string kind:string state:string result:string? reason:string? started:time? "
              "finished:time? exit_code:integer? signal:integer? "
-             "lines:integer? bytes:integer? cpu_ms:integer? max_rss:integer?"},
+             "lines:integer? bytes:integer? cpu_ms:integer? max_rss:integer? "
+             "read_bytes:integer? write_bytes:integer?"},
     {"Request", "id:integer buildset:integer? builder:string project:string branch:string "
                 "revision:string? reason:string? who:string? "
                 "priority:integer state:string build:integer? created:time"},

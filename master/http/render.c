@@ -198,9 +198,12 @@ void web_step(pw_buf *b, const store_step *s)
         web_u64(b, "bytes", s->bytes);
         web_u64(b, "cpu_ms", s->cpu_ms);
         web_u64(b, "max_rss", s->max_rss);
+        web_u64(b, "read_bytes", s->read_bytes);
+        web_u64(b, "write_bytes", s->write_bytes);
     } else {
-        static const char *const unknown[] = {"lines", "bytes", "cpu_ms", "max_rss"};
-        for (size_t i = 0; i < 4; i++)
+        static const char *const unknown[] = {"lines",   "bytes",      "cpu_ms",
+                                              "max_rss", "read_bytes", "write_bytes"};
+        for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
             web_null(b, unknown[i]);
     }
     web_shut(b, '}');
@@ -208,8 +211,9 @@ void web_step(pw_buf *b, const store_step *s)
 
 void web_step_waiting(pw_buf *b, const char *name, const char *kind)
 {
-    static const char *const unknown[] = {"result", "reason", "started", "finished", "exit_code",
-                                          "signal", "lines",  "bytes",   "cpu_ms",   "max_rss"};
+    static const char *const unknown[] = {"result",    "reason",  "started",    "finished",
+                                          "exit_code", "signal",  "lines",      "bytes",
+                                          "cpu_ms",    "max_rss", "read_bytes", "write_bytes"};
     web_open(b, NULL, '{');
     web_str(b, "name", name);
     web_str(b, "kind", kind);

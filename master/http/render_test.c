@@ -107,12 +107,15 @@ static void test_steps(pw_buf *b)
                     .bytes = 4,
                     .cpu_ms = 5,
                     .max_rss = 6,
+                    .read_bytes = 7,
+                    .write_bytes = 8,
                     .reason = lend("exit code 2")};
     web_step(b, &s);
     ok(same(b, "{\"name\":\"x\",\"kind\":\"run\",\"state\":\"done\",\"result\":\"failure\","
                "\"reason\":\"exit code 2\",\"started\":\"1970-01-01T00:00:00.001Z\","
                "\"finished\":\"1970-01-01T00:00:00.002Z\",\"exit_code\":2,\"signal\":null,"
-               "\"lines\":3,\"bytes\":4,\"cpu_ms\":5,\"max_rss\":6}"),
+               "\"lines\":3,\"bytes\":4,\"cpu_ms\":5,\"max_rss\":6,"
+               "\"read_bytes\":7,\"write_bytes\":8}"),
        "a step");
     s = (store_step){.name = lend("x"),
                      .kind = 1,
@@ -121,10 +124,10 @@ static void test_steps(pw_buf *b)
                      .exit_code = 0,
                      .signal = 9};
     web_step(b, &s);
-    ok(same(b,
-            "{\"name\":\"x\",\"kind\":\"checkout\",\"state\":\"done\",\"result\":\"exception\","
-            "\"reason\":null,\"started\":null,\"finished\":null,"
-            "\"exit_code\":null,\"signal\":9,\"lines\":0,\"bytes\":0,\"cpu_ms\":0,\"max_rss\":0}"),
+    ok(same(b, "{\"name\":\"x\",\"kind\":\"checkout\",\"state\":\"done\",\"result\":\"exception\","
+               "\"reason\":null,\"started\":null,\"finished\":null,"
+               "\"exit_code\":null,\"signal\":9,\"lines\":0,\"bytes\":0,\"cpu_ms\":0,\"max_rss\":0,"
+               "\"read_bytes\":0,\"write_bytes\":0}"),
        "one that a signal ended has no exit code");
     s = (store_step){.name = lend("x"),
                      .state = STEP_RUNNING,
@@ -134,12 +137,14 @@ static void test_steps(pw_buf *b)
     web_step(b, &s);
     ok(same(b, "{\"name\":\"x\",\"kind\":\"run\",\"state\":\"running\",\"result\":null,\"reason\":"
                "null,\"started\":null,\"finished\":null,\"exit_code\":null,"
-               "\"signal\":null,\"lines\":null,\"bytes\":null,\"cpu_ms\":null,\"max_rss\":null}"),
+               "\"signal\":null,\"lines\":null,\"bytes\":null,\"cpu_ms\":null,\"max_rss\":null,"
+               "\"read_bytes\":null,\"write_bytes\":null}"),
        "one that runs");
     web_step_waiting(b, "x", "run");
     ok(same(b, "{\"name\":\"x\",\"kind\":\"run\",\"state\":\"waiting\",\"result\":null,\"reason\":"
                "null,\"started\":null,\"finished\":null,\"exit_code\":null,"
-               "\"signal\":null,\"lines\":null,\"bytes\":null,\"cpu_ms\":null,\"max_rss\":null}"),
+               "\"signal\":null,\"lines\":null,\"bytes\":null,\"cpu_ms\":null,\"max_rss\":null,"
+               "\"read_bytes\":null,\"write_bytes\":null}"),
        "one that waits has the same fields");
 }
 

@@ -118,14 +118,14 @@ int store_step_end(store *self, const store_step *s, pw_err *err)
 
     if (rc < 0)
         return rc;
-    return store_write_one(self, S_STEP_END,
-                           SQL_ARGS(sql_u(s->attempt), sql_u(s->idx), sql_u(name), sql_u(s->kind),
-                                    sql_i((int)s->state), sql_i0(s->started), sql_result(s->result),
-                                    sql_i0(s->finished),
-                                    s->exit_code == -1 ? sql_null() : sql_i(s->exit_code),
-                                    sql_u0(s->signal), sql_u(s->lines), sql_u(s->bytes),
-                                    sql_u(s->cpu_ms), sql_u(s->max_rss), sql_t(s->reason)),
-                           "attempt", s->attempt, err);
+    return store_write_one(
+        self, S_STEP_END,
+        SQL_ARGS(sql_u(s->attempt), sql_u(s->idx), sql_u(name), sql_u(s->kind),
+                 sql_i((int)s->state), sql_i0(s->started), sql_result(s->result),
+                 sql_i0(s->finished), s->exit_code == -1 ? sql_null() : sql_i(s->exit_code),
+                 sql_u0(s->signal), sql_u(s->lines), sql_u(s->bytes), sql_u(s->cpu_ms),
+                 sql_u(s->max_rss), sql_t(s->reason), sql_u(s->read_bytes), sql_u(s->write_bytes)),
+        "attempt", s->attempt, err);
 }
 
 int store_steps_over(store *self, uint64_t attempt, pw_result result, const char *reason,

@@ -155,6 +155,8 @@ void row_step(const sql_cur *cur, store_step *ret)
         .cpu_ms = sql_col_u(cur, 12),
         .max_rss = sql_col_u(cur, 13),
         .reason = sql_col_t(cur, 14),
+        .read_bytes = sql_col_u(cur, 15),
+        .write_bytes = sql_col_u(cur, 16),
     };
 }
 

@@ -177,13 +177,14 @@
       "INSERT INTO step(attempt,idx,name,kind,state,started) VALUES(?1,?2,?3,?4,?5,?6)"            \
       " ON CONFLICT(attempt,idx) DO NOTHING")                                                      \
     X(STEP_END, "INSERT INTO step(attempt,idx,name,kind,state,started,result,finished,exit_code,"  \
-                "signal,lines,bytes,cpu_ms,max_rss,reason)"                                        \
-                " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)"                      \
+                "signal,lines,bytes,cpu_ms,max_rss,reason,read_bytes,write_bytes)"                 \
+                " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)"              \
                 " ON CONFLICT(attempt,idx) DO UPDATE SET name=excluded.name,kind=excluded.kind,"   \
                 "state=excluded.state,started=coalesce(excluded.started,started),"                 \
                 "result=excluded.result,finished=excluded.finished,exit_code=excluded.exit_code,"  \
                 "signal=excluded.signal,lines=excluded.lines,bytes=excluded.bytes,"                \
-                "cpu_ms=excluded.cpu_ms,max_rss=excluded.max_rss,reason=excluded.reason")          \
+                "cpu_ms=excluded.cpu_ms,max_rss=excluded.max_rss,reason=excluded.reason,"          \
+                "read_bytes=excluded.read_bytes,write_bytes=excluded.write_bytes")                 \
     X(STEPS_OVER, "UPDATE step SET state=2,result=?2,finished=?3,reason=?4"                        \
                   " WHERE attempt=?1 AND state<2")
 
@@ -401,7 +402,8 @@
     X(ATTEMPT_LAST, "SELECT id FROM attempt WHERE build=?1 ORDER BY id DESC LIMIT 1")              \
     X(ATTEMPT_NTH, "SELECT id FROM attempt WHERE build=?1 ORDER BY id LIMIT 1 OFFSET ?2")          \
     X(STEPS, "SELECT t.attempt,t.idx,n.text,t.kind,t.state,t.result,t.started,t.finished,"         \
-             "t.exit_code,t.signal,t.lines,t.bytes,t.cpu_ms,t.max_rss,t.reason"                    \
+             "t.exit_code,t.signal,t.lines,t.bytes,t.cpu_ms,t.max_rss,t.reason,"                   \
+             "t.read_bytes,t.write_bytes"                                                          \
              " FROM step t LEFT JOIN name n ON n.id=t.name WHERE t.attempt=?1 ORDER BY t.idx")     \
     X(PROPERTIES, "SELECT n.text,v.value,v.source FROM property v JOIN name n ON n.id=v.name"      \
                   " WHERE v.build=?1 ORDER BY n.text")                                             \

@@ -123,7 +123,7 @@ static void test_columns(sqlite3 *db)
                 {R_REQUESTS_OPEN, 11 + 6},
                 {R_CHANGES, 9 + 3},
                 {R_WORKERS, 20 + 2},
-                {R_STEPS, 15},
+                {R_STEPS, 17},
                 {R_FRAMES, 13},
                 {R_LOG, 7},
                 {R_MESSAGES, 9},

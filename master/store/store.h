@@ -114,6 +114,7 @@ typedef struct store_step {
     pw_msec started, finished;
     int64_t exit_code; /* -1: none */
     uint64_t signal, lines, bytes, cpu_ms, max_rss;
+    uint64_t read_bytes, write_bytes; /* of disks */
     char *reason;
 } store_step;
 typedef struct store_frame {

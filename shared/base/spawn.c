@@ -43,7 +43,16 @@ int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
 #define clone __clone
 #endif
 
-enum stage { STAGE_NONE, STAGE_SETUP, STAGE_JOIN, STAGE_STDIO, STAGE_KEEP, STAGE_DIR, STAGE_EXEC };
+enum stage {
+    STAGE_NONE,
+    STAGE_SETUP,
+    STAGE_JOIN,
+    STAGE_STDIO,
+    STAGE_KEEP,
+    STAGE_USER,
+    STAGE_DIR,
+    STAGE_EXEC
+};
 
 struct child {
     const pw_spawn *what;
@@ -152,6 +161,31 @@ RAW static void child_join(struct child *c)
             child_fail(c, STAGE_JOIN);
 }
 
+/* The memory is the parent's until exec: the kernel makes it unreadable for the new user with the
+ * change of users, and the parent makes that good when it is alone in it again. */
+RAW static void child_user(struct child *c)
+{
+    const pw_spawn_user *as = c->what->as;
+
+    if (as && (syscall(SYS_setgroups, (size_t)0, NULL) < 0 ||
+               syscall(SYS_setresgid, as->gid, as->gid, as->gid) < 0 ||
+               syscall(SYS_setresuid, as->uid, as->uid, as->uid) < 0))
+        child_fail(c, STAGE_USER);
+}
+
+/* After the change of users, which takes it back. */
+RAW static void child_bind(struct child *c)
+{
+    if (!c->what->die_with_parent)
+        return;
+    if (syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+        child_fail(c, STAGE_SETUP);
+    if (syscall(SYS_getppid) != c->parent) { /* it died before we asked */
+        errno = ESRCH;
+        child_fail(c, STAGE_SETUP);
+    }
+}
+
 RAW static int child_main(void *arg)
 {
     struct child *c = arg;
@@ -162,17 +196,14 @@ RAW static int child_main(void *arg)
     rc = what->new_session ? syscall(SYS_setsid) : syscall(SYS_setpgid, 0, 0);
     if (rc < 0)
         child_fail(c, STAGE_SETUP);
-    if (what->die_with_parent) {
-        if (syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
-            child_fail(c, STAGE_SETUP);
-        if (syscall(SYS_getppid) != c->parent) { /* it died before we asked */
-            errno = ESRCH;
-            child_fail(c, STAGE_SETUP);
-        }
-    }
+    child_bind(c);
     child_join(c);
     child_stdio(c);
     child_keep(c);
+    if (what->as) {
+        child_user(c);
+        child_bind(c);
+    }
     if (what->dir && syscall(SYS_chdir, what->dir) < 0)
         child_fail(c, STAGE_DIR);
     if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &c->mask, NULL, (size_t)8) < 0)
@@ -235,6 +266,9 @@ static int child_report(const struct child *c, pw_err *err)
         return pw_fail_sys(err, "putting program \"%.200s\" into its control group", program);
     case STAGE_KEEP:
         return pw_fail_sys(err, "handing a descriptor to program \"%.200s\"", program);
+    case STAGE_USER:
+        return pw_fail_sys(err, "becoming user %u for program \"%.200s\"",
+                           (unsigned)c->what->as->uid, program);
     case STAGE_NONE:
     case STAGE_SETUP:
         break;
@@ -265,7 +299,7 @@ pid_t pw_spawn_start(const pw_spawn *what, pw_err *err)
     PW_AUTO(pw_freep) char *candidate = NULL;
     sigset_t all, old;
     pid_t pid;
-    int sys;
+    int sys, open = what->as ? prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) : 0;
 
     if (!what->argv || !what->argv[0] || !what->argv[0][0])
         return pw_fail(err, PW_EINVAL, "a program without a name");
@@ -288,6 +322,8 @@ pid_t pw_spawn_start(const pw_spawn *what, pw_err *err)
         pid = clone(child_main, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, &c);
     }
     sys = errno;
+    if (open == 1)
+        (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (pid < 0) {
         errno = sys;

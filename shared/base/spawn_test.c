@@ -270,6 +270,28 @@ static void test_die_with_parent(void)
         (void)waitpid(pid, NULL, 0);
 }
 
+/* Becomes another user, alone in its group, and still dies with its parent; the parent stays as
+ * open as it was. */
+static void test_user(void)
+{
+    static const pw_spawn_user nobody = {65534, 65534};
+    static const char *const argv[] = {
+        "/bin/sh", "-c", "id -u; id -G; read -r a b c d e </proc/self/stat; cat /etc/shadow", NULL};
+    PW_AUTO(pw_buf_clearp) pw_buf out = PW_BUF(1000);
+    pw_spawn what = {.argv = argv, .in = -1, .out = -1, .err = -1, .as = &nobody};
+    pw_err err = {0};
+
+    what.die_with_parent = true;
+    int rc = pw_spawn_run(&what, NULL, LONG_US, &out, NULL, &err);
+    if (geteuid() != 0) {
+        ok(rc == PW_ESYS && strstr(err.text, "becoming user 65534"), "only root may: %s", err.text);
+        return;
+    }
+    ok(rc == 1 && strcmp(pw_buf_str(&out), "65534\n65534\n") == 0, "as another user: %d %s%s", rc,
+       pw_buf_str(&out), err.text);
+    ok(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1, "the parent is as open as before");
+}
+
 static void *spawn_some(void *self)
 {
     static const char *const argv[] = {"true", NULL};
@@ -309,6 +331,7 @@ int main(void)
     test_signals();
     test_group();
     test_die_with_parent();
+    test_user();
     test_threads();
     reap();
     return tap_done();

@@ -43,6 +43,8 @@ static const pw_field step_end_fields[] = {
     PW_F_U64(rec_step_end, max_rss, "max_rss", false, "most memory of one process, bytes"),
     PW_F_U64(rec_step_end, lines, "lines", false, "lines of output, all streams"),
     PW_F_U64(rec_step_end, bytes, "bytes", false, "bytes of output, all streams"),
+    PW_F_U64(rec_step_end, read_bytes, "read_bytes", false, "read from disks"),
+    PW_F_U64(rec_step_end, write_bytes, "write_bytes", false, "written to disks"),
 };
 const pw_schema rec_step_end_schema =
     PW_SCHEMA("step_end", rec_step_end, step_end_fields, "A step ended or was skipped.");

@@ -46,8 +46,9 @@ typedef struct rec_step_end {
     uint64_t signal;
     char *reason; /* NULL when there is nothing to say */
     uint64_t wall_ms;
-    uint64_t cpu_ms, max_rss; /* bytes */
-    uint64_t lines, bytes;    /* of its output, all streams */
+    uint64_t cpu_ms, max_rss;         /* bytes */
+    uint64_t lines, bytes;            /* of its output, all streams */
+    uint64_t read_bytes, write_bytes; /* from and to disks, by all its processes */
 } rec_step_end;
 typedef struct rec_property {
     uint64_t step;

@@ -420,6 +420,8 @@ int exec_run(run_job *r, const exec_spec *spec, step_result *step, exec_end *ret
     step->cpu_ms += e.usage.cpu_us / 1000;
     if (e.usage.max_rss > step->max_rss)
         step->max_rss = e.usage.max_rss;
+    step->read_bytes += e.usage.read_bytes;
+    step->write_bytes += e.usage.write_bytes;
     *ret = (exec_end){.why = e.why, .status = e.status, .stuck = e.stuck};
     memcpy(ret->stuck_name, e.stuck_name, sizeof(e.stuck_name));
     return 0;

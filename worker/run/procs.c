@@ -17,6 +17,7 @@
 enum {
     PROC_PATH = 64,
     PROC_STAT = 512,
+    IO_BLOCK = 512,   /* what the kernel counts rusage's blocks in, whatever the disk's are */
     STOP_ROUNDS = 50, /* a tree that forks all the time stands after three or four */
 };
 
@@ -64,6 +65,8 @@ void procs_add_usage(procs_usage *u, const struct rusage *r)
     u->cpu_us += (uint64_t)r->ru_stime.tv_sec * 1000000 + (uint64_t)r->ru_stime.tv_usec;
     if (rss > u->max_rss)
         u->max_rss = rss;
+    u->read_bytes += (uint64_t)r->ru_inblock * IO_BLOCK;
+    u->write_bytes += (uint64_t)r->ru_oublock * IO_BLOCK;
 }
 
 /* "PID (comm) S PPID ..." where comm may hold anything, ')' too. */

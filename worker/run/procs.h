@@ -18,7 +18,8 @@ enum { PROCS_MAX = 65536, PROCS_NAME = 16, PROCS_SWEEP_US = 10000000 };
 
 typedef struct procs_usage {
     uint64_t cpu_us;
-    uint64_t max_rss; /* bytes */
+    uint64_t max_rss;                 /* bytes */
+    uint64_t read_bytes, write_bytes; /* from and to disks */
 } procs_usage;
 
 typedef struct procs_list {

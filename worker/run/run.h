@@ -73,7 +73,7 @@ typedef struct step_result {
     pw_result result;
     char reason[RUN_REASON_MAX]; /* "" when there is nothing to say */
     uint64_t exit_code, signal;
-    uint64_t cpu_ms, max_rss;
+    uint64_t cpu_ms, max_rss, read_bytes, write_bytes;
 } step_result;
 /* Sets result and reason (cut to its room). */
 void step_fail(step_result *s, pw_result result, const char *fmt, ...)

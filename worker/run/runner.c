@@ -202,6 +202,8 @@ static int write_step_end(run_job *r, size_t i, const step_result *s, bool ran, 
         .wall_ms = wall(r),
         .cpu_ms = s->cpu_ms,
         .max_rss = s->max_rss,
+        .read_bytes = s->read_bytes,
+        .write_bytes = s->write_bytes,
     };
     for (int k = 0; k < PW_STREAMS && ran; k++) {
         const out_stream *o = &r->stream[k];

@@ -13,3 +13,7 @@ CREATE TABLE machine(id INTEGER PRIMARY KEY, provider TEXT NOT NULL, worker INTE
 CREATE INDEX machine_open ON machine(id) WHERE state < 4;
 -- The facts of an attempt's worker at that time, as a text of `name`: they are properties of the build.
 CREATE TABLE ran_on(attempt INTEGER PRIMARY KEY, facts INTEGER NOT NULL);
+
+-- What a step read from and wrote to disks; NULL in rows from before.
+ALTER TABLE step ADD COLUMN read_bytes INTEGER;
+ALTER TABLE step ADD COLUMN write_bytes INTEGER;
