@@ -52,7 +52,7 @@ USES_master/link    := master/core master/logs master/store master/config shared
 USES_master/git     := shared/base
 LIB_master/git      := libgit2
 USES_master/net     := shared/http shared/crypt shared/base
-USES_master/http    := master/core master/logs master/store master/config shared/pipeline shared/json shared/job shared/crypt shared/base
+USES_master/http    := master/core master/logs master/store master/config shared/pipeline shared/scan shared/json shared/job shared/crypt shared/base
 LIB_master/http     := libmicrohttpd
 USES_master/server  := master/http master/link master/git master/net master/notify master/core master/logs master/store master/config shared/pipeline shared/link \
                        shared/crypt shared/notify shared/base

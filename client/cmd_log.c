@@ -66,23 +66,23 @@ static int finish(const out *o, int rc, pw_err *err)
 
 /* One step, and its second log when its stderr was kept apart. */
 static int print_step(client *c, uint64_t build, const json_value *whole, const json_value *step,
-                      bool raw, bool follow, pw_err *err)
+                      const logs_part *part, bool follow, pw_err *err)
 {
     const char *name = json_str(json_get(step, "name"), "?");
     PW_AUTO(pw_freep) char *second = pw_strf("%.*s.stderr", NAME_MAX_BYTES, name);
     out o = {.c = c, .step = name, .word = progress_word(whole, step)};
     if (!second)
         return pw_fail(err, PW_ENOMEM, "out of memory");
-    if (!raw)
+    if (!part->raw)
         write_heading(&o);
-    int rc = follow ? logs_follow(c, build, name, raw, on_bytes, &o, err)
-                    : logs_print(c, build, name, raw, on_bytes, &o, err);
+    int rc = follow ? logs_follow(c, build, name, part, on_bytes, &o, err)
+                    : logs_print(c, build, name, part, on_bytes, &o, err);
     rc = finish(&o, rc == PW_ENOTFOUND ? 0 : rc, err);
     if (rc < 0 || strcmp(json_str(json_get(step, "kind"), ""), "checkout") == 0)
         return rc;
     o.step = second;
-    o.heading = !raw;
-    rc = logs_print(c, build, second, raw, on_bytes, &o, err);
+    o.heading = !part->raw;
+    rc = logs_print(c, build, second, part, on_bytes, &o, err);
     return finish(&o, rc == PW_ENOTFOUND ? 0 : rc, err);
 }
 
@@ -93,20 +93,20 @@ static int get_build(client *c, uint64_t build, rest_answer *r, pw_err *err)
     return rest_get(c, path, r, err);
 }
 
-static int print_all(client *c, uint64_t build, bool raw, pw_err *err)
+static int print_all(client *c, uint64_t build, const logs_part *part, pw_err *err)
 {
     PW_AUTO(rest_answer_clear) rest_answer r = {0};
     int rc = get_build(c, build, &r, err);
     const json_value *steps = json_get(r.value, "steps");
     for (size_t i = 0; rc == 0 && i < json_count(steps); i++)
         if (strcmp(json_str(json_get(json_at(steps, i), "state"), ""), "waiting") != 0)
-            rc = print_step(c, build, r.value, json_at(steps, i), raw, false, err);
+            rc = print_step(c, build, r.value, json_at(steps, i), part, false, err);
     return rc;
 }
 
 /* Step after step, each as soon as it begins, until the build ends. A build that is tried again
  * begins anew. */
-static int follow_all(client *c, uint64_t build, bool raw, pw_err *err)
+static int follow_all(client *c, uint64_t build, const logs_part *part, pw_err *err)
 {
     size_t step = 0;
     int64_t attempt = 0;
@@ -130,14 +130,14 @@ static int follow_all(client *c, uint64_t build, bool raw, pw_err *err)
         const json_value *steps = json_get(r.value, "steps"), *s = json_at(steps, step);
         bool done = strcmp(json_str(json_get(r.value, "state"), ""), "done") == 0;
         if (s && strcmp(json_str(json_get(s, "state"), ""), "waiting") != 0) {
-            rc = print_step(c, build, r.value, s, raw, true, err);
+            rc = print_step(c, build, r.value, s, part, true, err);
             if (rc < 0)
                 return rc;
             step++;
             continue;
         }
         if (done) {
-            if (c->tty && !raw)
+            if (c->tty && !part->raw)
                 client_say(c, "==> build %" PRIu64 ": %s\n", build,
                            json_str(json_get(r.value, "result"), "?"));
             return 0;
@@ -150,26 +150,39 @@ static int run_log(client *c, const args *a, pw_err *err)
 {
     uint64_t build = 0;
     const char *step = NULL;
-    bool raw = args_get(a, "raw") != NULL, follow = args_get(a, "follow") != NULL;
+    bool follow = args_get(a, "follow") != NULL;
+    uint64_t lines = 0;
+    const logs_part part = {.raw = args_get(a, "raw") != NULL,
+                            .times = args_get(a, "times") != NULL,
+                            .tail = args_get(a, "tail"),
+                            .grep = args_get(a, "grep")};
     out o = {.c = c};
     int rc = log_target(a->word[0], &build, &step, err);
     if (rc < 0)
         return rc;
     if (c->json)
         return pw_fail(err, PW_EINVAL, "a log is text: there is no --json of it");
+    if (part.raw && (part.times || part.grep))
+        return pw_fail(err, PW_EINVAL,
+                       "--raw goes with neither --times nor --grep: these are of lines");
+    if (part.tail && pw_parse_u64(part.tail, &lines, NULL) < 0)
+        return pw_fail(err, PW_EINVAL, "--tail takes a number of lines, not \"%.60s\"", part.tail);
     if (!step)
-        rc = follow ? follow_all(c, build, raw, err) : print_all(c, build, raw, err);
+        rc = follow ? follow_all(c, build, &part, err) : print_all(c, build, &part, err);
     else if (follow)
-        rc = finish(&o, logs_follow(c, build, step, raw, on_bytes, &o, err), err);
+        rc = finish(&o, logs_follow(c, build, step, &part, on_bytes, &o, err), err);
     else
-        rc = finish(&o, logs_print(c, build, step, raw, on_bytes, &o, err), err);
+        rc = finish(&o, logs_print(c, build, step, &part, on_bytes, &o, err), err);
     return rc < 0 ? pw_err_context(err, "reading the log of build %" PRIu64, build) : 0;
 }
 
 static const arg_option options[] = {
     {"follow", 'f', NULL, "go on until the build ends"},
     {"raw", 0, NULL, "the bytes as the steps wrote them, without headings"},
+    {"tail", 0, "N", "the last N lines of each step"},
+    {"grep", 0, "RE", "only lines that match this regular expression"},
+    {"times", 0, NULL, "each line with its time"},
     {NULL, 0, NULL, NULL}};
-const command cmd_log[] = {
-    {"log", "ID[/STEP] [-f] [--raw]", "What a build's steps printed", options, 1, 1, run_log},
-    {NULL, NULL, NULL, NULL, 0, 0, NULL}};
+const command cmd_log[] = {{"log", "ID[/STEP] [-f] [--raw] [--tail N] [--grep RE] [--times]",
+                            "What a build's steps printed", options, 1, 1, run_log},
+                           {NULL, NULL, NULL, NULL, 0, 0, NULL}};

@@ -12,20 +12,6 @@
 enum { POLL_S = 30, PIECE = 16 * 1024 };
 #define LINE_LONGEST ((size_t)1024 * 1024) /* a longer line is handed on in pieces */
 
-size_t logs_lines_pass(logs_lines *l, char *p, size_t n)
-{
-    size_t out = 0;
-    for (size_t i = 0; i < n; i++) {
-        bool cr = p[i] == '\r', swallowed = p[i] == '\n' && l->cr;
-        l->cr = cr;
-        if (swallowed)
-            continue;
-        p[out++] = cr ? '\n' : p[i];
-        l->open = p[out - 1] != '\n';
-    }
-    return out;
-}
-
 static int log_path(pw_buf *path, uint64_t build, const char *step, pw_err *err)
 {
     (void)pw_buf_addf(path, "/api/v1/builds/%" PRIu64 "/log", build);
@@ -49,7 +35,14 @@ static int outcome(long got, pw_err *err)
     return why ? pw_fail(err, (pw_code)code, "%s", why) : code;
 }
 
-int logs_print(client *c, uint64_t build, const char *step, bool raw, http_sink *sink,
+static void log_query(pw_buf *path, const logs_part *part)
+{
+    rest_query(path, "raw", part->raw ? "1" : NULL);
+    rest_query(path, "times", part->times ? "1" : NULL);
+    rest_query(path, "grep", part->grep);
+}
+
+int logs_print(client *c, uint64_t build, const char *step, const logs_part *part, http_sink *sink,
                void *sink_self, pw_err *err)
 {
     PW_AUTO(pw_buf_clearp) pw_buf path = PW_BUF(REST_PATH_MAX);
@@ -57,7 +50,8 @@ int logs_print(client *c, uint64_t build, const char *step, bool raw, http_sink 
     http_client *http = rc < 0 ? NULL : rest_client(c, err);
     if (!http)
         return rc < 0 ? rc : err && err->code ? (int)err->code : PW_ENOMEM;
-    rest_query(&path, "raw", raw ? "1" : NULL);
+    log_query(&path, part);
+    rest_query(&path, "tail", part->tail);
     pw_err why = {0};
     long got = http_stream(http, pw_buf_str(&path), NULL, 0, IDLE_US, sink, sink_self, &why);
     rc = outcome(got, &why);
@@ -70,82 +64,61 @@ int logs_print(client *c, uint64_t build, const char *step, bool raw, http_sink 
 typedef struct follow {
     http_sink *sink;
     void *sink_self;
-    logs_lines lines;
-    bool raw, stopped;
-    uint64_t line;    /* whole lines that came (by \n, as the master counts them) */
-    uint64_t partial; /* bytes behind them */
-    uint64_t skip;    /* of these, to be dropped since they come again */
-    bool news;        /* something came since the connection was made */
+    uint64_t bytes; /* that came, in whatever form: what comes is the same each time */
+    bool news;      /* something came since the connection was made */
+    bool stopped;
 } follow;
-
-static int give(follow *f, const char *p, size_t n)
-{
-    char piece[PIECE];
-    int rc = 0;
-    if (f->raw)
-        return f->sink(f->sink_self, p, n);
-    while (n && rc == 0) {
-        size_t k = n < sizeof(piece) ? n : sizeof(piece);
-        memcpy(piece, p, k);
-        size_t out = logs_lines_pass(&f->lines, piece, k);
-        rc = out ? f->sink(f->sink_self, piece, out) : 0;
-        p += k;
-        n -= k;
-    }
-    return rc;
-}
 
 static int on_bytes(void *self, const char *p, size_t n)
 {
     follow *f = self;
-    size_t drop = f->skip < n ? (size_t)f->skip : n;
-    f->skip -= drop;
-    p += drop;
-    n -= drop;
     f->news |= n > 0;
-    for (size_t i = 0; i < n; i++) {
-        f->line += p[i] == '\n';
-        f->partial = p[i] == '\n' ? 0 : f->partial + 1;
-    }
-    f->stopped = n && give(f, p, n) != 0;
+    f->bytes += n;
+    f->stopped = n && f->sink(f->sink_self, p, n) != 0;
     return f->stopped;
 }
 
-int logs_follow(client *c, uint64_t build, const char *step, bool raw, http_sink *sink,
+static int follow_once(follow *f, http_client *http, uint64_t build, const char *step,
+                       const logs_part *part, pw_err *err)
+{
+    PW_AUTO(pw_buf_clearp) pw_buf path = PW_BUF(REST_PATH_MAX);
+    int rc = log_path(&path, build, step, err);
+    if (rc < 0)
+        return rc;
+    log_query(&path, part);
+    rest_query(&path, "follow", "1");
+    rest_query(&path, "tail", part->tail);
+    if (f->bytes)
+        (void)pw_buf_addf(&path, "&offset=%" PRIu64, f->bytes);
+    f->news = false;
+    long got = http_stream(http, pw_buf_str(&path), NULL, 0, IDLE_US, on_bytes, f, err);
+    return f->stopped ? 0 : outcome(got, err);
+}
+
+int logs_follow(client *c, uint64_t build, const char *step, const logs_part *part, http_sink *sink,
                 void *sink_self, pw_err *err)
 {
-    follow f = {.sink = sink, .sink_self = sink_self, .raw = raw};
+    follow f = {.sink = sink, .sink_self = sink_self};
     unsigned away = 0;
     http_client *http = rest_client(c, err);
     if (!http)
         return err && err->code ? (int)err->code : PW_ENOMEM;
     for (;;) {
         pw_err why = {0};
-        PW_AUTO(pw_buf_clearp) pw_buf path = PW_BUF(REST_PATH_MAX);
-        int rc = log_path(&path, build, step, err);
-        if (rc < 0)
-            return rc;
-        (void)pw_buf_addf(&path, "?raw=1&follow=1&from=%" PRIu64, f.line + 1);
-        f.skip = f.partial;
-        f.news = false;
-        long got = http_stream(http, pw_buf_str(&path), NULL, 0, IDLE_US, on_bytes, &f, &why);
-        rc = f.stopped ? 0 : outcome(got, &why);
-        if (f.stopped)
+        int rc = follow_once(&f, http, build, step, part, &why);
+        if (f.stopped || rc == 0)
             return 0;
-        if (rc == 0)
-            break;
         away = f.news ? 0 : away + 1;
         bool broken = rest_passing(rc) || (rc == PW_EPROTO && why.sys);
-        if (!broken || away > PROGRESS_PATIENCE_S * 1000 / PROGRESS_POLL_MS) {
+        /* the last lines of then are not those of now */
+        bool lost = part->tail && f.bytes;
+        if (!broken || lost || away > PROGRESS_PATIENCE_S * 1000 / PROGRESS_POLL_MS) {
             if (err)
                 *err = why;
             return rc;
         }
         client_pause(PROGRESS_POLL_MS);
     }
-    if (!raw && f.lines.open)
-        (void)sink(sink_self, "\n", 1);
-    return 0;
 }
 
 /* ---- bit by bit */

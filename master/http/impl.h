@@ -51,7 +51,8 @@ enum {
     WEB_LOGINS = 60,    /* of a token at once, then one a second */
     WEB_USES = 64,      /* tokens whose last use is remembered, so that it is noted once a minute */
     WEB_USED_MS = 60000,
-    WEB_REFUSALS = 9 /* codes of errors that are counted */
+    WEB_INDICES = 16, /* of logs, kept */
+    WEB_REFUSALS = 9  /* codes of errors that are counted */
 };
 
 /* ---- who asks. A request has one identity, found by web_identify before anything else is looked
@@ -170,6 +171,13 @@ typedef struct web_hub {
     reader *rd;        /* the waker's own */
 } web_hub;
 
+typedef struct web_index { /* of a log that grows no more */
+    char *text;            /* owned; NULL: none */
+    size_t len;
+    uint64_t attempt;
+    uint32_t idx, stream;
+} web_index;
+
 struct web_server {
     struct MHD_Daemon *daemon;
     char address[300];
@@ -188,7 +196,9 @@ struct web_server {
     pw_chan *commands;
     const web_gauges *gauges;
     const pw_host *host;
-    pthread_mutex_t pool_lock; /* also of conf and use */
+    web_index index[WEB_INDICES];
+    size_t next_index;
+    pthread_mutex_t pool_lock; /* also of conf, use, index */
     config *conf;              /* a reference of its own */
     struct {
         uint64_t token;
@@ -398,14 +408,21 @@ typedef struct web_builder {
 int web_find_builder(web_req *q, const char *name, const char *project, web_builder *ret);
 void web_builder_clear(web_builder *f);
 
+/* ---- logindex.c: indices of logs, as they were sent */
+/* True: it is in *ret. */
+bool web_index_kept(web_server *web, uint64_t attempt, uint32_t idx, uint32_t stream, pw_buf *ret);
+void web_index_keep(web_server *web, uint64_t attempt, uint32_t idx, uint32_t stream,
+                    const pw_buf *text);
+void web_index_clear(web_server *web);
+
 /* ---- handlers */
 web_handler web_get_status, web_get_projects, web_get_builders, web_get_builder, web_get_builds,
-    web_get_build, web_get_steps, web_get_log, web_get_requests, web_get_request, web_get_why,
-    web_get_changes, web_get_workers, web_get_promotions, web_get_events, web_get_openapi,
-    web_get_health, web_get_metrics, web_get_badge, web_page_home, web_page_build, web_page_style,
-    web_post_force, web_post_change, web_post_retry, web_post_cancel, web_post_cancel_request,
-    web_post_worker, web_post_worker_action, web_delete_worker, web_get_outbox, web_post_outbox,
-    web_post_promote, web_post_hook, web_get_session, web_page_login, web_post_login,
-    web_post_logout, web_post_rotate, web_post_token, web_get_tokens, web_delete_token,
-    web_get_audit;
+    web_get_build, web_get_steps, web_get_log, web_get_log_index, web_get_requests, web_get_request,
+    web_get_why, web_get_changes, web_get_workers, web_get_promotions, web_get_events,
+    web_get_openapi, web_get_health, web_get_metrics, web_get_badge, web_page_home, web_page_build,
+    web_page_style, web_post_force, web_post_change, web_post_retry, web_post_cancel,
+    web_post_cancel_request, web_post_worker, web_post_worker_action, web_delete_worker,
+    web_get_outbox, web_post_outbox, web_post_promote, web_post_hook, web_get_session,
+    web_page_login, web_post_login, web_post_logout, web_post_rotate, web_post_token,
+    web_get_tokens, web_delete_token, web_get_audit;
 #endif

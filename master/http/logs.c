@@ -1,152 +1,89 @@
-/* GET /builds/{id}/log/{step}: which log is meant, which part of it, and whether it is sent whole
- * or as a stream. */
+/* GET /builds/{id}/log/{step}: which log, which part of it, whole or as a stream. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "master/http/impl.h"
+#include "master/http/logfind.h"
 #include "master/http/logtext.h"
 #include "shared/base/log.h"
 #include "shared/base/num.h"
-#include "shared/job/job.h"
 
 enum { WHOLE_MAX = 256 * 1024, RANGE_MAX = 8 * 1024 * 1024 };
 
-typedef struct log_at {
-    uint64_t build, attempt; /* attempt 0: none yet */
-    uint32_t idx, stream;
-    bool over; /* nothing more will come */
-} log_at;
-
-/* ---- which log: a step's name, its name and ".stderr", or its index */
-typedef struct find {
-    const char *text;
-    size_t plain; /* bytes before ".stderr"; 0: it does not end so */
-    uint64_t idx, stream, number;
-    size_t steps;
-    bool found, numeric, over;
-} find;
-
-static void look(find *f, uint64_t idx, const char *name, bool over)
-{
-    bool exact = strcmp(name, f->text) == 0;
-    bool second = f->plain && strlen(name) == f->plain && memcmp(name, f->text, f->plain) == 0;
-    if (idx >= f->steps)
-        f->steps = (size_t)idx + 1;
-    if (!exact && !(second && !f->found) && !(f->numeric && idx == f->number && !f->found))
-        return;
-    f->stream = exact || !f->plain ? 0 : 1;
-    f->idx = idx;
-    f->over = over;
-    f->found = true;
-    if (exact)
-        f->numeric = false; /* a step that is called "3" goes before the one with that index */
-}
-
-static int on_step(void *self, const store_step *s)
-{
-    look(self, s->idx, s->name, s->state == STEP_DONE);
-    return 0;
-}
-
-static int on_build(void *self, const reader_build *r)
-{
-    *(build_state *)self = r->b.state;
-    return 0;
-}
-
-static int in_job(reader *rd, find *f, uint64_t build, pw_err *err)
-{
-    PW_AUTO(pw_buf_clearp) pw_buf frozen = PW_BUF(PW_JOB_MAX);
-    job_spec spec;
-    int r = reader_job(rd, build, &frozen, err);
-    if (r < 0 || (r = pw_schema_decode(&job_spec_schema, frozen.p, frozen.len, &spec, err)) < 0)
-        return r == PW_ENOTFOUND ? 0 : r;
-    const job_step *s = spec.steps.v;
-    for (size_t i = f->steps; i < spec.steps.n; i++)
-        look(f, i, s[i].name, false);
-    pw_schema_clear(&job_spec_schema, &spec);
-    return 0;
-}
-
-static int log_find(reader *rd, uint64_t build, uint64_t nth, const char *text, log_at *ret,
-                    pw_err *err)
-{
-    static const char tail[] = ".stderr";
-    char number[24];
-    size_t n = strlen(text);
-    build_state state = BUILD_DONE;
-    uint64_t last = 0;
-    find f = {.text = text};
-    if (n > sizeof(tail) - 1 && strcmp(text + n - sizeof(tail) + 1, tail) == 0)
-        f.plain = n - sizeof(tail) + 1;
-    size_t digits = f.plain ? f.plain : n;
-    if (digits < sizeof(number)) {
-        memcpy(number, text, digits);
-        number[digits] = '\0';
-        f.numeric = pw_parse_u64(number, &f.number, NULL) == 0;
-    }
-    *ret = (log_at){.build = build};
-    int r = reader_build_one(rd, build, on_build, &state, err);
-    if (r == 0) {
-        r = reader_attempt_of(rd, build, 0, &last, err);
-        if (r == PW_ENOTFOUND && nth == 0)
-            r = 0;
-        else if (r == 0 && nth > 0)
-            r = reader_attempt_of(rd, build, nth, &ret->attempt, err);
-        else
-            ret->attempt = last;
-    }
-    if (r == 0 && ret->attempt)
-        r = reader_steps(rd, ret->attempt, on_step, &f, err);
-    if (r == 0 && state != BUILD_DONE)
-        r = in_job(rd, &f, build, err);
-    if (r < 0)
-        return r;
-    if (!f.found)
-        return pw_fail(err, PW_ENOTFOUND, "build %" PRIu64 " has no step \"%.200s\"", build, text);
-    ret->idx = (uint32_t)f.idx;
-    ret->stream = f.stream ? PW_STREAM_ERR : PW_STREAM_OUT;
-    /* a queued build may have an attempt that came to nothing: its logs are what they are */
-    ret->over = f.over || state == BUILD_DONE || ret->attempt != last ||
-                (state == BUILD_QUEUED && last != 0);
-    return 0;
-}
-
 /* ---- which part */
 typedef struct part {
-    uint64_t from, lines, tail, nth;
-    bool has_lines, has_tail, raw, follow, json;
-    const char *grep;
+    uint64_t from, lines, tail, nth, offset;
+    bool has_lines, has_tail, has_offset, follow, times;
+    log_form form;
+    search *grep; /* owned until the stream takes it */
 } part;
+
+static bool accepts(const web_req *q, const char *type)
+{
+    const char *accept = MHD_lookup_connection_value(q->con, MHD_HEADER_KIND, "Accept");
+    return accept && strstr(accept, type);
+}
+
+/* Who follows by server-sent events and lost the connection comes back with the last line. */
+static int resume(const web_req *q, part *p, pw_err *err)
+{
+    const char *last = MHD_lookup_connection_value(q->con, MHD_HEADER_KIND, "Last-Event-ID");
+    if (p->form != LOG_EVENTS || !last || !*last)
+        return 0;
+    uint64_t line = 0;
+    if (pw_parse_u64(last, &line, NULL) < 0 || line == UINT64_MAX)
+        return pw_fail(err, PW_EINVAL, "Last-Event-ID is the number of a line");
+    p->from = line + 1;
+    p->has_tail = p->has_lines = false;
+    return 0;
+}
+
+static const char *part_wrong(const web_req *q, const part *p)
+{
+    bool raw = p->form == LOG_RAW;
+    return p->from == 0 ? "lines count from 1"
+           : p->has_tail && (p->has_lines || p->from > 1)
+               ? "\"tail\" goes with neither \"from\" nor \"lines\""
+           : p->follow && p->has_lines ? "\"follow\" does not go with \"lines\""
+           : web_query_get(&q->query, "attempt") && p->nth == 0 ? "attempts count from 1"
+           : raw && (p->times || p->grep)
+               ? "\"raw\" goes with neither \"times\" nor \"grep\": these are of lines"
+           : p->has_offset && (!p->follow || p->has_tail || p->form == LOG_EVENTS)
+               ? "\"offset\" goes with \"follow\", without \"tail\": so many bytes came before"
+               : NULL;
+}
 
 static bool part_of(web_req *q, part *p)
 {
     pw_err err = {0};
-    const char *accept = MHD_lookup_connection_value(q->con, MHD_HEADER_KIND, "Accept");
-    *p = (part){.from = 1, .grep = web_query_get(&q->query, "grep")};
+    bool raw = false;
+    const char *grep = web_query_get(&q->query, "grep");
+    *p = (part){.from = 1};
     p->has_lines = web_query_get(&q->query, "lines") != NULL;
     p->has_tail = web_query_get(&q->query, "tail") != NULL;
+    p->has_offset = web_query_get(&q->query, "offset") != NULL;
     if (web_query_u64(&q->query, "from", &p->from, &err) < 0 ||
         web_query_u64(&q->query, "lines", &p->lines, &err) < 0 ||
         web_query_u64(&q->query, "tail", &p->tail, &err) < 0 ||
+        web_query_u64(&q->query, "offset", &p->offset, &err) < 0 ||
         web_query_u64(&q->query, "attempt", &p->nth, &err) < 0 ||
-        web_query_flag(&q->query, "raw", &p->raw, &err) < 0 ||
+        web_query_flag(&q->query, "raw", &raw, &err) < 0 ||
+        web_query_flag(&q->query, "times", &p->times, &err) < 0 ||
         web_query_flag(&q->query, "follow", &p->follow, &err) < 0) {
         web_fail_err(q, &err);
         return false;
     }
-    p->json = p->grep && accept && strstr(accept, "application/json");
-    const char *wrong = p->from == 0 ? "lines count from 1"
-                        : p->has_tail && (p->has_lines || p->from > 1)
-                            ? "\"tail\" goes with neither \"from\" nor \"lines\""
-                        : p->follow && p->has_lines ? "\"follow\" does not go with \"lines\""
-                        : web_query_get(&q->query, "attempt") && p->nth == 0
-                            ? "attempts count from 1"
-                        : p->grep && (!*p->grep || strlen(p->grep) > 1000)
-                            ? "\"grep\" takes a text of 1 to 1000 bytes"
-                            : NULL;
+    p->form = raw                                            ? LOG_RAW
+              : p->follow && accepts(q, "text/event-stream") ? LOG_EVENTS
+              : grep && accepts(q, "application/json")       ? LOG_JSON
+                                                             : LOG_TEXT;
+    if ((grep && !(p->grep = search_new(grep, &err))) || resume(q, p, &err) < 0) {
+        web_fail_err(q, &err);
+        return false;
+    }
+    const char *wrong = part_wrong(q, p);
     if (wrong)
         web_fail(q, 400, "bad_request", "%s", wrong);
     return !wrong;
@@ -169,6 +106,10 @@ static int place(log_view *v, const part *p, log_text *t, uint64_t bytes, uint64
     int r = first > lines ? 0 : log_view_line(v, first, &t->pos, err);
     if (first > lines)
         t->pos = bytes;
+    uint64_t there = 0;
+    if (r == 0 && p->form == LOG_RAW && p->has_offset &&
+        (r = log_view_there(v, t->pos, &there, err)) == 0)
+        r = log_view_nth(v, there + p->offset, &t->pos, err);
     if (r < 0)
         return r;
     t->line = first;
@@ -190,7 +131,8 @@ typedef struct log_stream {
     char *step; /* owned; as asked for */
     log_view *view;
     log_text text;
-    bool placed, finishing;
+    uint64_t drop; /* bytes that the client has already */
+    bool placed, finishing, rendered;
 } log_stream;
 
 static void stream_end(void *self)
@@ -246,7 +188,34 @@ static int look_again(log_stream *s, pw_err *err)
     return 0;
 }
 
-/* Bytes, 0 for "at the end for now", or negative. */
+/* The index of a log that grows no more is kept for the next one who asks. */
+static int64_t stream_finish(log_stream *s, char *to, size_t max)
+{
+    uint64_t bytes, lines;
+    bool done = false;
+    if (s->text.form == LOG_INDEX && !s->rendered) {
+        s->rendered = true;
+        int64_t n = log_text_finish(&s->text, s->view, to, 0);
+        if (n < 0)
+            return n;
+        if (s->view && log_view_size(s->view, &bytes, &lines, &done, NULL) == 0 && done)
+            web_index_keep(s->web, s->at.attempt, s->at.idx, s->at.stream, &s->text.out);
+    }
+    return log_text_finish(&s->text, s->view, to, max);
+}
+
+/* A silent stream says that it lives. */
+static ssize_t stream_ping(log_stream *s, char *to, size_t max)
+{
+    static const char alive[] = ": alive\n\n";
+    bool due = s->wait.ping && s->text.form == LOG_EVENTS && max >= sizeof(alive);
+    s->wait.ping = false;
+    if (due)
+        memcpy(to, alive, sizeof(alive) - 1);
+    return due ? (ssize_t)sizeof(alive) - 1 : 0;
+}
+
+/* Bytes, 0 at the end for now, or negative. */
 static int64_t stream_pull(log_stream *s, char *to, size_t max, bool *ret_more, pw_err *err)
 {
     *ret_more = false;
@@ -264,17 +233,28 @@ static ssize_t stream_more(void *self, uint64_t pos, char *to, size_t max)
     pw_err err = {0};
     bool stop, more = false;
     (void)pos;
+    ssize_t ping = stream_ping(s, to, max);
+    if (ping)
+        return ping;
     for (;;) {
         uint64_t seen = web_seen(s->web, &stop), generation = logs_generation(s->web->log_store);
         if (stop || !web_still(s->web, &s->wait))
             /* not the end of the log: the client comes again */
             return MHD_CONTENT_READER_END_WITH_ERROR;
-        int64_t n = s->finishing ? log_text_finish(&s->text, to, max)
-                                 : stream_pull(s, to, max, &more, &err);
-        if (n > 0)
+        int64_t n = s->finishing ? stream_finish(s, to, max) : stream_pull(s, to, max, &more, &err);
+        if (n > 0 && (uint64_t)n > s->drop) {
+            n -= (int64_t)s->drop;
+            memmove(to, to + s->drop, (size_t)n);
+            s->drop = 0;
             return (ssize_t)n;
+        }
         if (n < 0)
             break;
+        if (n > 0) {
+            s->drop -= (uint64_t)n;
+            if ((more = s->drop / max % 64 == 0) == false)
+                continue;
+        }
         if (s->finishing)
             return MHD_CONTENT_READER_END_OF_STREAM;
         if (more) { /* a long search: others get their turn */
@@ -300,7 +280,7 @@ static ssize_t stream_more(void *self, uint64_t pos, char *to, size_t max)
     return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
-static void send_stream(web_req *q, const log_at *at, const part *p, const char *step)
+static void send_stream(web_req *q, const log_at *at, part *p, const char *step)
 {
     bool failed = false;
     log_stream *s = calloc(1, sizeof(*s));
@@ -313,12 +293,14 @@ static void send_stream(web_req *q, const log_at *at, const part *p, const char 
     s->wait = (web_wait){.con = q->con, .events = true, .logs = true};
     web_wait_owner(&s->wait, q);
     s->at = *at;
-    s->part = *p;
     log_text_init(&s->text);
-    s->text.raw = p->raw;
-    s->text.json = p->json;
-    s->text.grep = pw_strdup(p->grep, &failed);
-    s->part.grep = NULL; /* borrowed from the query */
+    s->text.form = p->form;
+    s->text.times = p->times;
+    s->text.host = q->web->host;
+    s->text.grep = p->grep;
+    p->grep = NULL;
+    s->part = *p;
+    s->drop = p->form == LOG_RAW ? 0 : p->offset;
     s->step = pw_strdup(step, &failed);
     q->stream = stream_more;
     q->stream_free = stream_end;
@@ -343,9 +325,10 @@ static int whole(log_view *v, log_text *t, pw_buf *b, pw_err *err)
     if (n < 0)
         return (int)n;
     char end[1];
-    if (log_text_finish(t, end, 1) == 1)
-        return pw_buf_add(b, end, 1);
-    return 0;
+    while ((n = log_text_finish(t, v, end, 1)) == 1)
+        if (pw_buf_add(b, end, 1) < 0)
+            return pw_fail(err, PW_ENOMEM, "out of memory");
+    return (int)n;
 }
 
 /* bytes=A-B, A-, -N of `size` bytes. 1: a range; 0: none that is understood; -1: beyond the end. */
@@ -395,17 +378,31 @@ static void cut_range(web_req *q, const char *range, uint64_t size, uint64_t *fi
     }
 }
 
+/* A range of the raw bytes counts those that are there: what was left out has none to send. */
+static int raw_range(web_req *q, log_view *v, log_text *t, const char *range, pw_err *err)
+{
+    uint64_t from = 0, to = 0, first = 0, n = 0, last = 0;
+    int r = log_view_there(v, t->pos, &from, err);
+    if (r == 0)
+        r = log_view_there(v, t->end, &to, err);
+    if (r < 0)
+        return r;
+    cut_range(q, range, to - from, &first, &n);
+    if (q->status != 206)
+        return 0;
+    if ((r = log_view_nth(v, from + first, &t->pos, err)) == 0 &&
+        (r = log_view_nth(v, from + first + n - 1, &last, err)) == 0)
+        t->end = last + 1;
+    return r;
+}
+
 static int send_whole(web_req *q, log_view *v, log_text *t, const char *range, pw_err *err)
 {
-    uint64_t first = 0, n = 0, start = t->pos, size = t->end - t->pos;
+    uint64_t first = 0, n = 0;
     q->status = 200;
-    if (range && t->raw) {
-        cut_range(q, range, size, &first, &n);
-        if (q->status == 206) {
-            t->pos = start + first;
-            t->end = t->pos + n;
-        }
-        return q->status == 416 ? 0 : whole(v, t, &q->out, err);
+    if (range && t->form == LOG_RAW) {
+        int r = raw_range(q, v, t, range, err);
+        return r < 0 || q->status == 416 ? r : whole(v, t, &q->out, err);
     }
     int r = whole(v, t, &q->out, err);
     if (r < 0 || !range)
@@ -418,55 +415,98 @@ static int send_whole(web_req *q, log_view *v, log_text *t, const char *range, p
     return q->status == 206 ? pw_buf_add(&q->out, all.p + first, (size_t)n) : 0;
 }
 
-static void answer(web_req *q, log_view *v, const log_at *at, const part *p, const char *step)
+static void headers(web_req *q, const part *p, uint64_t bytes, uint64_t lines, uint64_t there,
+                    bool done)
+{
+    q->status = 200;
+    q->type = p->form == LOG_JSON || p->form == LOG_INDEX ? "application/json"
+              : p->form == LOG_EVENTS                     ? "text/event-stream"
+                                                          : "text/plain; charset=utf-8";
+    web_header(q, "Pawl-Lines", "%" PRIu64, lines);
+    web_header(q, "Pawl-Bytes", "%" PRIu64, bytes);
+    web_header(q, "Pawl-Done", "%s", done ? "true" : "false");
+    web_header(q, "Accept-Ranges", "bytes");
+    if (there < bytes)
+        web_header(q, "Pawl-Left-Out", "%" PRIu64, bytes - there);
+}
+
+static void answer(web_req *q, log_view *v, const log_at *at, part *p, const char *step)
 {
     pw_err err = {0};
-    uint64_t bytes = 0, lines = 0;
+    uint64_t bytes = 0, lines = 0, there = 0;
     bool done = false;
     log_text t;
     const char *range = MHD_lookup_connection_value(q->con, MHD_HEADER_KIND, "Range");
     log_text_init(&t);
-    t.raw = p->raw;
+    t.form = p->form;
     if (v &&
-        (size_of(v, &bytes, &lines, &done, &err) < 0 || place(v, p, &t, bytes, lines, &err) < 0)) {
+        (size_of(v, &bytes, &lines, &done, &err) < 0 ||
+         log_view_there(v, bytes, &there, &err) < 0 || place(v, p, &t, bytes, lines, &err) < 0)) {
         web_fail_err(q, &err);
         return;
     }
-    q->status = 200;
-    q->type = p->json ? "application/json" : "text/plain; charset=utf-8";
-    web_header(q, "Pawl-Lines", "%" PRIu64, lines);
-    web_header(q, "Pawl-Bytes", "%" PRIu64, bytes);
-    web_header(q, "Pawl-Done", "%s", done || at->over ? "true" : "false");
-    web_header(q, "Accept-Ranges", "bytes");
+    headers(q, p, bytes, lines, there, done || at->over);
     if (q->head)
         return;
     /* without raw a range is one of the text as it is sent, whose bytes are known only when it was
      * made */
-    bool piece = range && (p->raw || t.end - t.pos <= RANGE_MAX);
-    if (p->follow || p->grep || (v && !piece && t.end - t.pos > WHOLE_MAX))
+    bool piece = range && (p->form == LOG_RAW || t.end - t.pos <= RANGE_MAX);
+    if (p->follow || p->grep || p->times || p->form > LOG_RAW ||
+        (v && !piece && t.end - t.pos > WHOLE_MAX))
         send_stream(q, at, p, step);
     else if (v && send_whole(q, v, &t, range, &err) < 0)
         web_fail_err(q, &err);
     log_text_clear(&t);
 }
 
-void web_get_log(web_req *q)
+/* The log that is meant, and a view of it when there is output. False: refused already. */
+static bool find_log(web_req *q, const part *p, log_at *at, log_view **ret)
 {
     pw_err err = {0};
     uint64_t id;
+    if (!web_id_param(q, 0, &id) || !web_reader(q))
+        return false;
+    int r = log_find(q->rd, id, p->nth, q->at.param[1], at, &err);
+    if (r == 0 && at->attempt &&
+        !(*ret = log_view_open(q->web->log_store, (log_key){at->attempt, at->idx, at->stream},
+                               &err)) &&
+        err.code != PW_ENOTFOUND)
+        r = err.code;
+    if (r < 0)
+        web_fail_err(q, &err);
+    return r == 0;
+}
+
+void web_get_log(web_req *q)
+{
     log_at at;
     part p;
-    if (!web_id_param(q, 0, &id) || !part_of(q, &p) || !web_reader(q))
-        return;
-    if (log_find(q->rd, id, p.nth, q->at.param[1], &at, &err) < 0) {
+    PW_AUTO(log_view_closep) log_view *v = NULL;
+    if (part_of(q, &p) && find_log(q, &p, &at, &v))
+        answer(q, v, &at, &p, q->at.param[1]);
+    (void)search_free(p.grep);
+}
+
+void web_get_log_index(web_req *q)
+{
+    pw_err err = {0};
+    log_at at;
+    part p = {.from = 1, .form = LOG_INDEX};
+    PW_AUTO(log_view_closep) log_view *v = NULL;
+    if (web_query_u64(&q->query, "attempt", &p.nth, &err) < 0) {
         web_fail_err(q, &err);
         return;
     }
-    PW_AUTO(log_view_closep) log_view *v = NULL;
-    if (at.attempt &&
-        !(v = log_view_open(q->web->log_store, (log_key){at.attempt, at.idx, at.stream}, &err)) &&
-        err.code != PW_ENOTFOUND)
-        web_fail_err(q, &err);
-    else
-        answer(q, v, &at, &p, q->at.param[1]);
+    if (web_query_get(&q->query, "attempt") && p.nth == 0) {
+        web_fail(q, 400, "bad_request", "attempts count from 1");
+        return;
+    }
+    if (!find_log(q, &p, &at, &v))
+        return;
+    if (v && web_index_kept(q->web, at.attempt, at.idx, at.stream, &q->out)) {
+        q->status = 200;
+        q->type = "application/json";
+        return;
+    }
+    answer(q, v, &at, &p, q->at.param[1]);
 }

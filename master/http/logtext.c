@@ -1,5 +1,6 @@
 #include "master/http/logtext.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,10 +15,16 @@ void log_text_init(log_text *t)
 
 void log_text_clear(log_text *t)
 {
-    free(t->grep);
-    t->grep = NULL;
+    t->grep = search_free(t->grep);
+    marks_clear(&t->marks);
     pw_buf_clear(&t->held);
     pw_buf_clear(&t->out);
+}
+
+/* Whether lines are looked at one by one. */
+static bool by_line(const log_text *t)
+{
+    return t->grep || t->times || t->form > LOG_RAW;
 }
 
 size_t log_text_lines(log_text *t, char *p, size_t n)
@@ -41,84 +48,156 @@ size_t log_text_lines(log_text *t, char *p, size_t n)
     return len;
 }
 
-/* ---- searching */
-/* Drops ESC [ ... letter and ESC ] ... BEL (or ESC \), in place. */
-static size_t strip_ansi(char *p, size_t n)
+/* ---- line by line */
+static int when(const log_text *t, log_view *v, char out[PW_TIME_MAX], pw_err *err)
 {
-    size_t len = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (p[i] != '\033') {
-            p[len++] = p[i];
-            continue;
-        }
-        if (i + 1 < n && p[i + 1] == '[') {
-            for (i += 2; i < n && ((unsigned char)p[i] < 0x40 || (unsigned char)p[i] > 0x7e); i++) {
-            }
-        } else if (i + 1 < n && p[i + 1] == ']') {
-            for (i += 2; i < n && p[i] != '\a' && p[i] != '\033'; i++) {
-            }
-            i += i + 1 < n && p[i] == '\033';
-        } else {
-            i++;
-        }
-    }
-    return len;
+    pw_msec at = 0;
+    int r = v ? log_view_time(v, t->line_pos, &at, err) : 0;
+    (void)pw_time_text(at, out);
+    return r;
 }
 
-static void end_line(log_text *t)
+/* The line without ANSI sequences; text is a copy where it had some. */
+static void plain_line(const log_text *t, pw_buf *copy, const char **ret, size_t *ret_n)
 {
-    PW_AUTO(pw_buf_clearp) pw_buf plain = PW_BUF(LOG_LINE_MAX);
+    *ret = pw_buf_str(&t->held);
+    *ret_n = t->held.len;
+    if (!memchr(*ret, '\033', *ret_n) || pw_buf_add(copy, *ret, *ret_n) < 0)
+        return;
+    copy->len = marks_plain(copy->p, copy->len);
+    copy->p[copy->len] = '\0';
+    *ret = copy->p;
+    *ret_n = copy->len;
+}
+
+static int index_line(log_text *t, log_view *v, pw_err *err)
+{
+    pw_msec at = 0;
+    char text[MARKS_LINE_MAX];
+    size_t n = t->held.len < sizeof(text) ? t->held.len : sizeof(text);
+    const char *p = pw_buf_str(&t->held);
+    if (!marks_may(p, n) && t->marks.section_line != t->line)
+        return 0;
+    memcpy(text, p, n);
+    int r = v ? log_view_time(v, t->line_pos, &at, err) : 0;
+    marks_line(&t->marks, t->line, at, text, marks_plain(text, n));
+    return r < 0 ? r : t->marks.failed ? pw_fail(err, PW_ENOMEM, "out of memory") : 0;
+}
+
+static void put_json(log_text *t, const char *time, const char *p)
+{
+    (void)pw_buf_addf(&t->out, "{\"line\":%" PRIu64, t->line);
+    if (time)
+        (void)pw_buf_addf(&t->out, ",\"time\":\"%s\"", time);
+    (void)pw_buf_adds(&t->out, ",\"text\":");
+    (void)pw_buf_json(&t->out, p);
+    (void)pw_buf_adds(&t->out, "}");
+}
+
+/* The line at hand is whole. */
+static int end_line(log_text *t, log_view *v, pw_err *err)
+{
+    PW_AUTO(pw_buf_clearp) pw_buf copy = PW_BUF(LOG_LINE_MAX);
     const char *p = pw_buf_str(&t->held);
     size_t n = t->held.len;
-    if (memchr(p, '\033', n) && pw_buf_add(&plain, p, n) == 0) {
-        plain.len = strip_ansi(plain.p, n);
-        plain.p[plain.len] = '\0';
-        p = plain.p;
-        n = plain.len;
+    char time[PW_TIME_MAX] = "";
+    int r = 0, found = 1;
+    if (t->form == LOG_INDEX) {
+        r = index_line(t, v, err);
+    } else if (t->grep) {
+        plain_line(t, &copy, &p, &n);
+        found = search_line(t->grep, p, n, err);
+        if (found == PW_ELIMIT && ++t->hard < LOG_HARD_LINES)
+            found = 0;
+        r = found < 0 ? found : 0;
     }
-    if (memmem(p, n, t->grep, strlen(t->grep))) {
+    if (r == 0 && found && t->form != LOG_INDEX) {
         t->matches++;
-        if (t->json) {
+        if (t->times || t->form == LOG_EVENTS)
+            r = when(t, v, time, err);
+        if (t->form == LOG_JSON) {
             if (t->matches > 1)
                 (void)pw_buf_add(&t->out, ",", 1);
-            (void)pw_buf_addf(&t->out, "{\"line\":%llu,\"text\":", (unsigned long long)t->line);
-            (void)pw_buf_json(&t->out, p);
-            (void)pw_buf_add(&t->out, "}", 1);
+            put_json(t, time[0] ? time : NULL, p);
+        } else if (t->form == LOG_EVENTS) {
+            /* the number stands for the whole line: who comes again must not miss what follows a
+             * lone \r */
+            if (!t->half)
+                (void)pw_buf_addf(&t->out, "id: %" PRIu64 "\n", t->line);
+            (void)pw_buf_adds(&t->out, "data: ");
+            put_json(t, time, pw_buf_str(&t->held));
+            (void)pw_buf_adds(&t->out, "\n\n");
         } else {
+            if (time[0])
+                (void)pw_buf_addf(&t->out, "%s ", time);
             (void)pw_buf_add(&t->out, t->held.p, t->held.len);
             (void)pw_buf_add(&t->out, "\n", 1);
         }
     }
     pw_buf_reset(&t->held);
     t->held.failed = false;
+    return r;
 }
 
-static void search(log_text *t, const char *p, size_t n)
+/* `at`: position of p. */
+static int look_at(log_text *t, log_view *v, const char *p, size_t n, uint64_t at, pw_err *err)
 {
-    while (n > 0) {
+    const char *from = p, *end = p + n;
+    while (p < end) {
         if (t->skip_lf && *p == '\n') { /* the second half of \r\n ends no line, but counts one */
             t->skip_lf = false;
             t->line++;
             p++;
-            n--;
             continue;
         }
         t->skip_lf = false;
-        size_t k = 0;
-        while (k < n && p[k] != '\n' && p[k] != '\r')
-            k++;
-        size_t left = LOG_LINE_MAX - t->held.len;
+        if (!t->open_line)
+            t->line_pos = at + (uint64_t)(p - from);
+        const char *lf = memchr(p, '\n', (size_t)(end - p));
+        const char *stop = lf ? lf : end, *cr = memchr(p, '\r', (size_t)(stop - p));
+        stop = cr ? cr : stop;
+        size_t k = (size_t)(stop - p), left = LOG_LINE_MAX - t->held.len;
         (void)pw_buf_add(&t->held, p, k < left ? k : left);
         t->open_line = true;
-        if (k == n)
-            return;
-        end_line(t);
+        if (stop == end)
+            return 0;
+        t->half = *stop == '\r' && (stop + 1 == end || stop[1] != '\n');
+        int r = end_line(t, v, err);
+        if (r < 0)
+            return r;
         t->open_line = false;
-        t->skip_lf = p[k] == '\r';
-        t->line += p[k] == '\n';
-        p += k + 1;
-        n -= k + 1;
+        t->skip_lf = *stop == '\r';
+        t->line += *stop == '\n';
+        p = stop + 1;
     }
+    return 0;
+}
+
+/* ---- what was left out is said where it was */
+static int say_gap(log_text *t, log_view *v, uint64_t bytes, uint64_t at, pw_err *err)
+{
+    uint64_t before = 0, behind = 0;
+    int r = log_view_gap(v, at, &before, &behind, err);
+    if (r < 0)
+        return r;
+    if (by_line(t) && t->open_line) {
+        t->half = false;
+        r = end_line(t, v, err);
+    } else if (t->open_line) {
+        (void)pw_buf_adds(&t->out, "\n");
+    }
+    t->open_line = t->skip_lf = false;
+    t->line = behind + 1;
+    if (t->form == LOG_EVENTS)
+        (void)pw_buf_addf(&t->out,
+                          "event: gap\ndata: {\"bytes\":%" PRIu64 ",\"lines\":%" PRIu64 "}\n\n",
+                          bytes, behind - before);
+    else if (t->form == LOG_TEXT && !t->grep)
+        (void)pw_buf_addf(&t->out,
+                          "pawl: %" PRIu64 " bytes in %" PRIu64
+                          " lines were left out here: the log is longer than its log_limit\n",
+                          bytes, behind - before);
+    return r;
 }
 
 static int64_t fetch(log_text *t, char *buf, size_t cap)
@@ -136,62 +215,124 @@ static int64_t fetch(log_text *t, char *buf, size_t cap)
     return (int64_t)n;
 }
 
-/* One chunk into buf. */
-static int64_t chunk(log_text *t, log_view *v, char *buf, size_t cap, pw_err *err)
+/* One chunk into buf; *ret_at: where it begins. */
+static int64_t chunk(log_text *t, log_view *v, char *buf, size_t cap, uint64_t *ret_at, pw_err *err)
 {
     uint64_t next;
     if (t->pos >= t->end)
         return 0;
     size_t most = t->end - t->pos < cap ? (size_t)(t->end - t->pos) : cap;
     int64_t n = log_view_read(v, t->pos, buf, most, &next, err);
-    if (n >= 0)
-        t->pos = next;
-    return n;
+    if (n < 0)
+        return n;
+    uint64_t at = next - (uint64_t)n, was = t->pos;
+    if (at >= t->end) { /* all that was asked for lies in a gap */
+        t->pos = t->end;
+        return 0;
+    }
+    if ((uint64_t)n > t->end - at) {
+        n = (int64_t)(t->end - at);
+        next = t->end;
+    }
+    *ret_at = at;
+    t->pos = next;
+    int r = at > was && t->form != LOG_RAW ? say_gap(t, v, at - was, at, err) : 0;
+    return r < 0 ? r : n;
+}
+
+static int64_t pull_lines(log_text *t, log_view *v, char *buf, size_t cap, bool *ret_more,
+                          pw_err *err)
+{
+    char part[8192];
+    uint64_t at = 0;
+    int64_t n = 1;
+    if (t->form == LOG_JSON && !t->begun)
+        (void)pw_buf_adds(&t->out, "{\"items\":[");
+    t->begun = true;
+    pw_usec began = t->host ? pw_now(t->host) : 0;
+    for (size_t seen = 0; t->out.len == 0 && seen < LOG_SCAN; seen += (size_t)n) {
+        n = chunk(t, v, part, sizeof(part), &at, err);
+        if (n < 0)
+            return n;
+        if (n == 0)
+            return fetch(t, buf, cap); /* a gap at the end is told */
+        int r = look_at(t, v, part, (size_t)n, at, err);
+        if (r < 0)
+            return r;
+        if (t->host && pw_now(t->host) - began > LOG_SCAN_US)
+            break;
+    }
+    *ret_more = t->out.len == 0;
+    return fetch(t, buf, cap);
 }
 
 int64_t log_text_pull(log_text *t, log_view *v, char *buf, size_t cap, bool *ret_more, pw_err *err)
 {
     int64_t n;
+    uint64_t at;
     *ret_more = false;
-    if (t->grep) {
-        char part[8192];
-        if (t->json && !t->begun)
-            (void)pw_buf_adds(&t->out, "{\"items\":[");
-        t->begun = true;
-        for (size_t seen = 0; t->out.len == 0 && seen < LOG_SCAN; seen += (size_t)n) {
-            if ((n = chunk(t, v, part, sizeof(part), err)) <= 0)
-                return n;
-            search(t, part, (size_t)n);
-        }
-        *ret_more = t->out.len == 0;
+    if (by_line(t))
+        return pull_lines(t, v, buf, cap, ret_more, err);
+    if (t->out.len)
         return fetch(t, buf, cap);
-    }
     do {
-        n = chunk(t, v, buf, cap, err);
-        if (n > 0 && !t->raw) /* a chunk may be one \n that is dropped: then the next one */
+        n = chunk(t, v, buf, cap, &at, err);
+        if (n > 0 && t->form == LOG_TEXT) /* may be one \n that is dropped: then the next one */
             n = (int64_t)log_text_lines(t, buf, (size_t)n);
         else
             break;
-    } while (n == 0);
-    return n;
+    } while (n == 0 && !t->out.len);
+    if (n < 0 || !t->out.len)
+        return n;
+    if (n > 0 && pw_buf_add(&t->out, buf, (size_t)n) < 0)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    return fetch(t, buf, cap);
 }
 
-int64_t log_text_finish(log_text *t, char *buf, size_t cap)
+static void finish_index(log_text *t, log_view *v)
 {
-    if (t->grep && !t->ended) {
-        if (t->open_line)
-            end_line(t);
+    pw_msec at = 0;
+    uint64_t last = t->line > 1 && !t->open_line ? t->line - 1 : t->line;
+    if (v)
+        (void)log_view_time(v, UINT64_MAX, &at, NULL);
+    marks_end(&t->marks, last, at);
+    (void)pw_buf_adds(&t->out, "{");
+    marks_json(&t->marks, &t->out);
+    (void)pw_buf_addf(&t->out, ",\"lines\":%" PRIu64 "}\n", t->pos ? last : 0);
+    marks_clear(&t->marks);
+}
+
+int64_t log_text_finish(log_text *t, log_view *v, char *buf, size_t cap)
+{
+    if (!by_line(t)) {
+        if (t->out.len)
+            return fetch(t, buf, cap);
+        if (t->form == LOG_RAW || !t->open_line)
+            return 0;
         t->open_line = false;
-        if (t->json)
-            (void)pw_buf_adds(&t->out,
-                              t->begun ? "],\"next\":null}\n" : "{\"items\":[],\"next\":null}\n");
+        buf[0] = '\n';
+        return 1;
+    }
+    if (!t->ended) {
+        t->half = false;
+        int r = t->open_line ? end_line(t, v, NULL) : 0;
+        if (r < 0)
+            return r;
+        if (t->form == LOG_INDEX)
+            finish_index(t, v);
+        t->open_line = false;
+        if (t->form == LOG_JSON)
+            (void)pw_buf_addf(&t->out, "%s],\"next\":null%s}\n", t->begun ? "" : "{\"items\":[",
+                              t->hard ? ",\"too_hard\":true" : "");
+        else if (t->form == LOG_EVENTS)
+            (void)pw_buf_adds(&t->out, "event: end\ndata: {}\n\n");
+        else if (t->form == LOG_TEXT && t->hard)
+            (void)pw_buf_addf(&t->out,
+                              "pawl: %" PRIu64
+                              " lines were not searched: the pattern takes too many steps "
+                              "over them\n",
+                              t->hard);
         t->ended = true;
     }
-    if (t->grep)
-        return fetch(t, buf, cap);
-    if (t->raw || !t->open_line)
-        return 0;
-    t->open_line = false;
-    buf[0] = '\n';
-    return 1;
+    return fetch(t, buf, cap);
 }

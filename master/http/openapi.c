@@ -17,6 +17,8 @@ static const schema schemas[] = {
              "finished:time? exit_code:integer? signal:integer? "
              "lines:integer? bytes:integer? cpu_ms:integer? max_rss:integer? "
              "read_bytes:integer? write_bytes:integer?"},
+    {"LogIndex", "groups:array marks:array errors:integer warnings:integer notices:integer "
+                 "more_groups:integer more_marks:integer lines:integer"},
     {"Request", "id:integer buildset:integer? builder:string project:string branch:string "
                 "revision:string? reason:string? who:string? "
                 "priority:integer state:string build:integer? created:time"},
@@ -90,7 +92,8 @@ static void put_schema(pw_buf *b, const schema *s)
 
 static void param(pw_buf *b, const char *name, size_t n, const char *in)
 {
-    static const char numbers[] = "limit from lines tail attempt id", flags[] = "raw follow edges";
+    static const char numbers[] = "limit from lines tail offset attempt id",
+                      flags[] = "raw times follow edges";
     bool path = strcmp(in, "path") == 0;
     web_open(b, NULL, '{');
     web_key(b, "name");

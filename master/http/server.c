@@ -317,6 +317,7 @@ web_server *web_stop(web_server *self)
     config_unref(self->base);
     (void)pthread_cond_destroy(&self->hub.wake);
     (void)pthread_mutex_destroy(&self->hub.lock);
+    web_index_clear(self);
     (void)pthread_mutex_destroy(&self->pool_lock);
     config_unref(self->conf);
     free(self->db);

@@ -114,8 +114,16 @@ int64_t log_view_read(log_view *self, uint64_t position, void *buf, size_t cap, 
                       pw_err *err);
 /* Byte position where line `line` (from 1) begins; the end of the log for a line beyond it. */
 int log_view_line(log_view *self, uint64_t line, uint64_t *ret_position, pw_err *err);
-/* Wall time (ms) of the byte at position, as exact as its frame. */
+/* Wall time (ms) of the byte at position, as exact as its frame. Cheap when positions only grow. */
 int log_view_time(log_view *self, uint64_t position, pw_msec *ret_t, pw_err *err);
+/* A gap ends at `position` (where a read began, though it was asked for what is before, or the end
+ * of the log): line feeds up to it, and behind it. */
+int log_view_gap(log_view *self, uint64_t position, uint64_t *ret_before, uint64_t *ret_behind,
+                 pw_err *err);
+/* Bytes before `position` that are there, gaps left out; and the position of the nth of them (the
+ * end of the log when there are not so many). They walk the index. */
+int log_view_there(log_view *self, uint64_t position, uint64_t *ret, pw_err *err);
+int log_view_nth(log_view *self, uint64_t nth, uint64_t *ret_position, pw_err *err);
 /* Readable when any live log has grown or ended; level-triggered counter for followers: a thread
  * remembers the number. */
 uint64_t logs_generation(logs *self);

@@ -101,7 +101,7 @@ static bool varint_get(const uint8_t **p, const uint8_t *end, uint64_t *ret)
     return false;
 }
 
-pw_msec sealed_time(const sealed *self, uint64_t position)
+pw_msec sealed_time(const sealed *self, uint64_t position, sealed_clock *clock)
 {
     frame_at f;
     if (position >= self->bytes || self->count == 0)
@@ -109,16 +109,21 @@ pw_msec sealed_time(const sealed *self, uint64_t position)
     size_t i = frame_bisect(self, self->count, sealed_frame, FRAME_BY_START, position);
     i -= i > 0;
     sealed_frame(self, i, &f);
+    if (!clock->known || clock->frame != i || clock->pos > position)
+        *clock =
+            (sealed_clock){.known = true, .frame = i, .pos = f.raw_pos, .t = (uint64_t)f.t_first};
     const uint8_t *marks = self->index + (size_t)self->count * SEALED_ENTRY;
-    const uint8_t *p = marks + marks_at(self, i), *end = marks + marks_at(self, i + 1);
-    uint64_t pos = f.raw_pos, t = (uint64_t)f.t_first, bytes, ms;
+    const uint8_t *from = marks + marks_at(self, i), *end = marks + marks_at(self, i + 1);
+    const uint8_t *p = from + clock->mark;
+    uint64_t bytes, ms;
     while (varint_get(&p, end, &bytes) && varint_get(&p, end, &ms)) {
-        if (pos > position || bytes > position - pos)
+        if (clock->pos > position || bytes > position - clock->pos)
             break;
-        pos += bytes;
-        t += (ms >> 1) ^ (0 - (ms & 1)); /* unsigned: a lying file must not run over */
+        clock->pos += bytes;
+        clock->t += (ms >> 1) ^ (0 - (ms & 1)); /* unsigned: a lying file must not run over */
+        clock->mark = (size_t)(p - from);
     }
-    return (pw_msec)t;
+    return (pw_msec)clock->t;
 }
 
 /* The entries among themselves: in order, without holes in the file, within the totals. */

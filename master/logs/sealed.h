@@ -52,7 +52,15 @@ size_t sealed_count(const sealed *self);
 log_key sealed_key(const sealed *self);
 void sealed_totals(const sealed *self, uint64_t *ret_bytes, uint64_t *ret_lines);
 frame_get sealed_frame; /* src: the sealed; i < sealed_count */
-pw_msec sealed_time(const sealed *self, uint64_t position);
+/* Where the last question about a time ended: the next one, of a position not before it, goes on
+ * from there, so that asking line by line costs each mark once. Zero at first. */
+typedef struct sealed_clock {
+    bool known;
+    size_t frame;
+    size_t mark; /* bytes of the marks of that frame that were read */
+    uint64_t pos, t;
+} sealed_clock;
+pw_msec sealed_time(const sealed *self, uint64_t position, sealed_clock *clock);
 
 /* ---- writing: to a name beside, which the end renames. The caller syncs the folder. */
 typedef struct sealed_out {

@@ -83,7 +83,24 @@ static void test_good(const pw_buf *b)
         pw_msec t = 0;
         good &= log_view_time(v, at[i].pos, &t, NULL) == 0 && t == at[i].t;
     }
-    ok(good, "times");
+    for (size_t i = sizeof(at) / sizeof(at[0]); i-- > 0;) {
+        pw_msec t = 0;
+        good &= log_view_time(v, at[i].pos, &t, NULL) == 0 && t == at[i].t;
+    }
+    ok(good, "times, in either order");
+    uint64_t before = 0, behind = 0, there = 0;
+    ok(log_view_gap(v, 116, &before, &behind, NULL) == 0 && before == 3 && behind == 13 &&
+           log_view_gap(v, 119, &before, &behind, NULL) == 0 && before == 13 && behind == 13,
+       "lines around a gap");
+    static const uint64_t there_at[][2] = {{0, 0},    {16, 16},  {50, 16},
+                                           {116, 16}, {118, 18}, {119, 19}};
+    good = true;
+    for (size_t i = 0; i < sizeof(there_at) / sizeof(there_at[0]); i++)
+        good &= log_view_there(v, there_at[i][0], &there, NULL) == 0 && there == there_at[i][1];
+    ok(good && log_view_nth(v, 15, &pos, NULL) == 0 && pos == 15 &&
+           log_view_nth(v, 16, &pos, NULL) == 0 && pos == 116 &&
+           log_view_nth(v, 19, &pos, NULL) == 0 && pos == 119,
+       "positions and what is there");
 }
 
 /* True when the bytes are refused, or a frame of them is. */

@@ -15,6 +15,7 @@ struct log_view {
     live *log;    /* counted; NULL once the file is used */
     sealed *file; /* owned */
     unsigned rollbacks;
+    sealed_clock clock;
     zip_ctx *zip;
     uint8_t *raw; /* the decoded frame */
     size_t cap;
@@ -303,7 +304,7 @@ int log_view_time(log_view *self, uint64_t position, pw_msec *ret_t, pw_err *err
     if (r < 0)
         return r;
     if (r == 0) {
-        *ret_t = sealed_time(self->file, position);
+        *ret_t = sealed_time(self->file, position, &self->clock);
         return 0;
     }
     const live *l = self->log;
@@ -317,4 +318,108 @@ int log_view_time(log_view *self, uint64_t position, pw_msec *ret_t, pw_err *err
         *ret_t = l->frames[i > 0 ? i - 1 : 0].t_first;
     logs_unlock(self->owner);
     return r < 0 ? r : 0;
+}
+
+/* ---- what was left out */
+typedef struct entries { /* the frames, wherever they are */
+    const void *src;
+    size_t n;
+    frame_get *get;
+    uint64_t bytes, lines;
+} entries;
+typedef void entries_fn(const entries *e, uint64_t in, uint64_t ret[2]);
+
+static int with_entries(log_view *self, entries_fn *fn, uint64_t in, uint64_t ret[2], pw_err *err)
+{
+    entries e = {0};
+    int r = enter(self, err);
+    if (r < 0)
+        return r;
+    if (r == 0) {
+        e = (entries){.src = self->file, .n = sealed_count(self->file), .get = sealed_frame};
+        sealed_totals(self->file, &e.bytes, &e.lines);
+        fn(&e, in, ret);
+        return 0;
+    }
+    e = (entries){.src = self->log,
+                  .n = self->log->n,
+                  .get = index_frame,
+                  .bytes = self->log->bytes,
+                  .lines = self->log->lines};
+    fn(&e, in, ret);
+    logs_unlock(self->owner);
+    return 0;
+}
+
+static void lines_around(const entries *e, uint64_t position, uint64_t ret[2])
+{
+    frame_at f;
+    size_t i = frame_bisect(e->src, e->n, e->get, FRAME_BY_POS, position);
+    ret[0] = 0;
+    if (i > 0) {
+        e->get(e->src, i - 1, &f);
+        ret[0] = f.first_line + f.lines;
+    }
+    ret[1] = e->lines;
+    if (i < e->n) {
+        e->get(e->src, i, &f);
+        ret[1] = f.first_line;
+    }
+}
+
+int log_view_gap(log_view *self, uint64_t position, uint64_t *ret_before, uint64_t *ret_behind,
+                 pw_err *err)
+{
+    uint64_t v[2];
+    int r = with_entries(self, lines_around, position, v, err);
+    if (r < 0)
+        return r;
+    *ret_before = v[0];
+    *ret_behind = v[1];
+    return 0;
+}
+
+static void there_before(const entries *e, uint64_t position, uint64_t ret[2])
+{
+    frame_at f;
+    ret[0] = 0;
+    for (size_t i = 0; i < e->n; i++) {
+        e->get(e->src, i, &f);
+        if (f.raw_pos >= position)
+            break;
+        uint64_t part = position - f.raw_pos;
+        ret[0] += part < f.raw_len ? part : f.raw_len;
+    }
+}
+
+int log_view_there(log_view *self, uint64_t position, uint64_t *ret, pw_err *err)
+{
+    uint64_t v[2];
+    int r = with_entries(self, there_before, position, v, err);
+    if (r == 0)
+        *ret = v[0];
+    return r;
+}
+
+static void nth_byte(const entries *e, uint64_t nth, uint64_t ret[2])
+{
+    frame_at f;
+    ret[0] = e->bytes;
+    for (size_t i = 0; i < e->n; i++) {
+        e->get(e->src, i, &f);
+        if (nth < f.raw_len) {
+            ret[0] = f.raw_pos + nth;
+            return;
+        }
+        nth -= f.raw_len;
+    }
+}
+
+int log_view_nth(log_view *self, uint64_t nth, uint64_t *ret_position, pw_err *err)
+{
+    uint64_t v[2];
+    int r = with_entries(self, nth_byte, nth, v, err);
+    if (r == 0)
+        *ret_position = v[0];
+    return r;
 }
