@@ -4,7 +4,7 @@
 #
 # folder         may use                                                       library (pkg-config)
 MODULES := shared/base shared/wire shared/job shared/journal shared/zip shared/crypt shared/link shared/yaml \
-           shared/json shared/http shared/cron shared/scan shared/expr shared/notify shared/pipeline \
+           shared/json shared/http shared/cron shared/scan shared/expr shared/notify shared/gitlogin shared/pipeline \
            worker/spool worker/cgroup worker/run worker/agent \
            master/config master/store master/logs master/promote master/notify master/core master/link master/git master/net master/http \
            master/server master/backup master/doctor \
@@ -34,13 +34,14 @@ USES_shared/expr    := shared/scan shared/base
 USES_shared/notify  := shared/base
 LIB_shared/notify   := libsystemd
 USES_shared/pipeline := shared/yaml shared/expr shared/scan shared/job shared/wire shared/base
+USES_shared/gitlogin := shared/base
 
 USES_worker/spool   := shared/crypt shared/base
 USES_worker/cgroup  := shared/base
-USES_worker/run     := worker/spool worker/cgroup shared/expr shared/scan shared/job shared/journal shared/zip shared/wire shared/base
+USES_worker/run     := worker/spool worker/cgroup shared/gitlogin shared/expr shared/scan shared/job shared/journal shared/zip shared/wire shared/base
 USES_worker/agent   := worker/spool worker/cgroup shared/link shared/job shared/journal shared/wire shared/yaml shared/crypt shared/base
 
-USES_master/config  := shared/pipeline shared/yaml shared/scan shared/cron shared/job shared/base
+USES_master/config  := shared/pipeline shared/gitlogin shared/yaml shared/scan shared/cron shared/job shared/base
 USES_master/store   := shared/job shared/wire shared/base
 LIB_master/store    := sqlite3
 USES_master/logs    := master/store shared/job shared/zip shared/wire shared/base
@@ -49,7 +50,7 @@ USES_master/notify  := master/config shared/pipeline shared/scan shared/job shar
 USES_master/core    := master/promote master/notify master/store master/config shared/pipeline shared/expr shared/job shared/wire shared/cron shared/scan shared/crypt shared/base
 USES_master/link    := master/core master/logs master/store master/config shared/pipeline shared/link shared/job shared/journal \
                        shared/wire shared/crypt shared/base
-USES_master/git     := shared/base
+USES_master/git     := shared/gitlogin shared/base
 LIB_master/git      := libgit2
 USES_master/net     := shared/http shared/crypt shared/base
 USES_master/http    := master/core master/logs master/store master/config shared/pipeline shared/scan shared/json shared/job shared/crypt shared/base
