@@ -170,6 +170,13 @@ static void next_look(core *self, core_project *p)
     }
     p->polling = p->again = false;
     p->next_poll = pw_now(self->host) + wait;
+    core_effect *e = core_add_effect(self, CORE_LOOKED);
+    if (!e)
+        return;
+    e->worker = p->row;
+    e->attempt = p->failures;
+    e->id = (uint64_t)(pw_wall(self->host) + wait / 1000);
+    e->text = p->trouble ? pw_strf("%s", p->trouble) : NULL;
 }
 
 void core_poll_failed(core *self, size_t project, const char *text)

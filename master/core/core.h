@@ -33,7 +33,10 @@ typedef enum core_effect_kind {
     CORE_SEND,      /* message id, try number attempt: send job (its body) with key text to target
                        index; once: core_outbox_done */
     /* worker is connected (id 1) or not (id 0), text: why it takes no jobs: what no row says */
-    CORE_PRESENCE
+    CORE_PRESENCE,
+    /* the project of row worker was looked at: attempt times in a row in vain, text: why, NULL:
+     * well; the next time at id (ms) */
+    CORE_LOOKED
 } core_effect_kind;
 typedef struct core_effect {
     core_effect_kind kind;

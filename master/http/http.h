@@ -68,4 +68,8 @@ void web_logs_grew(web_server *self);
  * any is (the gauge). */
 /* gate: why it takes no new jobs, NULL: it does. */
 void web_worker(web_server *self, uint64_t worker, bool connected, const char *gate);
+/* How the last look at a project's repository went. failures: in a row; trouble: of the last one,
+ * NULL: fine. */
+void web_look(web_server *self, uint64_t project, uint64_t failures, pw_msec next,
+              const char *trouble);
 #endif

@@ -103,9 +103,18 @@ static void test_lists(const world *w)
            has(&r, "\"state\":\"waiting\",\"reason\":\"fast is red\""),
        "edges");
     ok(get(w, "/api/v1/projects", &r) == 200 && json_ok(&r) &&
-           has(&r, "{\"name\":\"p\",\"builders\":[\"fast\",\"slow\"],\"branches\":[{\"name\":"
+           has(&r, "{\"name\":\"p\",\"state\":\"new\",\"failures\":0,\"trouble\":null,"
+                   "\"next_look\":null,\"builders\":[\"fast\",\"slow\"],\"branches\":[{\"name\":"
                    "\"master\",\"revision\":\"cdcd"),
        "projects");
+    web_look(w->web, 1, 3, 1700000000000, "no answer");
+    ok(get(w, "/api/v1/projects", &r) == 200 && json_ok(&r) &&
+           has(&r, "\"state\":\"failing\",\"failures\":3,\"trouble\":\"no answer\","
+                   "\"next_look\":\"2023-11-14T22:13:20.000Z\""),
+       "one that cannot be read");
+    web_look(w->web, 1, 0, 1700000060000, NULL);
+    ok(get(w, "/api/v1/projects", &r) == 200 && has(&r, "\"state\":\"ok\",\"failures\":0"),
+       "and can again");
     ok(get(w, "/api/v1/builders?project=q", &r) == 200 &&
            strcmp(r.body, "{\"items\":[{\"name\":\"fast\",\"project\":\"q\"}],\"next\":null}\n") ==
                0,

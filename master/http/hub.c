@@ -361,5 +361,6 @@ void web_hub_clear(web_server *web)
     for (size_t pos = 0; h->present && (gate = pw_table_next(h->present, &pos));)
         free(gate);
     h->present = pw_table_free(h->present);
+    web_looks_clear(h);
     h->rd = reader_close(h->rd);
 }

@@ -167,6 +167,7 @@ typedef struct web_hub {
     uint64_t counted[512];
     size_t n_counted;
     web_peer peer[WEB_PEERS];
+    pw_table *looks;   /* projects: how the last look went, owned; NULL: nobody tells */
     pw_table *present; /* workers with a session: their gates, owned; NULL: nobody tells */
     reader *rd;        /* the waker's own */
 } web_hub;
@@ -376,6 +377,11 @@ void web_stream_end(web_server *web, bool listener);
 /* Newest event for listeners; counting for /metrics. Called by the waker. */
 int web_pump(web_server *web);
 enum { WEB_GATE = 256 };
+/* ---- looks.c */
+void web_looks_clear(web_hub *h);
+/* State, failures, trouble, next_look of a project. watched: the configuration has it. */
+void web_look_put(web_server *self, pw_buf *b, uint64_t project, bool watched);
+
 web_presence web_worker_presence(web_server *web, uint64_t worker, char gate[WEB_GATE]);
 
 /* ---- ask.c */

@@ -361,9 +361,10 @@ static int on_project(void *self, uint64_t id, const char *name)
 {
     list *l = self;
     list inner = {.q = l->q, .b = l->b, .project = name};
-    (void)id;
+    const config *c = web_req_conf(l->q);
     web_open(l->b, NULL, '{');
     web_str(l->b, "name", name);
+    web_look_put(l->q->web, l->b, id, !c || config_find_project(c, name) >= 0);
     web_open(l->b, "builders", '[');
     int r = reader_builders(l->q->rd, project_builder, &inner, NULL);
     web_shut(l->b, ']');

@@ -31,7 +31,8 @@ static const schema schemas[] = {
                "provider:string?"},
     {"Promotion", "id:integer? edge:string from:string? to:string? revision:string? at:time? "
                   "state:string reason:string?"},
-    {"Project", "name:string builders:array branches:array"},
+    {"Project", "name:string state:string failures:integer trouble:string? next_look:time? "
+                "builders:array branches:array"},
     {"Builder", "name:string project:string latest:array"},
     {"Status", "red:integer items:array running:array waiting:array promotions:array builds:object "
                "workers:object version:string"},

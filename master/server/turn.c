@@ -115,6 +115,9 @@ void turn_apply(void *p, const core_effect *e)
     case CORE_PRESENCE:
         web_worker(s->web, e->worker, e->id != 0, e->text);
         break;
+    case CORE_LOOKED:
+        web_look(s->web, e->worker, e->attempt, (pw_msec)e->id, e->text);
+        break;
     case CORE_SEAL:
         if (logs_seal_attempt(s->log_store, e->attempt, &err) < 0) {
             pw_log_err(PW_LOG_WARN, "seal_failed", &err);
