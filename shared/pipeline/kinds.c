@@ -49,7 +49,7 @@ static bool few_enough(pl_reader *r, const yaml_node *v, const char *key)
 static void check_path(pl_reader *r, const yaml_node *at, const char *what)
 {
     const char *text = yaml_node_text(at);
-    if (text && !pl_path_ok(text))
+    if (text && !pl_dir_ok(text))
         yaml_fail(r->errors, at, "\"%s\" must be a path below the work directory, without \"..\"",
                   what);
 }
@@ -201,7 +201,7 @@ static void paths_ok(pl_reader *r, const yaml_node *map, const char *key, const 
     const yaml_node *v = yaml_node_value(map, key);
     bool list = v && yaml_node_type(v) == YAML_LIST;
     for (size_t i = 0; i < paths->n; i++)
-        if (!pl_path_ok(paths->v[i]))
+        if (!pl_dir_ok(paths->v[i]))
             yaml_fail(r->errors, list ? yaml_node_item(v, i) : v,
                       "\"%s\": \"%.100s\" must be a path below the work directory, without \"..\"",
                       key, paths->v[i]);

@@ -9,7 +9,7 @@ pl_read_kind pl_read_set_property, pl_read_annotate, pl_read_http, pl_read_cache
 /* `dir`, `env` and the limits: of all that runs something. */
 pl_read_kind pl_read_place;
 /* A path below the work directory, without "..". */
-bool pl_path_ok(const char *s);
+bool pl_dir_ok(const char *s);
 /* Puts behind the steps one for each cache, which keeps it. */
 void pl_add_cache_saves(pl_reader *r, pl_builder *b);
 #endif

@@ -39,7 +39,7 @@ static const char *const modes[] = {"fresh", "clean", "incremental", NULL};
 static const char *const stderrs[] = {"together", "separate", NULL};
 
 /* Relative, without "..": the step must stay in the work directory. */
-bool pl_path_ok(const char *s)
+bool pl_dir_ok(const char *s)
 {
     if (!*s || *s == '/' || strlen(s) > 1000 || pl_has_control(s))
         return false;
@@ -73,7 +73,7 @@ static void place(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_step 
 {
     const yaml_node *dir = yaml_node_value(map, "dir");
     if (yaml_get_str(map, "dir", false, SIZE_MAX, &s->dir, r->errors) && s->dir &&
-        !pl_path_ok(s->dir))
+        !pl_dir_ok(s->dir))
         yaml_fail(r->errors, dir,
                   "\"dir\" must be a path below the work directory, without \"..\"");
     pl_get_pairs(r, map, "env", PL_ENV, secrets, &s->env, &s->n_env);
