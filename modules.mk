@@ -59,7 +59,8 @@ USES_master/server  := master/http master/link master/git master/net master/noti
                        shared/crypt shared/notify shared/base
 USES_master/backup  := master/store shared/zip shared/json shared/crypt shared/base
 USES_master/doctor  := master/logs master/store master/config shared/pipeline shared/crypt shared/base
-USES_client         := shared/json shared/http shared/cron shared/crypt shared/base
+USES_client         := worker/spool shared/pipeline shared/expr shared/yaml shared/scan shared/job shared/journal shared/zip shared/wire \
+                       shared/json shared/http shared/cron shared/crypt shared/base
 
 # programs: their main file, and the folders that they stand on
 PROGRAMS := pawl-master pawl-worker pawl-run pawl
