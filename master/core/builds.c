@@ -440,7 +440,7 @@ void core_att_reoffer(core *self, core_attempt *a)
     if (!b || b->live != a || !w || !core_turn(self))
         return;
     core_att_present(self, a);
-    if (a->offers >= CORE_OFFERS_MAX) { /* a job that kills agents ends; its worker rests */
+    if (a->sent >= CORE_OFFERS_MAX) { /* a job that kills agents ends; its worker rests */
         core_worker_quarantine(self, w, "took three offers and began none");
         core_att_lost(self, a, "offered three times, never begun");
         return;
@@ -454,6 +454,7 @@ void core_att_reoffer(core *self, core_attempt *a)
         return;
     }
     a->offers++;
+    a->sent++;
     if (core_ok(self, code, &err) &&
         core_ok(self, store_attempt_reoffer(self->st, a->id, a->offers, &err), &err))
         core_offer_effect(self, a, &job, &secrets);

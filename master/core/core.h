@@ -186,6 +186,9 @@ enum { CORE_ATT_PROPS = PW_ENV_MAX, CORE_ATT_NOTES = 1000 };
 struct core_attempt {
     uint64_t id, epoch, build, worker, offers;
     att_state state;
+    /* offers that this process made: those of one that died may never have left it, and are no sign
+     * of a job that kills agents */
+    unsigned sent;
     uint8_t spool[16], boot[16];
     uint8_t digest[32]; /* of its job */
     bool any;           /* a record was received */

@@ -180,8 +180,6 @@ static void three_offers(void)
                strstr(last(w, CORE_DROP)->text, "attempt 1"),
            "then the session is ended");
         down(w, one);
-        if (i == 2)
-            world_restart(w, NULL);
         up(w, one, 7, 1);
         if (att(w, 1))
             core_att_reoffer(w->core, att(w, 1));
@@ -198,6 +196,26 @@ static void three_offers(void)
     world_pass(w, 12);
     ok(count(w, CORE_OFFER) == 4 && only_attempt(w) == 2 && build(w, 2).tries == 2,
        "then it is asked again");
+}
+
+/* A master that dies may have sent none of them: that is no sign of a job that kills agents. */
+static void offers_of_another_life(void)
+{
+    PW_AUTO(world_freep) world *w = world_new(conf);
+    if (!w)
+        return;
+    look(w, 0, "master", 1);
+    uint64_t one = worker(w, "w1", 1);
+    up(w, one, 7, 1);
+    (void)force(w, "unit");
+    for (unsigned i = 1; i <= 6; i++) {
+        ok(att(w, 1) && att(w, 1)->offers == i && build(w, 2).tries == 1, "offer %u", i);
+        world_restart(w, NULL);
+        up(w, one, 7, 1);
+        if (att(w, 1))
+            core_att_reoffer(w->core, att(w, 1));
+        (void)world_go(w);
+    }
 }
 
 static void reoffer_same_bytes(void)
@@ -327,6 +345,7 @@ int main(void)
     retries();
     rejections();
     three_offers();
+    offers_of_another_life();
     reoffer_same_bytes();
     steps_and_properties();
     return tap_done();

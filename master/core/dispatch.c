@@ -136,7 +136,7 @@ static core_attempt *new_attempt(core *self, core_build *b, core_worker *w)
     a->epoch = store_epoch(self->st);
     a->build = b->id;
     a->worker = w->row.id;
-    a->offers = 1;
+    a->offers = a->sent = 1;
     a->state = ATT_OFFERED;
     a->offered_at = pw_now(self->host);
     memcpy(a->spool, w->row.spool, 16);

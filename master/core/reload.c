@@ -39,6 +39,7 @@ static void keep_attempts(core *self, const core *old)
         if (!was)
             continue;
         a->any = was->any;
+        a->sent = was->sent;
         a->received = was->received;
         a->received_chain = was->received_chain;
         a->offered_at = was->offered_at;

@@ -9,6 +9,7 @@
 #include "master/store/deep.h"
 #include "master/store/impl.h"
 #include "shared/base/fault.h"
+#include "shared/base/fs.h"
 #include "shared/base/log.h"
 
 #define APPLICATION 1348564844 /* "Pawl" in the file's header */
@@ -201,6 +202,22 @@ static int settle(store *self, pw_err *err)
                : sql_fail(&self->c, rc, "bringing the WAL into the database", err);
 }
 
+/* The names of database and WAL: SQLite syncs the folder after it made a WAL, but does not look at
+ * the answer, and a WAL without a name is gone at the next power cut with all that was committed.
+ */
+static int settle_names(store *self, pw_err *err)
+{
+    bool failed = false;
+    PW_AUTO(pw_freep) char *path = pw_strdup(self->c.path, &failed);
+    char *slash = path ? strrchr(path, '/') : NULL;
+
+    if (failed)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    if (slash)
+        slash[slash == path] = '\0';
+    return pw_fs_sync_dir(slash ? path : ".", err);
+}
+
 static int load(store *self, pw_err *err)
 {
     int64_t epoch, turn;
@@ -231,7 +248,8 @@ store *store_open(const char *path, const pw_host *host, pw_err *err)
     if (!self->names || make_file(path, err) < 0 ||
         sql_open(&self->c, path, SQLITE_OPEN_READWRITE, store_sql, STORE_STMTS, err) < 0 ||
         identify(self, &version, err) < 0 || configure(self, err) < 0 || settle(self, err) < 0 ||
-        migrate(self, version, err) < 0 || check(self, err) < 0 || load(self, err) < 0)
+        settle_names(self, err) < 0 || migrate(self, version, err) < 0 || check(self, err) < 0 ||
+        load(self, err) < 0)
         return NULL;
     return pw_take(self);
 }
