@@ -12,6 +12,7 @@ static void project_clear(config_project *p)
     glob_free(p->tags);
     free(p->hook_secret);
     pl_strs_clear(&p->allow_secrets);
+    config_login_clear(&p->login);
 }
 
 static void scheduler_clear(config_scheduler *s)

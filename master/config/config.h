@@ -40,6 +40,14 @@ typedef struct config_limits {
     pw_usec request_time;            /* in which a request must be there to its end */
 } config_limits;
 
+/* With what git logs in. A password or key is in the configuration's secrets, named here. */
+typedef struct config_login {
+    char *ssh_key;     /* secret; NULL: none */
+    char *user;        /* NULL: none */
+    char *password;    /* secret; NULL: none */
+    char *known_hosts; /* text of such a file; NULL: those of who runs the programs */
+} config_login;
+
 typedef struct config_project {
     char *name, *repository;
     glob_list *branches; /* of `branches`, default all */
@@ -48,6 +56,7 @@ typedef struct config_project {
     bool build_first;
     char *hook_secret;         /* name of the secret that webhooks are signed with; NULL: none */
     config_strs allow_secrets; /* names that a pipeline file may use */
+    config_login login;        /* of `credentials` */
 } config_project;
 
 typedef struct config_lock {
@@ -191,6 +200,8 @@ int64_t config_find_builder(const config *self, const char *name);
 int64_t config_find_project(const config *self, const char *name);
 /* "build" "change" ...; NULL-terminated */
 extern const char *const config_event_names[];
+/* Whether anything is given. */
+bool config_login_given(const config_login *l);
 /* The secret of that name, borrowed from the configuration; NULL: there is none. */
 const config_hidden *config_secret(const config *self, const char *name);
 #endif

@@ -63,6 +63,12 @@ bool config_check_secret(config_reader *r, const yaml_node *at, const char *name
 bool config_may_use(void *self, const yaml_node *at, const char *name, size_t *ret_n);
 void config_hidden_clear(config_hidden *s);
 
+/* ---- credentials.c */
+void config_login_clear(config_login *l);
+/* repository: NULL when it is wrong. */
+void config_read_login(config_reader *r, const yaml_node *project, const char *repository,
+                       config_login *l);
+
 /* ---- load.c */
 /* A path as seen from where the program runs: relative ones are relative to the file that names
  * them. Owned. */

@@ -10,8 +10,8 @@
 
 static const char *const project_keys[] = {"name",  "repository",  "branches", "tags",
                                            "poll",  "build_first", "source",   "hook_secret",
-                                           "allow", NULL};
-static const char *const project_later[] = {"pipeline", "credentials", "retention", NULL};
+                                           "allow", "credentials", NULL};
+static const char *const project_later[] = {"pipeline", "retention", NULL};
 
 enum { REPOSITORY_MAX = 2000 };
 
@@ -49,12 +49,12 @@ static const char *url_wrong(const char *s, const char *rest)
     if (!known)
         return "is of no scheme that is known (https, http, ssh, git, file)";
     if (at && colon && colon < at)
-        return "has a password in it; secrets do not belong into this file";
+        return "has a password in it; secrets do not belong into this file, but into \"secrets\" and \"credentials\"";
     /* GitHub, GitLab and others take a token for the name, and so does whoever reads the work tree,
      * where git keeps the URL */
     if (at && strncmp(s, "http", 4) == 0 && (size_t)(at - rest) >= TOKEN_MIN)
         return "has what looks like a token in it; secrets do not belong into this file, but into "
-               "git's credential helper on master and workers";
+               "\"secrets\" and \"credentials\"";
     if (strncmp(s, "file:", 5) == 0 ? *rest != '/' : !host || !rest[host])
         return "is not complete";
     return NULL;
@@ -131,6 +131,7 @@ static void read_project(config_reader *r, size_t i)
     if (yaml_get_str(map, "hook_secret", false, 1000, &p->hook_secret, r->errors) && p->hook_secret)
         (void)config_check_secret(r, yaml_node_get(map, "hook_secret"), p->hook_secret);
     read_allow(r, map, p);
+    config_read_login(r, map, p->repository, &p->login);
 }
 
 void config_read_projects(config_reader *r)

@@ -38,16 +38,20 @@ void core_props_clear(pw_list *pairs)
     *pairs = (pw_list){0};
 }
 
-/* A build is trusted or not by the configuration of now, like the values it may get. */
-static int values(const core *self, const core_build *b, pw_strs names, pw_list *ret, pw_err *err)
+/* By the configuration of now, like the values that it may get. */
+static bool trusted(const core *self, const core_build *b)
 {
     const core_builder *builder = b->request->builder;
     trust_facts from = {.branch = b->request->stamp->branch};
-    secrets_facts f = {.conf = self->conf, .names = names};
-    if (builder->conf && builder->project < self->conf->n_projects) {
-        from.project = self->project[builder->project].conf;
-        f.trusted = secrets_trusted(&from);
-    }
+    if (!builder->conf || builder->project >= self->conf->n_projects)
+        return false;
+    from.project = self->project[builder->project].conf;
+    return secrets_trusted(&from);
+}
+
+static int values(const core *self, const core_build *b, pw_strs names, pw_list *ret, pw_err *err)
+{
+    secrets_facts f = {.conf = self->conf, .names = names, .trusted = trusted(self, b)};
     return secrets_for(&f, ret, err);
 }
 
@@ -56,6 +60,14 @@ static bool named(const pw_list *pairs, const char *name)
     const msg_pair *v = pairs->v;
     for (size_t i = 0; i < pairs->n; i++)
         if (strcmp(v[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static bool has_name(const pw_strs *s, const char *name)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (strcmp(s->v[i], name) == 0)
             return true;
     return false;
 }
@@ -127,6 +139,25 @@ static int other_facts(const core_build *b, const core_worker *w, pw_list *pairs
     return r;
 }
 
+/* A checkout logs in as the master does, where the build may have secrets; else by the worker's own
+ * means. names has room for two more. */
+static void lend_login(const config_builder *c, const config_login *l, pl_facts *f, pw_strs *names)
+{
+    char *const used[] = {l->ssh_key, l->password};
+    bool checks_out = false;
+    for (size_t i = 0; i < c->n_steps; i++)
+        checks_out |= strcmp(c->steps[i].kind, "checkout") == 0;
+    if (!checks_out)
+        return;
+    f->git_key = l->ssh_key;
+    f->git_user = l->user;
+    f->git_password = l->password;
+    f->git_hosts = l->known_hosts;
+    for (size_t i = 0; i < 2; i++)
+        if (used[i] && !has_name(names, used[i]))
+            names->v[names->n++] = used[i];
+}
+
 int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_worker *w,
                 pw_buf *out, pw_list *ret_secrets, pw_err *err)
 {
@@ -140,6 +171,14 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
         return r;
     store_rev_text(&b->request->stamp->rev, rev);
     PW_AUTO(pw_freep) char *url = NULL;
+    PW_AUTO(pw_freep) char **secrets = calloc(c->secrets.n + 2, sizeof(*secrets));
+    pw_strs names = {secrets, c->secrets.n};
+    if (!secrets) {
+        core_props_clear(&given);
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    }
+    for (size_t i = 0; i < c->secrets.n; i++)
+        secrets[i] = c->secrets.v[i];
     if (self->conf->web_url)
         url = pw_strf("%s/builds/%llu", self->conf->web_url, (unsigned long long)b->id);
     pl_facts f = {.epoch = store_epoch(self->st),
@@ -155,10 +194,13 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
                   .worker = w->row.name,
                   .given = given.v,
                   .n_given = given.n};
+    if (trusted(self, b))
+        lend_login(c, &project->login, &f, &names);
+    f.secrets = names;
     r = self->conf->web_url && !url ? pw_fail(err, PW_ENOMEM, "out of memory")
                                     : pl_freeze(c, &f, out, err);
     core_props_clear(&given);
-    return r < 0 ? r : values(self, b, (pw_strs){c->secrets.v, c->secrets.n}, ret_secrets, err);
+    return r < 0 ? r : values(self, b, names, ret_secrets, err);
 }
 
 int core_thaw(core *self, const core_build *b, uint64_t attempt, const core_worker *w, pw_buf *out,

@@ -131,6 +131,43 @@ static void offers(void)
     secrets_clear(&offered);
 }
 
+/* With what a checkout logs in. */
+static void credentials(void)
+{
+    PW_AUTO(world_freep)
+    world *w =
+        world_new("projects: [{name: p, repository: \"http://h/r.git\", branches: [master],\n"
+                  "  credentials: {user: bot, password: two}}]\n" SECRETS "builders:\n"
+                  "  - {name: ship, project: p, env: {A: \"${secret:two}\"}, steps: [checkout: "
+                  "{}]}\n"
+                  "  - {name: plain, project: p, steps: [checkout: {}]}\n"
+                  "  - {name: none, project: p, steps: [{run: x}]}\n");
+    say other = {.builder = "plain",
+                 .branch = "mine",
+                 .revision = "1111111111111111111111111111111111111111",
+                 .reason = "r"};
+    if (!w)
+        return;
+    w->ops.effect = keep_secrets;
+    look(w, 0, "master", 1);
+    up(w, worker(w, "w1", 4), 7, 4);
+    (void)force(w, "plain");
+    ok(offered.n == 1 && is(&offered, 0, "two", "second-value") && job_has(w, "git_password") &&
+           job_has(w, "bot") && !job_has(w, "second-value"),
+       "a checkout of a trusted build gets the project's credentials");
+    secrets_clear(&offered);
+    (void)force(w, "ship");
+    ok(offered.n == 1 && is(&offered, 0, "two", "second-value"),
+       "a secret in two places is sent once");
+    secrets_clear(&offered);
+    (void)force(w, "none");
+    ok(offered.n == 0 && !job_has(w, "git_password"), "what checks nothing out gets none");
+    ok(ask(w, CMD_FORCE, other) == 202 && count(w, CORE_OFFER) == 4 && offered.n == 0 &&
+           !job_has(w, "git_password"),
+       "what is not trusted runs without");
+    secrets_clear(&offered);
+}
+
 static void untrusted(void)
 {
     PW_AUTO(world_freep) world *w = world_new(WITH(SECRETS, "[master]") SHIP);
@@ -162,6 +199,7 @@ int main(void)
     decision();
     trust();
     offers();
+    credentials();
     untrusted();
     return tap_done();
 }

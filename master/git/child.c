@@ -163,7 +163,7 @@ static int child_result(struct child *c, pw_err *err)
 
 /* Owned texts, NULL-terminated. */
 struct env {
-    char *v[10];
+    char *v[10 + GITLOGIN_ENV];
 };
 
 static void env_clear(struct env *e)
@@ -174,7 +174,7 @@ static void env_clear(struct env *e)
 
 /* Nothing else is inherited: a GIT_DIR or GIT_SSH_COMMAND of the caller's shell must not lead git
  * elsewhere. */
-static int env_make(struct env *e, pw_err *err)
+static int env_make(const gw *w, struct env *e, pw_err *err)
 {
     static const char *const inherited[] = {"PATH", "HOME", "SSH_AUTH_SOCK"};
     static const char *const fixed[] = {"GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1",
@@ -191,6 +191,8 @@ static int env_make(struct env *e, pw_err *err)
         }
         e->v[n++] = pw_strdup(fixed[i], &failed);
     }
+    for (size_t i = 0; w->login.env[i]; i++)
+        e->v[n++] = pw_strdup(w->login.env[i], &failed);
     return failed ? pw_fail(err, PW_ENOMEM, "out of memory") : 0;
 }
 
@@ -214,9 +216,13 @@ int gw_child(const gw *w, const char *const *args, int keep, pw_buf *out, pw_buf
 
     if (!dir)
         return pw_fail(err, PW_ENOMEM, "out of memory");
+    if (w->login.http) { /* no helper of the user's is asked first, nor told to keep it */
+        argv[n++] = "-c";
+        argv[n++] = "credential.helper=";
+    }
     for (; *args && n < ARGS_MAX - 1; args++)
         argv[n++] = *args;
-    rc = env_make(&env, err);
+    rc = env_make(w, &env, err);
     if (rc == 0)
         rc = stream_open(&c.s[0], out, &out_fd, err);
     if (rc == 0)
@@ -287,6 +293,28 @@ void gw_child_clean(const gw *w, pw_buf *said)
             *s = ' ';
 }
 
+/* What to do about it, where that is known. */
+static void add_cure(const gw *w, pw_buf *said, pw_buf *b)
+{
+    const git_login *l = &w->job->login;
+    const char *name = w->job->name;
+    gitlogin_trouble why = gitlogin_read(pw_buf_str(said));
+    if (!name || why == GITLOGIN_OTHER)
+        return;
+    if (why == GITLOGIN_STRANGER)
+        (void)pw_buf_addf(b,
+                          "; give the \"credentials\" of project \"%s\" %s \"known_hosts\", as "
+                          "\"ssh-keyscan\" prints it and its owner confirms it",
+                          name, l->known_hosts ? "the right" : "a");
+    else if (l->ssh_key || l->password)
+        (void)pw_buf_addf(b,
+                          "; the server does not take the \"credentials\" of project \"%s\": mend "
+                          "its %s, or what it may do there",
+                          name, l->ssh_key ? "\"ssh_key\"" : "\"user\" and \"password\"");
+    else
+        (void)pw_buf_addf(b, "; give project \"%s\" \"credentials\"", name);
+}
+
 int gw_child_fail(const gw *w, const char *attempt, int rc, pw_buf *said, pw_err *err)
 {
     char took[32];
@@ -303,5 +331,9 @@ int gw_child_fail(const gw *w, const char *attempt, int rc, pw_buf *said, pw_err
     if (n == 0)
         return pw_fail(err, PW_ESYS, "%s \"%s\": git ended with exit code %d", attempt, w->name,
                        rc);
-    return pw_fail(err, PW_ESYS, "%s \"%s\": %.*s", attempt, w->name, (int)n, line);
+    PW_AUTO(pw_buf_clearp) pw_buf cure = PW_BUF(300);
+    add_cure(w, said, &cure);
+    /* the cure stands last, and is not to be cut off */
+    return pw_fail(err, PW_ESYS, "%s \"%.100s\": %.*s%s", attempt, w->name,
+                   cure.len && n > 100 ? 100 : (int)n, line, pw_buf_str(&cure));
 }

@@ -42,17 +42,25 @@ typedef struct git_moved { /* one ref that is not where it was */
 } git_moved;
 
 typedef enum git_kind { GIT_POLL = 1, GIT_HISTORY, GIT_PUSH } git_kind;
+/* With what git logs in; owned texts, NULL: none. Wiped when they are freed. */
+typedef struct git_login {
+    char *ssh_key, *known_hosts; /* what such files hold */
+    char *user, *password;
+} git_login;
 /* One request and, filled in, its answer: the same object comes back. */
 typedef struct git_job {
     git_kind kind;
     uint64_t project; /* row id; names the mirror STATE/mirrors/ID.git */
+    char *name;       /* of the project, for people; NULL: none */
     char *repository;
+    git_login login;
     uint64_t tag;    /* the asker's: edge, promotion */
     pw_usec timeout; /* of each child */
 
     git_ref *known; /* POLL: refs as last seen (heads and tags) */
     size_t n_known;
-    bool first; /* POLL: never seen before: no commits are listed */
+    bool first; /* POLL: never seen before: no commits are listed ... */
+    bool tips;  /* ... but the tips */
 
     char *from, *to;   /* HISTORY: full ref names */
     char *ref;         /* PUSH: full ref name */
@@ -89,7 +97,8 @@ git_job *git_job_free(git_job *j);
 PW_DEFINE_FREEP(git_job, git_job_free)
 
 typedef struct git_service git_service;
-/* Starts the thread(s). dir: STATE/mirrors. answers: borrowed; receives git_job pointers. */
+/* Starts the thread(s). dir: STATE/mirrors; beside it, STATE/login has what git logs in with, while
+ * it runs. answers: borrowed; receives git_job pointers. */
 git_service *git_start(const char *dir, pw_chan *answers, pw_err *err);
 /* Kills children, ends the threads, frees queued jobs. */
 git_service *git_stop(git_service *self);

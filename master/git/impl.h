@@ -10,6 +10,7 @@
 
 #include "master/git/git.h"
 #include "shared/base/buf.h"
+#include "shared/gitlogin/gitlogin.h"
 
 enum {
     GW_LOCK_PERIOD = 20, /* ms between two looks at a lock that another process holds */
@@ -31,8 +32,11 @@ typedef struct gw {
     int stop_fd;          /* readable: the service ends */
     bool local;           /* the repository is a path of this machine */
     char name[200];       /* the repository, for people */
+    gitlogin_dir login;   /* owned: files for the children */
     char *user; /* owned: "user:password@" of its URL, which children may repeat; NULL none */
 } gw;
+/* Where the files of logins are: beside the mirrors. New text; NULL: no memory. */
+char *gw_login_dir(const char *mirrors);
 int gw_init(gw *w, const char *dir, int stop_fd, git_job *job, pw_err *err);
 void gw_clear(gw *w);
 /* Frees what a POLL has found so far. */

@@ -40,6 +40,13 @@ void gw_forget_moves(git_job *j)
     j->n_moved = 0;
 }
 
+static void hide(char *s)
+{
+    if (s)
+        explicit_bzero(s, strlen(s));
+    free(s);
+}
+
 git_job *git_job_free(git_job *j)
 {
     if (!j)
@@ -49,7 +56,12 @@ git_job *git_job_free(git_job *j)
     gw_forget_moves(j);
     free(j->known);
     free(j->candidate);
+    free(j->name);
     free(j->repository);
+    hide(j->login.ssh_key);
+    hide(j->login.password);
+    free(j->login.user);
+    free(j->login.known_hosts);
     free(j->from);
     free(j->to);
     free(j->ref);
@@ -80,6 +92,27 @@ static int read_user(gw *w, const char *repository, pw_err *err)
     return w->user ? 0 : pw_fail(err, PW_ENOMEM, "out of memory");
 }
 
+char *gw_login_dir(const char *mirrors)
+{
+    const char *slash = strrchr(mirrors, '/');
+
+    return slash ? pw_strf("%.*s/login", (int)(slash - mirrors), mirrors) : strdup("login");
+}
+
+static int open_login(gw *w, const char *mirrors, pw_err *err)
+{
+    const git_login *l = &w->job->login;
+    const gitlogin given = {
+        .user = l->user, .password = l->password, .key = l->ssh_key, .known_hosts = l->known_hosts};
+    PW_AUTO(pw_freep) char *parent = gw_login_dir(mirrors);
+    int rc;
+
+    if (!parent)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    rc = gitlogin_open(&given, w->job->repository, parent, &w->login, err);
+    return rc < 0 ? pw_err_context(err, "logging in at \"%.100s\"", w->name) : 0;
+}
+
 int gw_init(gw *w, const char *dir, int stop_fd, git_job *job, pw_err *err)
 {
     const char *r = job->repository;
@@ -102,12 +135,14 @@ int gw_init(gw *w, const char *dir, int stop_fd, git_job *job, pw_err *err)
     w->mirror = pw_path_join(dir, file);
     if (!w->mirror)
         return pw_fail(err, PW_ENOMEM, "out of memory");
-    return read_user(w, r, err);
+    int rc = read_user(w, r, err);
+    return rc < 0 ? rc : open_login(w, dir, err);
 }
 
 void gw_clear(gw *w)
 {
     git_repository_free(w->repo);
+    gitlogin_close(&w->login);
     free(w->mirror);
     free(w->user);
     *w = (gw){.stop_fd = -1};

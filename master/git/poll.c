@@ -104,7 +104,7 @@ static int list_commits(const gw *w, struct moves *m, const git_oid *tip, const 
                         size_t n_hide, git_moved *move, pw_err *err)
 {
     PW_AUTO(pw_freep) git_oid *chain = NULL;
-    bool only_tip = !gw_ref_is_branch(move->ref) || m->total >= GW_TOTAL_MAX;
+    bool only_tip = !gw_ref_is_branch(move->ref) || m->total >= GW_TOTAL_MAX || w->job->first;
     size_t n = 0;
     int rc = 0;
 
@@ -142,7 +142,7 @@ static int fill(const gw *w, struct moves *m, git_moved *move, pw_err *err)
     }
     /* the mirror has all that the tip contains: what it lacks is not in there */
     move->forced = move->old[0] && rc == 0;
-    if (w->job->first)
+    if (w->job->first && !w->job->tips)
         return 0;
     if (has_old)
         return list_commits(w, m, &tip, &old, 1, move, err);

@@ -185,6 +185,12 @@ git_service *git_start(const char *dir, pw_chan *answers, pw_err *err)
 
     if (pw_fs_mkdirs(dir, 0700, err) < 0)
         return NULL;
+    PW_AUTO(pw_freep) char *logins = gw_login_dir(dir);
+    if (!logins) {
+        (void)pw_fail(err, PW_ENOMEM, "out of memory");
+        return NULL;
+    }
+    gitlogin_sweep(logins); /* of a master that was killed */
     self = calloc(1, sizeof(*self));
     if (!self) {
         (void)pw_fail(err, PW_ENOMEM, "out of memory");

@@ -52,6 +52,23 @@ static void failed(server *s, const core_effect *e, const char *text)
         core_push_done(s->core, e->id, CORE_PUSH_UNKNOWN, text);
 }
 
+static char *value(const config *conf, const char *name, bool *bad)
+{
+    const config_hidden *s = name ? config_secret(conf, name) : NULL;
+    return s ? pw_strdup(s->p, bad) : NULL;
+}
+
+/* With what git logs in there, by the configuration of now. */
+static void login(git_job *j, const config *conf, size_t project, bool *bad)
+{
+    const config_project *p = &conf->projects[project];
+    j->name = pw_strdup(p->name, bad);
+    j->login = (git_login){.ssh_key = value(conf, p->login.ssh_key, bad),
+                           .known_hosts = pw_strdup(p->login.known_hosts, bad),
+                           .user = pw_strdup(p->login.user, bad),
+                           .password = value(conf, p->login.password, bad)};
+}
+
 void repos_effect(server *s, const core_effect *e)
 {
     pw_err err = {0};
@@ -78,6 +95,7 @@ void repos_effect(server *s, const core_effect *e)
         j->tag = tag_of(s, project);
         collect c = {j, false};
         j->first = !core_known_refs(s->core, project, add_known, &c);
+        j->tips = conf->projects[project].build_first;
         bad = c.failed;
     } else if (e->kind == CORE_HISTORY) {
         const config_promotion *p = &conf->promotions[e->index];
@@ -99,6 +117,7 @@ void repos_effect(server *s, const core_effect *e)
     }
     j->project = core_project_row(s->core, project);
     j->repository = pw_strdup(conf->projects[project].repository, &bad);
+    login(j, conf, project, &bad);
     if (bad) {
         failed(s, e, "out of memory");
         return;

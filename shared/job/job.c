@@ -6,11 +6,13 @@ enum {
     REF_MAX = 1000, /* git itself stops at about 4096, file systems at 255 a part */
     WORD_MAX = 32,
     PATH_BYTES = 4000,
+    GIT_HOSTS_MAX = 64 * 1024,
 };
 
 static const pw_field step_fields[] = {
     PW_F_STR(job_step, name, "name", true, PW_NAME_MAX, "name, unique in the job"),
-    PW_F_STR(job_step, kind, "kind", true, WORD_MAX, "`run`, `checkout`, `cache`, `set_property` ..."),
+    PW_F_STR(job_step, kind, "kind", true, WORD_MAX,
+             "`run`, `checkout`, `cache`, `set_property` ..."),
     PW_F_STR(job_step, script, "script", false, PW_SCRIPT_MAX, "run: text for the shell"),
     PW_F_STRS(job_step, argv, "argv", false, ARG_MAX_BYTES, ARGS_MAX,
               "run: program and arguments, without a shell"),
@@ -63,9 +65,16 @@ static const pw_field spec_fields[] = {
     PW_F_LIST(job_spec, steps, "steps", true, PW_STEPS_MAX, &job_step_schema,
               "the steps, in order"),
     PW_F_STRS(job_spec, secrets, "secrets", false, PW_NAME_MAX, PW_SECRETS_MAX,
-              "names of the secrets that its environments need"),
+              "names of the secrets that its environments and its checkouts need"),
     PW_F_U64(job_spec, shard, "shard", false, "which of its builder's shards, from 1"),
     PW_F_U64(job_spec, shards, "shards", false, "how many there are; 0: it is not sharded"),
+    PW_F_STR(job_spec, git_key, "git_key", false, PW_NAME_MAX,
+             "checkout: secret with the key for ssh"),
+    PW_F_STR(job_spec, git_user, "git_user", false, PW_NAME_MAX, "checkout: user for http"),
+    PW_F_STR(job_spec, git_password, "git_password", false, PW_NAME_MAX,
+             "checkout: secret with the password for http"),
+    PW_F_STR(job_spec, git_hosts, "git_hosts", false, GIT_HOSTS_MAX,
+             "checkout: text of the known_hosts file"),
 };
 const pw_schema job_spec_schema =
     PW_SCHEMA("job.spec", job_spec, spec_fields, "A job as the master froze it.");

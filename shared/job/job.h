@@ -49,6 +49,9 @@ typedef struct job_spec {
     pw_list steps; /* job_step */
     /* names of what `${secret:NAME}` in env stands for; values come beside the job */
     pw_strs secrets;
+    /* with what git logs in at the repository: names of secrets (which `secrets` has, too), a name
+     * of a user, the text of a known_hosts file; NULL: the worker's own means */
+    char *git_key, *git_password, *git_user, *git_hosts;
 } job_spec;
 extern const pw_schema job_step_schema, job_spec_schema;
 /* The values, as the agent hands them to the runner. */

@@ -93,6 +93,10 @@ int pl_freeze(const pl_builder *b, const pl_facts *f, pw_buf *out, pw_err *err)
                      .env = {b->env, b->n_env},
                      .props = {pairs, properties(b, f, pairs)},
                      .steps = {steps, b->n_steps},
-                     .secrets = {b->secrets.v, b->secrets.n}};
+                     .secrets = f->secrets.v ? f->secrets : (pw_strs){b->secrets.v, b->secrets.n},
+                     .git_key = lend(f->git_key),
+                     .git_password = lend(f->git_password),
+                     .git_user = lend(f->git_user),
+                     .git_hosts = lend(f->git_hosts)};
     return pw_schema_encode(&job_spec_schema, &spec, out, err);
 }

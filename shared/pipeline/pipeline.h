@@ -133,6 +133,9 @@ typedef struct pl_facts { /* what a build adds to its builder; all borrowed */
     const msg_pair *given;
     size_t n_given;
     const pl_instance *instance; /* NULL: it is not one of several */
+    /* with what its checkouts log in, as in job_spec; NULL: nothing */
+    const char *git_key, *git_password, *git_user, *git_hosts;
+    pw_strs secrets; /* names of what it gets, the builder's among them; v NULL: the builder's */
 } pl_facts;
 /* The job, encoded (job_spec_schema). PW_ELIMIT: it is too long to be sent. */
 int pl_freeze(const pl_builder *b, const pl_facts *f, pw_buf *out, pw_err *err);

@@ -16,7 +16,7 @@ static const char *const top_keys[] = {
     "env_pass",      "spool_limit", "low_disk", "untrusted",   "git",   "cgroup", "job_memory",
     "job_processes", "high_load",   "tools",    "cache_limit", NULL};
 static const char *const master_keys[] = {"address", "key", NULL};
-static const char *const git_keys[] = {"ssh_key", NULL};
+static const char *const git_keys[] = {"ssh_key", "known_hosts", NULL};
 static const char *const isolations[] = {"none", "user", "bwrap", "podman", NULL};
 
 void worker_strs_clear(pw_strs *s)
@@ -35,6 +35,7 @@ void worker_conf_clear(worker_conf *c)
     free(c->key);
     free(c->spool);
     free(c->ssh_key);
+    free(c->known_hosts);
     worker_strs_clear(&c->tags);
     worker_strs_clear(&c->isolation);
     worker_strs_clear(&c->env_pass);
@@ -130,10 +131,15 @@ static void get_master(const yaml_node *root, worker_conf *c, yaml_errors *error
 static void get_git(const yaml_node *root, worker_conf *c, yaml_errors *errors)
 {
     const yaml_node *g = yaml_node_get(root, "git");
-    if (!g || yaml_node_type(g) == YAML_NULL)
+    char **const at[] = {&c->ssh_key, &c->known_hosts};
+    if (!g || yaml_node_type(g) == YAML_NULL || !yaml_check_map(g, "\"git\"", git_keys, errors))
         return;
-    if (yaml_check_map(g, "\"git\"", git_keys, errors))
-        (void)yaml_get_str(g, "ssh_key", false, PATH_BYTES, &c->ssh_key, errors);
+    for (int i = 0; i < 2; i++)
+        if (yaml_get_str(g, git_keys[i], false, PATH_BYTES, at[i], errors) && *at[i] &&
+            strpbrk(*at[i], "'\"\\$%"))
+            yaml_fail(errors, yaml_node_get(g, git_keys[i]),
+                      "\"%s\": ssh cannot be given a path with a quote, a backslash, $ or %%",
+                      git_keys[i]);
 }
 
 /* What each job may take, and by which means it is held. */
@@ -299,6 +305,7 @@ int worker_conf_parse(const char *file, const char *text, size_t n, worker_conf 
         resolve(file, &c.key, errors);
         resolve(file, &c.spool, errors);
         resolve(file, &c.ssh_key, errors);
+        resolve(file, &c.known_hosts, errors);
         fill_defaults(&c, errors);
     } else {
         (void)yaml_check_map(root, "worker.yaml", top_keys, errors);

@@ -45,9 +45,10 @@ typedef struct worker_conf {
     bool untrusted;
     cgroup_mode cgroup;
     cgroup_limits limits; /* of each job */
-    char *ssh_key;        /* NULL: none */
-    uint64_t high_load;   /* 1-minute load from which on no new job is taken; 0: any */
-    conf_tool *tools;     /* owned */
+    /* files with which git logs in where a job has nothing; NULL: git's own means */
+    char *ssh_key, *known_hosts;
+    uint64_t high_load; /* 1-minute load from which on no new job is taken; 0: any */
+    conf_tool *tools;   /* owned */
     size_t n_tools;
 } worker_conf;
 

@@ -43,11 +43,13 @@ static void good(void)
     int rc = parse(
         HEAD "key: my.key\nspool: /s\nslots: 256\ntags: [linux, gpu]\nisolation: [none, bwrap]\n"
              "env_pass: [CCACHE_DIR]\nspool_limit: 1G\nlow_disk: 512M\nuntrusted: true\n"
-             "git: {ssh_key: id}\nhigh_load: 16\ntools: {gcc: gcc  --version , x: [a, 'b c']}\n",
+             "git: {ssh_key: id, known_hosts: hosts}\nhigh_load: 16\ntools: {gcc: gcc  --version , "
+             "x: [a, 'b c']}\n",
         &c, out, sizeof(out));
     ok(rc == 0, "every key: %s", out);
     if (rc == 0) {
-        ok(!strcmp(c.key, "/etc/pawl/my.key") && !strcmp(c.ssh_key, "/etc/pawl/id"),
+        ok(!strcmp(c.key, "/etc/pawl/my.key") && !strcmp(c.ssh_key, "/etc/pawl/id") &&
+               !strcmp(c.known_hosts, "/etc/pawl/hosts"),
            "relative to the file");
         ok(c.slots == 256 && c.tags.n == 2 && !strcmp(c.tags.v[1], "gpu") && c.untrusted, "values");
         ok(c.high_load == 16 && c.n_tools == 2 && !strcmp(c.tools[0].name, "gcc") &&
@@ -82,6 +84,8 @@ static const struct {
     {HEAD "tools: {gcc: ' '}\n", ":5:14: the command of tool \"gcc\" is empty"},
     {HEAD "tools: {gcc: [{}]}\n", ":5:15: "},
     {HEAD "git: {sshkey: x}\n", "did you mean \"ssh_key\"?"},
+    {HEAD "git: {ssh_key: \"a'b\"}\n", "ssh cannot be given a path"},
+    {HEAD "git: {known_hosts: a%b}\n", "ssh cannot be given a path"},
     {HEAD "spool: [a]\n", ":5:8: \"spool\" must be a text"},
     {"name: \"a\\u0001b\"\nmaster: {address: \"tcp://a:1\", key: \"" KEY "\"}\n",
      ":1:7: \"name\" holds a control"},

@@ -24,7 +24,8 @@ enum { FIXED = 10, FD_TEXT = 16, LIMIT_TEXT = 24 };
 struct zygote {
     const pw_host *host;
     char *program, *spool;
-    char **env; /* owned, NULL-terminated */
+    char **env;                  /* owned, NULL-terminated */
+    char *ssh_key, *known_hosts; /* owned; NULL: none */
     cgroup_mode cgroup;
     cgroup_limits limits;
     uint64_t cache_limit;
@@ -94,6 +95,8 @@ zygote *zygote_free(zygote *self)
     pw_closep(&self->fd);
     reap(self);
     env_free(self->env);
+    free(self->ssh_key);
+    free(self->known_hosts);
     free(self->program);
     free(self->spool);
     free(self);
@@ -106,7 +109,7 @@ int zygote_env(zygote *self, const worker_conf *conf, pw_err *err)
     static const char *const fixed[FIXED] = {"PATH",   "HOME", "USER",     "LOGNAME",       "LANG",
                                              "LC_ALL", "TZ",   "PW_FAULT", "PW_FAULT_SEEN", NULL};
     size_t n = 0;
-    char **env = calloc(FIXED + conf->env_pass.n + 2, sizeof(*env));
+    char **env = calloc(FIXED + conf->env_pass.n + 1, sizeof(*env));
     bool failed = !env;
     for (size_t i = 0; env && i < FIXED - 1 + conf->env_pass.n; i++) {
         const char *name = i < FIXED - 1 ? fixed[i] : conf->env_pass.v[i - (FIXED - 1)];
@@ -116,21 +119,19 @@ int zygote_env(zygote *self, const worker_conf *conf, pw_err *err)
         if (value && !(env[n++] = pw_strf("%s=%s", name, value)))
             failed = true;
     }
-    if (conf->ssh_key && !failed) {
-        /* git gives this to a shell: quotes inside the path would end the quoting */
-        if (strchr(conf->ssh_key, '\''))
-            pw_log(PW_LOG_WARN, "ssh_key_ignored", "reason=\"its path holds a quote\"");
-        else if (!(env[n++] =
-                       pw_strf("GIT_SSH_COMMAND=ssh -i '%s' -o IdentitiesOnly=yes -o BatchMode=yes",
-                               conf->ssh_key)))
-            failed = true;
-    }
+    char *key = pw_strdup(conf->ssh_key, &failed), *hosts = pw_strdup(conf->known_hosts, &failed);
     if (failed) {
         env_free(env);
+        free(key);
+        free(hosts);
         return pw_fail(err, PW_ENOMEM, "out of memory");
     }
     env_free(self->env);
+    free(self->ssh_key);
+    free(self->known_hosts);
     self->env = env;
+    self->ssh_key = key;
+    self->known_hosts = hosts;
     self->cgroup = conf->cgroup;
     self->limits = conf->limits;
     self->cache_limit = conf->cache_limit;
@@ -154,20 +155,28 @@ static int spawn(zygote *self, pw_err *err)
     (void)snprintf(memory, sizeof(memory), "%" PRIu64, self->limits.memory);
     (void)snprintf(processes, sizeof(processes), "%" PRIu64, self->limits.processes);
     (void)snprintf(cache, sizeof(cache), "%" PRIu64, self->cache_limit);
-    const char *const argv[] = {self->program,
-                                "--serve",
-                                self->spool,
-                                "--fd",
-                                number,
-                                "--cgroup",
-                                cgroup_mode_name(self->cgroup),
-                                "--memory",
-                                memory,
-                                self->limits.by_default ? "--processes-default" : "--processes",
-                                processes,
-                                "--cache",
-                                cache,
-                                NULL};
+    const char *argv[24] = {self->program,
+                            "--serve",
+                            self->spool,
+                            "--fd",
+                            number,
+                            "--cgroup",
+                            cgroup_mode_name(self->cgroup),
+                            "--memory",
+                            memory,
+                            self->limits.by_default ? "--processes-default" : "--processes",
+                            processes,
+                            "--cache",
+                            cache};
+    size_t n = 13;
+    if (self->ssh_key) {
+        argv[n++] = "--ssh-key";
+        argv[n++] = self->ssh_key;
+    }
+    if (self->known_hosts) {
+        argv[n++] = "--known-hosts";
+        argv[n++] = self->known_hosts;
+    }
     const int keep[] = {theirs, -1};
     pw_spawn what = {.argv = argv,
                      .env = (const char *const *)self->env,

@@ -12,10 +12,11 @@
 #include <unistd.h>
 
 #include "shared/base/fs.h"
+#include "worker/run/login.h"
 #include "worker/run/steps.h"
 
 enum {
-    GIT_ARGS = 24,
+    GIT_ARGS = 26,
     PATH_BYTES = 8192,
     SMALL_FILE = 64 * 1024,
     ROOM_MIN =
@@ -32,6 +33,10 @@ typedef struct checkout {
     pw_usec begin, limit;
     bool fresh;   /* the work tree is new */
     bool rebuilt; /* the mirror was made anew in this step */
+    /* owned; only while git speaks to the repository: what the work tree's own configuration makes
+     * it run in between is not to see that */
+    gitlogin_dir login;
+    pw_buf *said; /* borrowed: what git says goes there, too; NULL */
 } checkout;
 
 bool checkout_revision_ok(const char *revision)
@@ -79,6 +84,10 @@ static int git_run(checkout *c, bool quiet, const char *const *args)
     size_t n = 9;
     pw_err err = {0};
     exec_end end;
+    if (c->login.http) { /* no helper of the user's is asked first, nor told to keep it */
+        argv[n++] = "-c";
+        argv[n++] = "credential.helper=";
+    }
     while (*args && n < GIT_ARGS - 1)
         argv[n++] = *args++;
     if (*args) {
@@ -90,6 +99,7 @@ static int git_run(checkout *c, bool quiet, const char *const *args)
     exec_spec spec = step_spec(c->s, c->env, c->dir);
     spec.argv = argv;
     spec.quiet = quiet;
+    spec.copy = c->said;
     spec.pty = false;
     spec.idle = 0; /* git says nothing for long while it works */
     spec.timeout = CHECKOUT_GIT_US;
@@ -197,6 +207,12 @@ static int mirror_has(checkout *c)
     return rc < 0 ? rc : rc == 0;
 }
 
+static int log_in(checkout *c)
+{
+    pw_err err = {0};
+    return login_open(c->r, c->env, &c->login, &err) < 0 ? fail_sys(c, &err) : 0;
+}
+
 static int mirror_fetch(checkout *c, const char *refs, const char *tags)
 {
     char depth[40];
@@ -235,8 +251,17 @@ static void tell(checkout *c, const char *text)
  * fault: once it is made anew. */
 static int mirror_fetch_all(checkout *c)
 {
+    PW_AUTO(pw_buf_clearp) pw_buf said = PW_BUF(SMALL_FILE);
+    char cure[400];
     const char *heads = "+refs/heads/*:refs/heads/*", *tags = "+refs/tags/*:refs/tags/*";
+    c->said = &said;
     int rc = mirror_fetch(c, heads, tags);
+    c->said = NULL;
+    login_cure(c->r, pw_buf_str(&said), cure, sizeof(cure));
+    if (rc > 0 && cure[0]) {
+        step_fail(c->out, PW_EXCEPTION, "fetching from the repository failed: %s", cure);
+        return rc;
+    }
     if (rc > 0 && room_to_rebuild(c)) {
         int there = git(c, true, "ls-remote", "--heads", "--", c->r->spec.repository);
         if (there < 0)
@@ -252,7 +277,7 @@ static int mirror_fetch_all(checkout *c)
 }
 
 /* Brings the revision into the mirror. 0, or not 0 with the result set. */
-static int mirror_update(checkout *c, bool rebuild)
+static int mirror_fill(checkout *c, bool rebuild)
 {
     int rc = rebuild ? 0 : mirror_has(c);
     if (rc != 0)
@@ -278,6 +303,15 @@ static int mirror_update(checkout *c, bool rebuild)
         return rc < 0 ? rc : 0;
     step_fail(c->out, PW_EXCEPTION, "revision %s is not in the repository", c->r->spec.revision);
     return -1;
+}
+
+static int mirror_update(checkout *c, bool rebuild)
+{
+    int rc = log_in(c);
+    if (rc == 0)
+        rc = mirror_fill(c, rebuild);
+    login_close(c->env, &c->login);
+    return rc;
 }
 
 /* Whether the mirror has all of the revision's content: reads every file of it. */
@@ -417,9 +451,10 @@ static int tree_submodules(checkout *c, bool clean)
 {
     int rc = git_must(c, "git submodule sync",
                       git(c, false, "submodule", "--quiet", "sync", "--recursive"));
-    if (rc == 0)
+    if (rc == 0 && (rc = log_in(c)) == 0)
         rc = git_must(c, "git submodule update",
                       git(c, false, "submodule", "update", "--init", "--recursive", "--force"));
+    login_close(c->env, &c->login);
     if (rc == 0 && clean)
         rc = git_must(
             c, "git clean",

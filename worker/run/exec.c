@@ -239,6 +239,10 @@ static void read_stream(exec *e, int i)
         }
         ssize_t n = read(e->in[i], p, room);
         if (n > 0) {
+            pw_buf *copy = e->spec->copy;
+            size_t left = copy ? copy->max - copy->len : 0;
+            if (left > 0)
+                (void)pw_buf_add(copy, p, (size_t)n < left ? (size_t)n : left);
             e->last_read = pw_now(clock);
             out_fed(o, (size_t)n, e->last_read, pw_wall(clock));
         } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {

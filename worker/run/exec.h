@@ -8,6 +8,7 @@
  * It ends when the process ends, not when its output does. */
 #ifndef PW_WORKER_RUN_EXEC_H
 #define PW_WORKER_RUN_EXEC_H
+#include "shared/base/buf.h"
 #include "worker/run/procs.h"
 #include "worker/run/run.h"
 
@@ -19,6 +20,7 @@ typedef struct exec_spec {
     bool quiet;                   /* its output is thrown away */
     bool stderr_separate;
     bool pty;
+    pw_buf *copy; /* borrowed: gets what is printed, as far as there is room; NULL: none */
 } exec_spec;
 
 /* Why it ended, the strongest cause. */

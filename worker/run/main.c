@@ -18,7 +18,10 @@ static const char help[] =
     "       pawl-run --help | --version\n"
     "LIMITS: --cgroup auto|require|off (default auto), --memory BYTES, --processes N (0: none),\n"
     "        --processes-default N: the same, counted where the kernel's counting would cost\n"
-    "        --cache BYTES: what caches of builds may take together (default 10G)\n";
+    "        --cache BYTES: what caches of builds may take together (default 10G)\n"
+    "        --ssh-key FILE, --known-hosts FILE: with what checkouts log in by ssh, where the job "
+    "does\n"
+    "        not say\n";
 
 static int usage(void)
 {
@@ -38,6 +41,7 @@ typedef struct options {
     cgroup_limits limits;
     cgroup_host found;
     uint64_t cache;
+    const char *ssh_key, *known_hosts;
 } options;
 
 static bool read_options(char **argv, options *o)
@@ -54,6 +58,10 @@ static bool read_options(char **argv, options *o)
             o->limits.by_default = good = pw_parse_u64(argv[1], &o->limits.processes, NULL) == 0;
         else if (good && strcmp(*argv, "--cache") == 0)
             good = pw_parse_u64(argv[1], &o->cache, NULL) == 0;
+        else if (good && strcmp(*argv, "--ssh-key") == 0)
+            o->ssh_key = argv[1];
+        else if (good && strcmp(*argv, "--known-hosts") == 0)
+            o->known_hosts = argv[1];
         else
             good = false;
         if (!good)
@@ -71,6 +79,8 @@ static int apply(options *o, run_host *host, pw_err *err)
     host->cgroup_must = o->mode == CGROUP_REQUIRE;
     host->limits = o->limits;
     host->cache_limit = o->cache;
+    host->ssh_key = o->ssh_key;
+    host->known_hosts = o->known_hosts;
     return rc;
 }
 

@@ -35,6 +35,8 @@ typedef struct run_host {
     bool cgroup_must;          /* a job without its group is not run */
     cgroup_limits limits;      /* of each job */
     uint64_t cache_limit;      /* bytes of SPOOL/cache */
+    /* with what git logs in where the job says nothing; NULL: its own means */
+    const char *ssh_key, *known_hosts;
 } run_host;
 
 typedef struct run_job {
