@@ -49,6 +49,54 @@ static int run_change(client *c, const args *a, pw_err *err)
     return 0;
 }
 
+static int table(client *c, const json_value *items, pw_buf *b)
+{
+    static const char *const heads[] = {">ID",    "PROJECT", "BRANCH", "REVISION", "AT",
+                                        "AUTHOR", "SUBJECT", "NOTE",   NULL};
+    char when[40];
+    pw_msec now = pw_wall(c->host);
+    PW_AUTO(show_table_clear) show_table t;
+    show_table_init(&t, heads);
+    for (size_t i = 0; i < json_count(items); i++) {
+        const json_value *x = json_at(items, i);
+        bool forced = json_bool(json_get(x, "forced"), false);
+        const char *note = json_str(json_get(x, "note"), forced ? "forced" : NULL);
+        show_cellf(&t, SHOW_PLAIN, "%" PRId64, json_int(json_get(x, "id"), 0));
+        show_cell(&t, SHOW_PLAIN, json_str(json_get(x, "project"), NULL));
+        show_cell(&t, SHOW_PLAIN, json_str(json_get(x, "branch"), NULL));
+        show_cellf(&t, SHOW_PLAIN, "%.10s", json_str(json_get(x, "revision"), ""));
+        show_cell(&t, SHOW_DIM, show_when(json_get(x, "at"), c->tty, now, when));
+        show_cell(&t, SHOW_PLAIN, json_str(json_get(x, "author"), NULL));
+        show_cell(&t, SHOW_PLAIN, json_str(json_get(x, "subject"), NULL));
+        show_cell(&t, SHOW_DIM, note);
+    }
+    return show_table_text(&t, c->colour, c->width, b);
+}
+
+static int run_changes(client *c, const args *a, pw_err *err)
+{
+    PW_AUTO(rest_answer_clear) rest_answer r = {0};
+    PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF((size_t)8 * 1024 * 1024);
+    PW_AUTO(pw_buf_clearp) pw_buf path = PW_BUF(REST_PATH_MAX);
+    (void)pw_buf_adds(&path, "/api/v1/changes");
+    rest_query(&path, "project", args_get(a, "project"));
+    rest_query(&path, "branch", args_get(a, "branch"));
+    rest_query(&path, "limit", args_get(a, "limit"));
+    if (path.failed)
+        return pw_fail(err, PW_EINVAL, "changes: a value is too long");
+    int rc = rest_get(c, pw_buf_str(&path), &r, err);
+    if (rc < 0)
+        return pw_err_context(err, "listing the changes");
+    if (c->json)
+        return rest_raw(c, &r, err);
+    const json_value *items = json_get(r.value, "items");
+    if (!json_count(items))
+        (void)pw_buf_adds(&b, "Nothing has changed yet.\n");
+    else if (table(c, items, &b) < 0)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    return client_put(c, &b, err);
+}
+
 static int run_why(client *c, const args *a, pw_err *err)
 {
     uint64_t id;
@@ -76,8 +124,15 @@ static const arg_option change_options[] = {
     {"branch", 'b', "B", "the branch that moved"},
     {"revision", 'r', "R", "where it stands now: a whole revision"},
     {NULL, 0, NULL, NULL}};
-const command cmd_change[] = {{"change", "--project P --branch B --revision R",
-                               "Tell the master of a change by hand", change_options, 0, 0,
-                               run_change},
-                              {"why", "REQUEST", "Why a request waits", NULL, 1, 1, run_why},
-                              {NULL, NULL, NULL, NULL, 0, 0, NULL}};
+static const arg_option changes_options[] = {
+    {"project", 'p', "P", "only of this project"},
+    {"branch", 'b', "B", "only of this branch, tag or proposal (pull/7)"},
+    {"limit", 'n', "N", "how many (default 50, at most 1000)"},
+    {NULL, 0, NULL, NULL}};
+const command cmd_change[] = {
+    {"changes", "[--project P] [--branch B] [--limit N]",
+     "What was pushed, and why it is not built", changes_options, 0, 0, run_changes},
+    {"change", "--project P --branch B --revision R", "Tell the master of a change by hand",
+     change_options, 0, 0, run_change},
+    {"why", "REQUEST", "Why a request waits", NULL, 1, 1, run_why},
+    {NULL, NULL, NULL, NULL, 0, 0, NULL}};

@@ -72,7 +72,8 @@ typedef enum config_sched_kind {
     SCHED_BRANCH,
     SCHED_PERIODIC,
     SCHED_NIGHTLY,
-    SCHED_FORCE
+    SCHED_FORCE,
+    SCHED_PROPOSAL
 } config_sched_kind;
 typedef struct config_scheduler {
     char *name;
@@ -80,7 +81,8 @@ typedef struct config_scheduler {
     size_t project;
     size_t *builders; /* indices; all of the project when the file names none */
     size_t n_builders;
-    glob_list *branches;     /* branch: default all */
+    glob_list *branches;     /* branch, proposal (of its target): default all */
+    bool merge;              /* proposal: what the forge merged, else the head */
     pw_usec quiet;           /* branch: tree stable timer */
     glob_list *paths;        /* NULL: any */
     glob_list *paths_ignore; /* NULL: none */

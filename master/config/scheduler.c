@@ -4,17 +4,15 @@
 
 #include "master/config/load.h"
 
-static const char *const kinds[] = {[SCHED_BRANCH] = "branch",
-                                    [SCHED_PERIODIC] = "periodic",
-                                    [SCHED_NIGHTLY] = "nightly",
-                                    [SCHED_FORCE] = "force",
-                                    NULL};
-static const char *const kinds_later[] = {"dependent", "triggered", "proposal", "try", NULL};
+static const char *const kinds[] = {
+    [SCHED_BRANCH] = "branch", [SCHED_PERIODIC] = "periodic", [SCHED_NIGHTLY] = "nightly",
+    [SCHED_FORCE] = "force",   [SCHED_PROPOSAL] = "proposal", NULL};
+static const char *const kinds_later[] = {"dependent", "triggered", "try", NULL};
 
 static const char *const scheduler_keys[] = {
     "name",     "kind",  "project", "builders",        "priority", "properties",
     "branches", "quiet", "paths",   "paths_ignore",    "authors",  "every",
-    "cron",     "zone",  "branch",  "only_if_changed", NULL};
+    "cron",     "zone",  "branch",  "only_if_changed", "ref",      NULL};
 static const char *const scheduler_later[] = {"testfix", "supersede",  "fail_fast",
                                               "after",   "parameters", NULL};
 
@@ -25,7 +23,8 @@ static const struct key_kinds {
     unsigned kinds;
     const char *text;
 } key_kinds[] = {
-    {"branches", K(SCHED_BRANCH), "branch"},
+    {"branches", K(SCHED_BRANCH) | K(SCHED_PROPOSAL), "branch or proposal"},
+    {"ref", K(SCHED_PROPOSAL), "proposal"},
     {"quiet", K(SCHED_BRANCH), "branch"},
     {"paths", K(SCHED_BRANCH), "branch"},
     {"paths_ignore", K(SCHED_BRANCH), "branch"},
@@ -96,13 +95,23 @@ static void read_nightly(config_reader *r, const yaml_node *map, config_schedule
     (void)yaml_get_bool(map, "only_if_changed", &s->only_if_changed, r->errors);
 }
 
+static void read_proposal(config_reader *r, const yaml_node *map, config_scheduler *s)
+{
+    static const char *const refs[] = {"head", "merge", NULL}, *const none[] = {NULL};
+    int ref = 0;
+    pl_get_globs(&r->pl, map, "branches", GLOB_BRANCH, "*", PL_GLOBS_EMPTY_WRONG, &s->branches);
+    if (pl_get_kind(&r->pl, map, "ref", refs, none, &ref))
+        s->merge = ref == 1;
+}
+
 static void read_scheduler(config_reader *r, size_t i)
 {
     static void (*const readers[])(config_reader *, const yaml_node *,
                                    config_scheduler *) = {[SCHED_BRANCH] = read_branch,
                                                           [SCHED_PERIODIC] = read_periodic,
                                                           [SCHED_NIGHTLY] = read_nightly,
-                                                          [SCHED_FORCE] = NULL};
+                                                          [SCHED_FORCE] = NULL,
+                                                          [SCHED_PROPOSAL] = read_proposal};
     const yaml_node *map = r->schedulers.v[i];
     config_scheduler *s = &r->c->schedulers[i];
     int kind = -1;

@@ -123,6 +123,8 @@ int core_project_load(core *self, size_t i, pw_err *err)
     if (r < 0 || (r = store_project_looked(self->st, p->row, &p->looked, &head, err)) < 0 ||
         (r = store_tips(self->st, p->row, load_tip, p, err)) < 0)
         return r;
+    if ((r = core_proposals_load(self, i, err)) < 0)
+        return r;
     if (head.len > 0 && !(p->head = pw_buf_take(&head)))
         return pw_fail(err, PW_ENOMEM, "out of memory");
     return 0;
@@ -208,7 +210,7 @@ static bool wanted(const core_project *p, const char *ref, const char **ret_bran
 /* All commits of a push are recorded as changes; schedulers hear of the tip only, the earlier ones
  * ride with it. */
 static void record_change(core *self, size_t project, const char *branch, const core_move *m,
-                          const core_commit_info *c, bool tip, bool build)
+                          const core_commit_info *c, bool tip, const char *note)
 {
     pw_err err = {0};
     core_stamp *s = core_stamp_make(self, self->project[project].row, branch, &c->rev);
@@ -222,20 +224,21 @@ static void record_change(core *self, size_t project, const char *branch, const 
                         .source = (char *)(uintptr_t) "poll",
                         .author = (char *)(uintptr_t)c->author,
                         .subject = (char *)(uintptr_t)c->subject,
-                        .files = (char *)(uintptr_t)c->files};
+                        .files = (char *)(uintptr_t)c->files,
+                        .note = tip ? (char *)(uintptr_t)note : NULL};
     int told = store_change_seen(self->st, &row, &err); /* by hand: its builds are asked for */
     if (core_ok(self, told < 0 ? told : 0, &err) && told == 0 &&
         core_ok(self, store_change_add(self->st, &row, &err), &err)) {
         self->next_change++;
         core_note_event(self, EVENT_CHANGE, row.id);
-        if (tip && build)
+        if (tip && !note)
             core_trigger_branch(self, project, s, m->commit, m->n_commits);
     }
     core_stamp_unref(s);
 }
 
 /* A deleted branch cancels its queue; what runs goes on. */
-static void branch_gone(core *self, size_t project, const char *branch)
+void core_branch_gone(core *self, size_t project, const char *branch)
 {
     core_request *r;
     for (size_t pos = 0; (r = pw_table_next(self->requests, &pos));)
@@ -251,6 +254,8 @@ static void branch_gone(core *self, size_t project, const char *branch)
 static void moved(core *self, size_t project, const core_move *m, bool first)
 {
     const char *branch;
+    char proposal[300];
+    bool merge;
     core_project *p = &self->project[project];
     store_rev known = {0};
     if (core_tip_get(self, project, m->ref, &known) && store_rev_equal(&known, &m->rev))
@@ -261,20 +266,30 @@ static void moved(core *self, size_t project, const core_move *m, bool first)
         return;
     }
     core_tip_set(self, project, m->ref, &m->rev);
-    if (self->fault.code || !wanted(p, m->ref, &branch))
+    if (self->fault.code)
+        return;
+    if (core_proposal_name(m->ref, proposal, &merge)) {
+        core_proposal_moved(self, project, m, proposal, merge);
+        return;
+    }
+    if (!wanted(p, m->ref, &branch))
         return;
     if (m->rev.n == 0) {
-        branch_gone(self, project, branch);
+        core_branch_gone(self, project, branch);
         return;
     }
     if (first && !p->conf->build_first)
         return;
-    bool build = !core_moved_by_us(self, project, branch, &m->rev);
+    const char *note = NULL;
+    if (core_moved_by_us(self, project, branch, &m->rev))
+        note = "a promotion moved it there: that revision was built";
+    else if (m->n_commits > 0 && m->commit[m->n_commits - 1].skip)
+        note = CORE_NOTE_SKIP;
     core_commit_info tip = {.rev = m->rev, .at = pw_wall(self->host)};
     if (m->n_commits == 0)
-        record_change(self, project, branch, m, &tip, true, build);
+        record_change(self, project, branch, m, &tip, true, note);
     for (size_t i = 0; i < m->n_commits; i++)
-        record_change(self, project, branch, m, &m->commit[i], i + 1 == m->n_commits, build);
+        record_change(self, project, branch, m, &m->commit[i], i + 1 == m->n_commits, note);
     pw_log(PW_LOG_INFO, "branch_moved", "project=\"%s\" branch=\"%s\" commits=%zu forced=%d",
            p->conf->name, branch, m->n_commits, m->forced);
 }
@@ -307,6 +322,8 @@ void core_polled(core *self, size_t project, const char *head, const core_move *
             p->head = pw_strdup(head, &failed);
         }
     }
+    if (!p->stale)
+        core_proposals_seen(self, p);
     if (n > 0)
         core_edges_touched(self, p->row, NULL);
     core_hooks_seen(self, p);

@@ -80,6 +80,7 @@ typedef struct core_commit_info {
     store_rev rev;
     const char *author, *subject, *files;
     pw_msec at;
+    bool skip; /* its message asks for no build */
 } core_commit_info;
 typedef struct core_move {
     const char *ref;
@@ -95,6 +96,8 @@ void core_poll_failed(core *self, size_t project, const char *text);
  * borrowed. */
 bool core_known_refs(core *self, size_t project,
                      void (*cb)(void *, const char *ref, const store_rev *rev), void *cb_self);
+/* Whether its proposals are to be looked at; first: for the first time. */
+bool core_proposals(const core *self, size_t project, bool *ret_first);
 uint64_t core_project_row(const core *self, size_t project);
 
 /* ---- promotions */

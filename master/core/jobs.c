@@ -46,6 +46,8 @@ static bool trusted(const core *self, const core_build *b)
     if (!builder->conf || builder->project >= self->conf->n_projects)
         return false;
     from.project = self->project[builder->project].conf;
+    from.foreign = b->request->stamp->proposal == CORE_PROPOSED;
+    from.ours = b->request->stamp->proposal == CORE_PROPOSED_OURS;
     return secrets_trusted(&from);
 }
 

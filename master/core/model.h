@@ -27,13 +27,18 @@ enum {
     CORE_ID_SKIP = 1000000,
 };
 
+/* A stamp that somebody proposes: not to be trusted, or at the tip of a branch of ours. */
+enum { CORE_PROPOSED = 1, CORE_PROPOSED_OURS = 2 };
+#define CORE_NOTE_SKIP "its message asks for no build ([ci skip])"
+
 /* What was to be built: shared by requests and builds, counted. */
 typedef struct core_stamp {
     uint64_t id;
     uint64_t project_row;
     store_rev rev;
     unsigned refs;
-    char branch[]; /* as people write it, without refs/heads/ */
+    unsigned proposal; /* CORE_PROPOSED.., 0: of a branch */
+    char branch[];     /* as people write it, without refs/heads/ */
 } core_stamp;
 
 typedef struct core_build core_build;
@@ -85,6 +90,7 @@ typedef struct core_project {
     core_ref *ref; /* sorted by name */
     size_t n_refs;
     bool looked, polling, again;
+    bool proposals, proposals_looked; /* a scheduler asks for them; they were looked at */
     bool told, stale; /* of a change while a look was under way; that look was passed over */
     char *head;
     pw_usec next_poll;
@@ -381,6 +387,18 @@ void core_poll_tick(core *self, pw_usec now);
 void core_poll_now(core *self, size_t project);
 int core_project_load(core *self, size_t i, pw_err *err);
 int64_t core_project_by_row(const core *self, uint64_t row);
+
+/* The branch is gone: what waits for it ends. */
+void core_branch_gone(core *self, size_t project, const char *branch);
+
+/* ---- proposals.c */
+/* What the builds of that ref are called; false: it is no proposal's. */
+bool core_proposal_name(const char *ref, char out[300], bool *ret_merge);
+int core_proposals_load(core *self, size_t project, pw_err *err);
+/* A look at the project ended well. */
+void core_proposals_seen(core *self, core_project *p);
+void core_proposal_moved(core *self, size_t project, const core_move *m, const char *name,
+                         bool merge);
 
 /* ---- promotions.c */
 /* b NULL: refs moved */

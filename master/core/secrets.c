@@ -7,7 +7,7 @@
 
 bool secrets_trusted(const trust_facts *f)
 {
-    return !f->foreign && (glob_match(f->project->branches, f->branch) ||
+    return !f->foreign && (f->ours || glob_match(f->project->branches, f->branch) ||
                            (f->project->tags && glob_match(f->project->tags, f->branch)));
 }
 

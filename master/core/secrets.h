@@ -17,6 +17,7 @@ typedef struct trust_facts {
     const config_project *project;
     const char *branch; /* or tag, that it is built for */
     bool foreign;       /* not from the project's repository: try, proposals */
+    bool ours;          /* proposed, and at the tip of a configured branch of the project's own */
 } trust_facts;
 /* From a branch or tag of the project's own repository that it is configured for. */
 bool secrets_trusted(const trust_facts *f);

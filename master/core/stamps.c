@@ -15,6 +15,7 @@ static core_stamp *stamp_new(uint64_t id, uint64_t project_row, const char *bran
     s->project_row = project_row;
     s->rev = *rev;
     s->refs = 1;
+    s->proposal = 0;
     memcpy(s->branch, branch, n + 1);
     return s;
 }
@@ -30,6 +31,8 @@ core_stamp *core_stamp_make(core *self, uint64_t project_row, const char *branch
     core_stamp *s = stamp_new(id, project_row, branch, rev);
     if (!s)
         (void)core_nomem(self);
+    if (s && !core_ok(self, store_stamp_proposal(self->st, id, &s->proposal, &err), &err))
+        return core_stamp_unref(s);
     return s;
 }
 
@@ -40,7 +43,10 @@ core_stamp *core_stamp_load(core *self, uint64_t id)
     store_rev rev;
     if (store_stamp_get(self->st, id, &project, &rev, &branch, NULL) < 0)
         return NULL;
-    return stamp_new(id, project, pw_buf_str(&branch), &rev);
+    core_stamp *s = stamp_new(id, project, pw_buf_str(&branch), &rev);
+    if (s && store_stamp_proposal(self->st, id, &s->proposal, NULL) < 0)
+        return core_stamp_unref(s);
+    return s;
 }
 
 core_stamp *core_stamp_ref(core_stamp *s)

@@ -29,6 +29,7 @@ typedef struct git_commit {
     /* changed paths against the first parent, one a line, at most 1,000; NULL unknown */
     char *files;
     pw_msec at; /* committer time */
+    bool skip;  /* its message says that it is not to be built: [ci skip] and the like */
 } git_commit;
 typedef struct git_moved { /* one ref that is not where it was */
     char *ref;
@@ -61,6 +62,8 @@ typedef struct git_job {
     size_t n_known;
     bool first; /* POLL: never seen before: no commits are listed ... */
     bool tips;  /* ... but the tips */
+    /* POLL: proposals (see git_proposal) are looked at, too; never seen before: no commits */
+    bool proposals, first_proposals;
 
     char *from, *to;   /* HISTORY: full ref names */
     char *ref;         /* PUSH: full ref name */
@@ -95,6 +98,10 @@ typedef struct git_job {
 git_job *git_job_new(git_kind kind, pw_err *err);
 git_job *git_job_free(git_job *j);
 PW_DEFINE_FREEP(git_job, git_job_free)
+
+/* A ref of a proposal: refs/pull/N/head or /merge (GitHub, Gitea), refs/merge-requests/N/..
+ * (GitLab), refs/for/TARGET. They are no branches and no tags, and are told with the tip only. */
+bool git_proposal(const char *ref);
 
 typedef struct git_service git_service;
 /* Starts the thread(s). dir: STATE/mirrors; beside it, STATE/login has what git logs in with, while

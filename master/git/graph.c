@@ -211,6 +211,17 @@ static int list_files(const gw *w, const lg2_commit *c, git_commit *ret, pw_err 
     return rc;
 }
 
+/* What people write into a message so that it is not built. */
+static bool says_skip(const char *message)
+{
+    static const char *const words[] = {"[ci skip]", "[skip ci]", "[no ci]", "***NO_CI***"};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strcasestr(message, words[i]))
+            return true;
+    return false;
+}
+
 static int describe(const lg2_commit *c, git_commit *ret, pw_err *err)
 {
     PW_AUTO(pw_buf_clearp) pw_buf author = PW_BUF(2 * AUTHOR_MAX + 8);
@@ -226,6 +237,7 @@ static int describe(const lg2_commit *c, git_commit *ret, pw_err *err)
     if (who && who->email)
         (void)add_line(&author, who->email, strlen(who->email), AUTHOR_MAX);
     (void)pw_buf_adds(&author, ">");
+    ret->skip = message && says_skip(message);
     if (message)
         (void)add_line(&subject, message, strcspn(message, "\r\n"), SUBJECT_MAX);
     ret->at = (at < 0 ? 0 : at > TIME_MAX ? TIME_MAX : at) * 1000;

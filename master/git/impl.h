@@ -19,6 +19,8 @@ enum {
         5000, /* commits listed by one poll; above it, only the new tips: a repository that is
                * pushed anew with thousands of branches must not fill the memory */
     GW_REFS_MAX = 200000, /* heads and tags of one repository */
+    GW_PROPOSALS_MAX =
+        500, /* of which one poll fetches the objects; the next one does the others */
 };
 #define GW_FILES_BYTES (size_t)(64 * 1024) /* text of those paths */
 #define GW_LIST_BYTES                                                                              \
@@ -65,6 +67,9 @@ int gw_mirror_remake(gw *w, pw_err *err);
 /* Fetches all heads and tags, and forgets those that are gone. PW_ECORRUPT when it fails because
  * the mirror is damaged. */
 int gw_mirror_fetch(gw *w, pw_err *err);
+/* Fetches refs by their names, n at most GW_FETCH_REFS. */
+enum { GW_FETCH_REFS = 100 };
+int gw_mirror_fetch_refs(gw *w, const git_ref *const *ref, size_t n, pw_err *err);
 /* After a failed child: PW_ECORRUPT when the mirror is to blame, else `rc`, and *err stays. deep:
  * its objects are looked at, too. */
 int gw_mirror_suspect(const gw *w, bool deep, int rc, pw_err *err);
@@ -90,7 +95,10 @@ int gw_refs_parse(gw_refs *r, const char *text, const char *only, pw_err *err);
 /* Those of the mirror. peel: tags as the commits that they stand for (others are left out), else as
  * the refs say. */
 int gw_refs_mirror(const gw *w, bool peel, gw_refs *r, pw_err *err);
-int gw_refs_remote(const gw *w, const char *only, gw_refs *r, pw_err *err);
+/* proposals: gets those, NULL: not asked for. */
+int gw_refs_remote(const gw *w, const char *only, gw_refs *r, gw_refs *proposals, pw_err *err);
+/* Those among the lines of ls-remote. */
+int gw_refs_parse_proposals(gw_refs *r, const char *text, pw_err *err);
 bool gw_ref_is_branch(const char *name);
 bool gw_rev_ok(const char *rev); /* 40 hex digits, lower case */
 /* refs/heads/ or refs/tags/, and a name that git allows. */
@@ -114,6 +122,14 @@ int gw_graph_containing(const gw *w, const git_oid *chain, size_t n, const git_o
                         size_t *ret, pw_err *err);
 /* Author, subject, changed files of a commit. */
 int gw_graph_commit(const gw *w, const git_oid *id, git_commit *ret, pw_err *err);
+
+/* ---- proposals.c */
+/* Adds the moves of proposals to the job's. remote: as listed now. */
+int gw_proposals(gw *w, gw_refs *remote, pw_err *err);
+
+/* ---- poll.c */
+/* A new move at the end of the job's; NULL: no memory. */
+git_moved *gw_move_add(git_job *j, const char *ref, const char *old, const char *now);
 
 /* ---- the three kinds. The answer goes into the job. */
 int gw_poll(gw *w, pw_err *err);

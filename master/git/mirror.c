@@ -185,6 +185,36 @@ int gw_mirror_fetch(gw *w, pw_err *err)
     return ended ? gw_mirror_suspect(w, true, rc, err) : rc;
 }
 
+int gw_mirror_fetch_refs(gw *w, const git_ref *const *ref, size_t n, pw_err *err)
+{
+    const char *args[GW_FETCH_REFS + 12] = {"fetch", "--quiet", "--no-tags",
+                                            "--no-write-fetch-head", "--no-recurse-submodules"};
+    PW_AUTO(pw_buf_clearp) pw_buf out = PW_BUF(GW_SAID_BYTES);
+    PW_AUTO(pw_buf_clearp) pw_buf said = PW_BUF(GW_SAID_BYTES);
+    PW_AUTO(pw_buf_clearp) pw_buf specs = PW_BUF((size_t)GW_FETCH_REFS * 600);
+    size_t k = 5, first;
+    int rc;
+
+    if (w->local)
+        args[k++] = "--upload-pack=git -c 'safe.directory=*' upload-pack";
+    args[k++] = "--";
+    args[k++] = w->job->repository;
+    first = k;
+    if (!pw_buf_room(&specs, specs.max)) /* it must not move */
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    for (size_t i = 0; i < n && i < GW_FETCH_REFS; i++) {
+        args[k++] = specs.p + specs.len;
+        (void)pw_buf_addf(&specs, "+%s:%s", ref[i]->name, ref[i]->name);
+        (void)pw_buf_add(&specs, "", 1);
+    }
+    if (specs.failed)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    rc = k > first ? gw_child(w, args, -1, &out, &said, err) : 0;
+    if (rc != 0 && rc != PW_EAGAIN)
+        sweep(w);
+    return rc == 0 ? 0 : gw_child_fail(w, "fetching from", rc, &said, err);
+}
+
 void gw_mirror_pack_refs(const gw *w)
 {
     static const char *const args[] = {"pack-refs", "--all", NULL};

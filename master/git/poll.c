@@ -40,7 +40,7 @@ static size_t differ(const gw_refs *a, const gw_refs *b)
     return n;
 }
 
-static int update(gw *w, pw_err *err)
+static int update(gw *w, gw_refs *proposals, pw_err *err)
 {
     PW_AUTO(gw_refs_clear) gw_refs remote = {0};
     PW_AUTO(gw_refs_clear) gw_refs mirror = {0};
@@ -48,7 +48,7 @@ static int update(gw *w, pw_err *err)
     int rc = gw_mirror_open(w, err);
 
     if (rc == 0)
-        rc = gw_refs_remote(w, NULL, &remote, err);
+        rc = gw_refs_remote(w, NULL, &remote, w->job->proposals ? proposals : NULL, err);
     if (rc == 0)
         rc = gw_refs_mirror(w, false, &mirror, err);
     if (rc < 0)
@@ -150,39 +150,47 @@ static int fill(const gw *w, struct moves *m, git_moved *move, pw_err *err)
     return rc < 0 ? rc : list_commits(w, m, &tip, m->hide, m->n_hide, move, err);
 }
 
-static int add_move(const gw *w, struct moves *m, const git_ref *old, const git_ref *now,
-                    size_t *cap, pw_err *err)
+git_moved *gw_move_add(git_job *j, const char *ref, const char *old, const char *now)
 {
-    git_job *j = w->job;
     git_moved *move;
 
-    if (j->n_moved == *cap) {
-        size_t more = *cap ? *cap * 2 : 8;
-        git_moved *v = realloc(j->moved, more * sizeof(*v));
+    /* room grows at each power of two */
+    if ((j->n_moved & (j->n_moved - 1)) == 0) {
+        git_moved *v = realloc(j->moved, (j->n_moved ? j->n_moved * 2 : 1) * sizeof(*v));
         if (!v)
-            return pw_fail(err, PW_ENOMEM, "out of memory");
+            return NULL;
         j->moved = v;
-        *cap = more;
     }
-    assert(old || now);
     move = &j->moved[j->n_moved];
-    /* cppcheck-suppress nullPointerRedundantCheck */
-    *move = (git_moved){.ref = strdup(now ? now->name : old->name)};
+    *move = (git_moved){.ref = strdup(ref)};
     if (!move->ref)
-        return pw_fail(err, PW_ENOMEM, "out of memory");
+        return NULL;
     j->n_moved++;
     if (old)
-        memcpy(move->old, old->rev, sizeof(move->old));
-    if (!now)
-        return 0;
-    memcpy(move->rev, now->rev, sizeof(move->rev));
-    return fill(w, m, move, err);
+        memcpy(move->old, old, sizeof(move->old));
+    if (now)
+        memcpy(move->rev, now, sizeof(move->rev));
+    return move;
+}
+
+static int add_move(const gw *w, struct moves *m, const git_ref *old, const git_ref *now,
+                    pw_err *err)
+{
+    git_moved *move;
+
+    assert(old || now);
+    /* cppcheck-suppress nullPointerRedundantCheck */
+    move = gw_move_add(w->job, now ? now->name : old->name, old ? old->rev : NULL,
+                       now ? now->rev : NULL);
+    if (!move)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    return now ? fill(w, m, move, err) : 0;
 }
 
 static int compare(const gw *w, pw_err *err)
 {
     PW_AUTO(moves_clear) struct moves m = {0};
-    size_t i = 0, k = 0, cap = 0;
+    size_t i = 0, k = 0;
     int rc = gw_refs_mirror(w, true, &m.now, err);
 
     if (rc == 0)
@@ -192,7 +200,7 @@ static int compare(const gw *w, pw_err *err)
         const git_ref *now = k < m.now.n ? &m.now.v[k] : NULL;
         int c = !old ? 1 : !now ? -1 : strcmp(old->name, now->name);
         if (c != 0 || strcmp(old->rev, now->rev) != 0)
-            rc = add_move(w, &m, c <= 0 ? old : NULL, c >= 0 ? now : NULL, &cap, err);
+            rc = add_move(w, &m, c <= 0 ? old : NULL, c >= 0 ? now : NULL, err);
         i += c <= 0;
         k += c >= 0;
     }
@@ -201,19 +209,26 @@ static int compare(const gw *w, pw_err *err)
 
 int gw_poll(gw *w, pw_err *err)
 {
+    PW_AUTO(gw_refs_clear) gw_refs proposals = {0};
     pw_err first = {0};
-    int rc = update(w, &first);
+    int rc = update(w, &proposals, &first);
 
     if (rc == 0)
         rc = compare(w, &first);
+    if (rc == 0 && w->job->proposals)
+        rc = gw_proposals(w, &proposals, &first);
     if (rc == PW_ECORRUPT) {
         pw_log(PW_LOG_WARN, "git_mirror_made_anew", "project=%llu reason=\"%s\"",
                (unsigned long long)w->job->project, first.text);
         gw_forget_moves(w->job);
         rc = gw_mirror_remake(w, err);
+        if (rc == 0) {
+            gw_refs_clear(&proposals);
+            rc = update(w, &proposals, err);
+        }
         if (rc == 0)
-            rc = update(w, err);
-        return rc == 0 ? compare(w, err) : rc;
+            rc = compare(w, err);
+        return rc == 0 && w->job->proposals ? gw_proposals(w, &proposals, err) : rc;
     }
     if (rc < 0 && err)
         *err = first;

@@ -61,7 +61,7 @@ static int look(struct push *p, pw_err *err)
     for (int i = 0; i < LOOKS; i++) {
         PW_AUTO(gw_refs_clear) gw_refs refs = {0};
         git_oid at;
-        int rc = gw_refs_remote(w, j->ref, &refs, err);
+        int rc = gw_refs_remote(w, j->ref, &refs, NULL, err);
         if (rc < 0)
             return rc;
         p->there = false;

@@ -109,11 +109,53 @@ int gw_refs_parse(gw_refs *r, const char *text, const char *only, pw_err *err)
     return 0;
 }
 
-int gw_refs_remote(const gw *w, const char *only, gw_refs *r, pw_err *err)
+/* The digits of a number, up to the slash behind them; NULL: not that. */
+static const char *number(const char *s)
+{
+    size_t n = strspn(s, "0123456789");
+    return n > 0 && n <= 18 && s[n] == '/' ? s + n + 1 : NULL;
+}
+
+bool git_proposal(const char *ref)
+{
+    static const char *const folders[] = {"refs/pull/", "refs/merge-requests/"};
+    if (strlen(ref) > 200)
+        return false;
+    for (size_t i = 0; i < 2; i++) {
+        size_t n = strlen(folders[i]);
+        const char *rest = strncmp(ref, folders[i], n) == 0 ? number(ref + n) : NULL;
+        if (rest)
+            return strcmp(rest, "head") == 0 || strcmp(rest, "merge") == 0;
+    }
+    return strncmp(ref, "refs/for/", 9) == 0 && ref[9];
+}
+
+int gw_refs_parse_proposals(gw_refs *r, const char *text, pw_err *err)
+{
+    for (; *text; text += strcspn(text, "\n"), text += *text == '\n') {
+        char name[256];
+        int valid = 0;
+        size_t n = strcspn(text, "\n");
+        if (n < GIT_OID_HEXSZ + 2 || n - GIT_OID_HEXSZ - 1 >= sizeof(name) ||
+            text[GIT_OID_HEXSZ] != '\t' || strspn(text, "0123456789abcdef") != GIT_OID_HEXSZ)
+            continue;
+        memcpy(name, text + GIT_OID_HEXSZ + 1, n - GIT_OID_HEXSZ - 1);
+        name[n - GIT_OID_HEXSZ - 1] = '\0';
+        if (!git_proposal(name) || git_reference_name_is_valid(&valid, name) < 0 || !valid)
+            continue;
+        int rc = gw_refs_add(r, name, strlen(name), text, err);
+        if (rc < 0)
+            return rc;
+    }
+    gw_refs_sort(r);
+    return 0;
+}
+
+int gw_refs_remote(const gw *w, const char *only, gw_refs *r, gw_refs *proposals, pw_err *err)
 {
     PW_AUTO(pw_buf_clearp) pw_buf out = PW_BUF(GW_LIST_BYTES);
     PW_AUTO(pw_buf_clearp) pw_buf said = PW_BUF(GW_SAID_BYTES);
-    const char *args[10] = {"ls-remote", "--symref"};
+    const char *args[16] = {"ls-remote", "--symref"};
     size_t n = 2;
     int rc;
 
@@ -129,6 +171,11 @@ int gw_refs_remote(const gw *w, const char *only, gw_refs *r, pw_err *err)
         args[n++] = "HEAD";
         args[n++] = "refs/heads/*";
         args[n++] = "refs/tags/*";
+        if (proposals) {
+            args[n++] = "refs/pull/*";
+            args[n++] = "refs/merge-requests/*";
+            args[n++] = "refs/for/*";
+        }
     }
     rc = gw_child(w, args, -1, &out, &said, err);
     if (rc != 0) {
@@ -136,7 +183,8 @@ int gw_refs_remote(const gw *w, const char *only, gw_refs *r, pw_err *err)
         rc = gw_child_fail(w, "reading", rc, &said, err);
         return ended ? gw_mirror_suspect(w, false, rc, err) : rc;
     }
-    return gw_refs_parse(r, pw_buf_str(&out), only, err);
+    rc = gw_refs_parse(r, pw_buf_str(&out), only, err);
+    return rc == 0 && proposals ? gw_refs_parse_proposals(proposals, pw_buf_str(&out), err) : rc;
 }
 
 /* The commit that a ref stands for; 1 when it is none. */

@@ -24,7 +24,7 @@ static const schema schemas[] = {
                 "priority:integer state:string build:integer? created:time"},
     {"Change", "id:integer project:string branch:string revision:string? author:string? "
                "subject:string? source:string? at:time tip:boolean "
-               "forced:boolean files:array?"},
+               "forced:boolean note:string? files:array?"},
     {"Worker", "name:string state:string slots:integer busy:integer tags:array facts:object "
                "version:string? last_seen:time? paused:boolean drained:boolean "
                "reason:string? who:string? gate:string? quarantine:time? skew_ms:integer? "

@@ -271,6 +271,7 @@ void web_change(pw_buf *b, const reader_change *c)
     web_time(b, "at", c->c.at);
     web_bool(b, "tip", c->c.tip);
     web_bool(b, "forced", c->c.forced);
+    web_str(b, "note", c->c.note);
     if (c->c.files)
         lines(b, "files", c->c.files, "\n");
     else

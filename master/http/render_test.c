@@ -165,7 +165,7 @@ static void test_others(pw_buf *b)
     web_change(b, &c);
     ok(same(b, "{\"id\":1,\"project\":\"p\",\"branch\":\"m\",\"revision\":null,\"author\":null,"
                "\"subject\":null,\"source\":null,\"at\":\"1970-01-01T00:00:00.001Z\","
-               "\"tip\":true,\"forced\":false,\"files\":[\"a\",\"b\"]}"),
+               "\"tip\":true,\"forced\":false,\"note\":null,\"files\":[\"a\",\"b\"]}"),
        "a change");
     store_promotion p = {.id = 3,
                          .edge = lend("e"),

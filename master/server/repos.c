@@ -96,6 +96,7 @@ void repos_effect(server *s, const core_effect *e)
         collect c = {j, false};
         j->first = !core_known_refs(s->core, project, add_known, &c);
         j->tips = conf->projects[project].build_first;
+        j->proposals = core_proposals(s->core, project, &j->first_proposals);
         bad = c.failed;
     } else if (e->kind == CORE_HISTORY) {
         const config_promotion *p = &conf->promotions[e->index];
@@ -149,7 +150,8 @@ static void polled(server *s, size_t project, const git_job *j)
             c[k] = (core_commit_info){.author = g->commit[k].author,
                                       .subject = g->commit[k].subject,
                                       .files = g->commit[k].files,
-                                      .at = g->commit[k].at};
+                                      .at = g->commit[k].at,
+                                      .skip = g->commit[k].skip};
             rev_of(g->commit[k].rev, &c[k].rev);
         }
     }

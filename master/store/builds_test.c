@@ -267,6 +267,27 @@ static void test_verdict(struct world *w)
            store_verdict(s, w->project, w->builder, &w->rev, &result, &build, &open, NULL) == 0 &&
            result == PW_SUCCESS && build == 41 && !open,
        "the newest that says something decides");
+    /* what is proposed says nothing of a branch */
+    uint64_t proposed = 0, newest = 0;
+    unsigned kind = 9;
+    ok(store_stamp_id(s, w->project, "pull/7", &other, &proposed, NULL) == 0 &&
+           store_stamp_proposal(s, proposed, &kind, NULL) == 0 && kind == 0 &&
+           store_stamp_propose(s, proposed, 1, NULL) == 0 &&
+           store_stamp_propose(s, proposed, 2, NULL) == 0 &&
+           store_stamp_proposal(s, proposed, &kind, NULL) == 0 && kind == 1,
+       "what was not to be trusted once stays so");
+    ok(fixture_done(s, 47, w->builder, proposed, "pull/7", PW_SUCCESS, 5000) == 0 &&
+           store_verdict(s, w->project, w->builder, &other, &result, &build, &open, NULL) == 0 &&
+           result == PW_NO_RESULT && !open &&
+           store_latest_get(s, w->builder, "pull/7", &newest, &result, NULL) == PW_ENOTFOUND,
+       "it neither promotes nor is the latest of a branch");
+    store_proposal told = {NULL, (char *)(uintptr_t) "title", NULL, 1}, got = {0};
+    ok(store_proposal_get(s, 1, "pull/7", &got, NULL) == PW_ENOTFOUND &&
+           store_proposal_put(s, 1, "pull/7", &told, 5, NULL) == 0 &&
+           store_proposal_get(s, 1, "pull/7", &got, NULL) == 0 && !got.target &&
+           strcmp(got.title, "title") == 0 && got.fork == 1,
+       "what a forge told of a proposal");
+    store_proposal_clear(&got);
     ok(store_request_add(s, &(store_request){.id = 50, .builder = w->builder, .stamp = w->stamp},
                          NULL) == 0 &&
            store_verdict(s, w->project, w->builder, &w->rev, &result, &build, &open, NULL) == 0 &&

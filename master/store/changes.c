@@ -53,7 +53,7 @@ int store_change_add(store *self, const store_change *c, pw_err *err)
     return store_write_one(self, S_CHANGE_ADD,
                            SQL_ARGS(sql_u(c->id), sql_u(c->stamp), sql_i(c->at), sql_i(c->tip),
                                     sql_i(c->forced), sql_t(c->source), sql_t(c->author),
-                                    sql_t(c->subject), sql_t(c->files)),
+                                    sql_t(c->subject), sql_t(c->files), sql_t(c->note)),
                            "change", c->id, err);
 }
 

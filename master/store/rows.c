@@ -35,6 +35,7 @@ void store_change_clear(store_change *r)
     free(r->author);
     free(r->subject);
     free(r->files);
+    free(r->note);
     *r = (store_change){0};
 }
 
@@ -276,6 +277,7 @@ void row_change(const sql_cur *cur, store_change *ret)
         .author = sql_col_t(cur, 6),
         .subject = sql_col_t(cur, 7),
         .files = sql_col_t(cur, 8),
+        .note = sql_col_t(cur, 9),
     };
 }
 

@@ -6,7 +6,7 @@
 #include "master/store/conn.h"
 
 /* How many columns each takes (C_REQUEST ... in sql.h). */
-enum { COLS_REQUEST = 11, COLS_BUILD = 13, COLS_CHANGE = 9, COLS_WORKER = 20 };
+enum { COLS_REQUEST = 11, COLS_BUILD = 13, COLS_CHANGE = 10, COLS_WORKER = 20 };
 void row_request(const sql_cur *cur, store_request *ret);
 void row_build(const sql_cur *cur, store_build *ret);
 void row_attempt(const sql_cur *cur, store_attempt *ret);

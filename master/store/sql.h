@@ -23,7 +23,7 @@
     "w.draining,w.removed,w.quarantine,w.reason,w.who,w.strikes,w.rests,w.provider"
 #define C_PROMOTION "id,edge,project,source,target,old,rev,state,reason,created,finished"
 #define C_TOKEN "hash,id,name,scopes,person,creator,created,expires,used,revoked"
-#define C_CHANGE "c.id,c.stamp,c.at,c.tip,c.forced,c.source,c.author,c.subject,c.files"
+#define C_CHANGE "c.id,c.stamp,c.at,c.tip,c.forced,c.source,c.author,c.subject,c.files,c.note"
 
 #define C_MESSAGE "id,key,target,state,tries,due,created,finished,reason"
 
@@ -97,8 +97,16 @@
     X(CHANGE_KNOWN, "SELECT 1 FROM change WHERE stamp=?1 LIMIT 1")                                 \
     X(CHANGE_SEEN, "UPDATE change SET source=?2,author=coalesce(?3,author),subject=?4,files=?5,"   \
                    "forced=?6 WHERE stamp=?1 AND source='hand'")                                   \
-    X(CHANGE_ADD, "INSERT INTO change(id,stamp,at,tip,forced,source,author,subject,files)"         \
-                  " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)")                                           \
+    X(CHANGE_ADD, "INSERT INTO change(id,stamp,at,tip,forced,source,author,subject,files,note)"    \
+                  " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)")                                       \
+    X(STAMP_PROPOSAL, "SELECT proposal FROM stamp WHERE id=?1")                                    \
+    X(STAMP_PROPOSE, "UPDATE stamp SET proposal=?2 WHERE id=?1 AND proposal NOT IN (1,?2)")        \
+    X(PROPOSAL_PUT, "INSERT INTO proposal(project,branch,target,title,author,fork,at)"             \
+                    " VALUES(?1,?2,?3,?4,?5,?6,?7) ON CONFLICT(project,branch) DO UPDATE SET"      \
+                    " target=excluded.target,title=excluded.title,author=excluded.author,"         \
+                    "fork=excluded.fork,at=excluded.at")                                           \
+    X(PROPOSAL_GET, "SELECT target,title,author,fork FROM proposal WHERE project=?1"               \
+                    " AND branch=?2")                                                              \
     X(QUIET_PUT, "INSERT INTO quiet(scheduler,branch,stamp,due) VALUES(?1,?2,?3,?4)"               \
                  " ON CONFLICT(scheduler,branch) DO UPDATE SET stamp=excluded.stamp,"              \
                  "due=excluded.due")                                                               \
@@ -139,9 +147,10 @@
     X(JOB_GET, "SELECT bytes FROM job WHERE build=?1")                                             \
     X(JOB_DEL, "DELETE FROM job WHERE build=?1")                                                   \
     X(LATEST_PUT, "INSERT INTO latest(builder,branch,build,result,stamp,finished)"                 \
-                  " VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(builder,branch) DO UPDATE SET"           \
+                  " SELECT ?1,?2,?3,?4,?5,?6 FROM stamp WHERE id=?5 AND proposal=0"                \
+                  " ON CONFLICT(builder,branch) DO UPDATE SET"                                     \
                   " build=excluded.build,result=excluded.result,stamp=excluded.stamp,"             \
-                  "finished=excluded.finished WHERE excluded.build>=build")                        \
+                  "finished=excluded.finished WHERE excluded.build>=latest.build")                 \
     X(PROPERTY_PUT, "INSERT INTO property(build,name,value,source) VALUES(?1,?2,?3,?4)"            \
                     " ON CONFLICT(build,name) DO UPDATE SET value=excluded.value,"                 \
                     "source=excluded.source")                                                      \
@@ -149,13 +158,14 @@
                 " ON CONFLICT(attempt,context) DO UPDATE SET style=excluded.style,"                \
                 "text=excluded.text,at=excluded.at")                                               \
     X(VERDICT, "SELECT b.id,b.result FROM stamp s CROSS JOIN build b ON b.stamp=s.id"              \
-               " WHERE s.rev=?1 AND s.project=?2 AND b.builder=?3 AND b.state=4"                   \
+               " WHERE s.rev=?1 AND s.project=?2 AND s.proposal=0 AND b.builder=?3 AND b.state=4"  \
                " AND b.result IN (0,1,2) ORDER BY b.id DESC LIMIT 1")                              \
     X(VERDICT_BUILD, "SELECT 1 FROM stamp s CROSS JOIN build b ON b.stamp=s.id"                    \
-                     " WHERE s.rev=?1 AND s.project=?2 AND b.builder=?3 AND b.state<4 LIMIT 1")    \
+                     " WHERE s.rev=?1 AND s.project=?2 AND s.proposal=0 AND b.builder=?3"          \
+                     " AND b.state<4 LIMIT 1")                                                     \
     X(VERDICT_REQUEST, "SELECT 1 FROM request r CROSS JOIN stamp s ON s.id=r.stamp"                \
                        " WHERE r.builder=?3 AND r.state<2 AND r.state=0 AND s.rev=?1"              \
-                       " AND s.project=?2 LIMIT 1")
+                       " AND s.project=?2 AND s.proposal=0 LIMIT 1")
 
 #define SQL_ATTEMPTS(X)                                                                            \
     X(ATTEMPT_ADD, "INSERT INTO attempt(id,build,worker,state,offers,spool,boot,offered,ended,"    \

@@ -121,7 +121,7 @@ static void test_columns(sqlite3 *db)
                 {R_BUILDS_BUILDER, 13 + 8},
                 {R_REQUESTS, 11 + 6},
                 {R_REQUESTS_OPEN, 11 + 6},
-                {R_CHANGES, 9 + 3},
+                {R_CHANGES, 10 + 3},
                 {R_WORKERS, 20 + 2},
                 {R_STEPS, 17},
                 {R_FRAMES, 13},

@@ -76,7 +76,13 @@ typedef struct store_change {
     bool tip, forced;
     char *source, *author, *subject;
     char *files; /* paths, one a line; NULL unknown */
+    char *note;  /* why it starts no builds; NULL: it may */
 } store_change;
+/* What a forge tells of a proposal; owned texts, NULL unknown. */
+typedef struct store_proposal {
+    char *target, *title, *author;
+    int fork; /* from another repository: 1 yes, 0 no, -1 unknown */
+} store_proposal;
 typedef struct store_request {
     uint64_t id, buildset, builder, stamp, build, rode_with; /* 0: none */
     int64_t prio;
@@ -238,6 +244,17 @@ int store_change_known(store *self, uint64_t stamp, pw_err *err);
 /* The repository shows a change that was told by hand (source "hand"): the rest of its row is
  * filled from c. Returns how many rows were; 0: it was not told by hand, or was seen before. */
 int store_change_seen(store *self, const store_change *c, pw_err *err);
+/* A stamp that somebody proposes: 1, or 2 at the tip of a branch of ours; 1 stays. 0: a branch's
+ * own.
+ */
+int store_stamp_propose(store *self, uint64_t stamp, unsigned proposal, pw_err *err);
+int store_stamp_proposal(store *self, uint64_t stamp, unsigned *ret, pw_err *err);
+int store_proposal_put(store *self, uint64_t project, const char *branch, const store_proposal *p,
+                       pw_msec at, pw_err *err);
+/* PW_ENOTFOUND: nothing is known of it. */
+int store_proposal_get(store *self, uint64_t project, const char *branch, store_proposal *ret,
+                       pw_err *err);
+void store_proposal_clear(store_proposal *p);
 int store_quiet_put(store *self, const char *scheduler, const char *branch, uint64_t stamp,
                     pw_msec due, pw_err *err);
 int store_quiet_del(store *self, const char *scheduler, const char *branch, pw_err *err);

@@ -17,3 +17,12 @@ CREATE TABLE ran_on(attempt INTEGER PRIMARY KEY, facts INTEGER NOT NULL);
 -- What a step read from and wrote to disks; NULL in rows from before.
 ALTER TABLE step ADD COLUMN read_bytes INTEGER;
 ALTER TABLE step ADD COLUMN write_bytes INTEGER;
+
+-- Changes: why one that could start builds starts none ("[ci skip]", moved by a promotion).
+ALTER TABLE change ADD COLUMN note TEXT;
+-- Proposals (pull requests). `proposal` of a stamp: 0 a branch's own; 1 what somebody proposes; 2 the same, seen at the tip of a
+-- branch of ours. What is not 0 says nothing of a branch: it neither promotes nor is the latest of one. What forges tell of a
+-- proposal (in webhooks; NULL: nothing) is for people and for the filter by target; fork: 1 from another repository, 0 not, -1 unknown.
+ALTER TABLE stamp ADD COLUMN proposal INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE proposal(project INTEGER NOT NULL, branch TEXT NOT NULL, target TEXT, title TEXT, author TEXT, fork INTEGER NOT NULL,
+                      at INTEGER NOT NULL, PRIMARY KEY(project, branch)) WITHOUT ROWID;
