@@ -57,6 +57,9 @@ typedef struct core_cmd {
     bool dry_run;
     char *delivery, *event; /* owned */
     pw_buf data;            /* owned: a delivery as it came */
+    /* of the proposal `branch` ("pull/7") that a delivery tells of; NULL: not told; fork: -1 */
+    char *target, *title, *author;
+    int fork;
     uint8_t hash[32], token[32];
 
     int status;  /* answer: HTTP-like status: 200 202 400 404 409 503 */

@@ -40,6 +40,9 @@ core_cmd *core_cmd_free(core_cmd *c)
     free(c->keep);
     free(c->delivery);
     free(c->event);
+    free(c->target);
+    free(c->title);
+    free(c->author);
     pw_buf_clear(&c->data);
     core_props_clear(&c->props);
     pw_buf_clear(&c->body);

@@ -49,6 +49,10 @@ void core_cmd_hook(core *self, core_cmd *c)
     int added = store_hook_add(self->st, &row, &id, &err);
     if (!core_ok(self, added, &err))
         return;
+    store_proposal told = {c->target, c->title, c->author, c->fork};
+    if (added > 0 && c->branch &&
+        !core_ok(self, store_proposal_put(self->st, p->row, c->branch, &told, row.at, &err), &err))
+        return;
     if (added > 0 && id > p->hook)
         p->hook = id;
     p->hooks += added > 0;

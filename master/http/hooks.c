@@ -165,9 +165,9 @@ void web_post_hook(web_req *q)
                                        : "");
         return;
     }
-    core_cmd *c = command(q, k, delivery);
-    if (c)
-        web_ask_send(q, c);
+    PW_AUTO(core_cmd_freep) core_cmd *c = command(q, k, delivery);
+    if (c && web_hook_facts(k->name, c->data.len ? c->data.p : "", c->data.len, c, &err) == 0)
+        web_ask_send(q, pw_take(c));
     else
         web_fail(q, 503, "unavailable", "out of memory");
 }

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "master/core/cmd.h"
 #include "shared/base/err.h"
 
 enum { WEB_DELIVERY = 256 };
@@ -22,4 +23,7 @@ bool web_hook_verify(const web_hook_kind *k, const char *given, const void *secr
 /* The id that a delivery is known by: the header's value, or the hash of the body. PW_EINVAL. */
 int web_hook_delivery(const char *given, const void *body, size_t n, char out[WEB_DELIVERY],
                       pw_err *err);
+/* What a delivery (JSON) tells of a proposal, if it does, into c: branch target title author fork.
+ * PW_ENOMEM, or what json_parse says. */
+int web_hook_facts(const char *kind, const char *body, size_t n, core_cmd *c, pw_err *err);
 #endif
