@@ -10,6 +10,8 @@
 #include "shared/base/buf.h"
 #include "shared/base/fs.h"
 
+enum { DIRS_MAX = 1000 }; /* at the same time: one a git */
+
 /* Answers what git asks of one server. The question must end with that server's name: what stands
  * before it is chosen by whoever wrote the address. The shell's own words only, so that no argument
  * holds the answer. */
@@ -169,6 +171,28 @@ static int open_http(const gitlogin *l, const char *url, gitlogin_dir *d, pw_err
     return add_env(d, pw_strf("GIT_ASKPASS=%s/ask", d->path), err);
 }
 
+/* A folder of its own below parent; NULL: told why not. */
+static char *make_dir(const char *parent, pw_err *err)
+{
+    for (unsigned i = 0; i < DIRS_MAX; i++) {
+        char *path = pw_strf("%s/login-%d-%u", parent, (int)getpid(), i);
+        if (!path) {
+            (void)pw_fail(err, PW_ENOMEM, "out of memory");
+            return NULL;
+        }
+        if (mkdir(path, 0700) == 0)
+            return path;
+        int taken = errno == EEXIST;
+        if (!taken)
+            (void)pw_fail_sys(err, "making %s", path);
+        free(path);
+        if (!taken)
+            return NULL;
+    }
+    (void)pw_fail(err, PW_ELIMIT, "%s has %d logins already", parent, DIRS_MAX);
+    return NULL;
+}
+
 int gitlogin_open(const gitlogin *l, const char *url, const char *parent, gitlogin_dir *ret,
                   pw_err *err)
 {
@@ -189,15 +213,13 @@ int gitlogin_open(const gitlogin *l, const char *url, const char *parent, gitlog
     int rc = pw_fs_mkdirs(parent, 0700, err);
     if (rc < 0)
         return rc;
-    char *path = pw_path_join(parent, "login-XXXXXX");
-    if (!path)
-        return pw_fail(err, PW_ENOMEM, "out of memory");
-    if (!mkdtemp(path)) {
-        rc = pw_fail_sys(err, "making a folder in %s", parent);
-        free(path);
-        return rc;
+    pw_err why = {0};
+    d.path = make_dir(parent, &why);
+    if (!d.path) {
+        if (err)
+            *err = why;
+        return (int)why.code;
     }
-    d.path = path;
     rc = ssh ? open_ssh(l, &d, err) : open_http(l, url, &d, err);
     if (rc < 0)
         return rc;

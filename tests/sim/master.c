@@ -66,6 +66,17 @@ void __wrap_web_worker(web_server *self, uint64_t worker, bool connected, const 
     (void)worker;
     (void)connected;
 }
+void __wrap_web_look(web_server *self, uint64_t project, uint64_t failures, pw_msec next,
+                     const char *trouble);
+void __wrap_web_look(web_server *self, uint64_t project, uint64_t failures, pw_msec next,
+                     const char *trouble)
+{
+    (void)self;
+    (void)project;
+    (void)failures;
+    (void)next;
+    (void)trouble;
+}
 
 /* ---- life */
 static void close_up(void)

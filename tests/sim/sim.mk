@@ -20,7 +20,7 @@ $(SIM_TBIN): $(O)/%_sim: $(O)/tests/sim/%.o $(SIM_DISK) $(foreach m,$(DISK_TEST)
 # The simulator links everything, as a fuzzer does; what it plays itself is wrapped, nothing is compiled otherwise.
 SIM_WORLD_WRAPS := clock_gettime getrandom pthread_create pthread_join pthread_cond_wait pthread_cond_timedwait \
                    pthread_cond_signal pthread_cond_broadcast facts_read pw_fault link_send git_send \
-                   pw_source_at pw_loop_slow web_events web_worker spool_control_send
+                   pw_source_at pw_loop_slow web_events web_worker web_look spool_control_send
 SIM_WORLD := $(addprefix $(O)/tests/sim/,main.o history.o oracle.o reckoning.o people.o master.o worker.o runner.o remote.o net.o host.o \
                threads.o trace.o)
 $(O)/sim: $(SIM_WORLD) $(SIM_DISK) $(ALL_LIBS) | $(O)/tests/sim/wraps.ok

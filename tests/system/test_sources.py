@@ -118,8 +118,8 @@ def test_tags(pawl, repo):
 def test_many_repositories_one_broken(pawl, tmp_path):
     """The others go on, however long the broken one takes; how it is, is shown."""
     repos = [Repo(str(tmp_path / f"r{i}")) for i in range(12)]
-    for r in repos:
-        r.commit({"a": "1"}, "first")
+    for i, r in enumerate(repos):
+        r.commit({"a": str(i)}, f"first of {i}")
     os.rename(repos[0].bare, repos[0].bare + ".away")
     names = [f"p{i}" for i in range(12)]
     text = "name: test\nweb: {listen: \"127.0.0.1:0\"}\nworkers: {listen: \"tcp://127.0.0.1:0\"}\nprojects:\n"
@@ -132,7 +132,7 @@ def test_many_repositories_one_broken(pawl, tmp_path):
     p = until(lambda: project(pawl, "p0")["failures"] >= 3 and project(pawl, "p0"), 60, "the back-off")
     assert p["state"] == "failing" and "does not appear to be a git repository" in p["trouble"] and p["next_look"], p
     assert all(project(pawl, n)["state"] == "ok" and project(pawl, n)["trouble"] is None for n in names[1:])
-    repos[1].commit({"a": "2"}, "second")
+    repos[1].commit({"a": "again"}, "second")
     pawl.built("test", repos[1].git("rev-parse", "HEAD"))
     os.rename(repos[0].bare + ".away", repos[0].bare)
     assert pawl.built("test", repos[0].git("rev-parse", "HEAD"), 120)["project"] == "p0"
