@@ -49,7 +49,8 @@ static const char *url_wrong(const char *s, const char *rest)
     if (!known)
         return "is of no scheme that is known (https, http, ssh, git, file)";
     if (at && colon && colon < at)
-        return "has a password in it; secrets do not belong into this file, but into \"secrets\" and \"credentials\"";
+        return "has a password in it; secrets do not belong into this file, but into \"secrets\" "
+               "and \"credentials\"";
     /* GitHub, GitLab and others take a token for the name, and so does whoever reads the work tree,
      * where git keeps the URL */
     if (at && strncmp(s, "http", 4) == 0 && (size_t)(at - rest) >= TOKEN_MIN)

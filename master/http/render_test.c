@@ -235,8 +235,8 @@ static void test_lines(void)
     ok(log_text_lines(&t, text, 2) == 2 && memcmp(text, "a\n", 2) == 0 &&
            log_text_lines(&t, more, 6) == 4 && memcmp(more, "\n\nb\n", 4) == 0 && !t.open_line,
        "\\r\\n over two chunks ends one line");
-    ok(log_text_lines(&t, plain, 3) == 3 && t.open_line && log_text_finish(&t, NULL, text, 1) == 1 &&
-           log_text_finish(&t, NULL, text, 1) == 0,
+    ok(log_text_lines(&t, plain, 3) == 3 && t.open_line &&
+           log_text_finish(&t, NULL, text, 1) == 1 && log_text_finish(&t, NULL, text, 1) == 0,
        "an open line is ended once");
     log_text_clear(&t);
 }
