@@ -29,6 +29,13 @@ static void scheduler_clear(config_scheduler *s)
     free(s->cron_text);
     free(s->zone_name);
     free(s->branch);
+    for (size_t i = 0; i < s->n_params; i++) {
+        free(s->params[i].name);
+        free(s->params[i].fallback);
+        pl_strs_clear(&s->params[i].choices);
+        free(s->params[i].label);
+    }
+    free(s->params);
 }
 
 static void promotion_clear(config_promotion *p)

@@ -73,8 +73,40 @@ typedef enum config_sched_kind {
     SCHED_PERIODIC,
     SCHED_NIGHTLY,
     SCHED_FORCE,
-    SCHED_PROPOSAL
+    SCHED_PROPOSAL,
+    SCHED_DEPENDENT,
+    SCHED_TRIGGERED
 } config_sched_kind;
+extern const char *const config_sched_kinds[]; /* by kind, NULL-terminated */
+/* What a newer commit cancels: each includes the one before. */
+typedef enum config_supersede {
+    SUPERSEDE_NONE,
+    SUPERSEDE_QUEUED,
+    SUPERSEDE_RUNNING
+} config_supersede;
+extern const char *const config_supersedes[];
+
+/* What people fill in to force a build (param.c). */
+typedef enum config_param_type {
+    PARAM_STRING,
+    PARAM_TEXT,
+    PARAM_INT,
+    PARAM_BOOL,
+    PARAM_CHOICE,
+    PARAM_BRANCH,
+    PARAM_REVISION
+} config_param_type;
+extern const char *const config_param_types[];
+typedef struct config_param {
+    char *name;
+    config_param_type type;
+    char *fallback; /* of `default`; NULL: none */
+    bool required;
+    config_strs choices; /* of PARAM_CHOICE */
+    char *label;         /* NULL: none */
+} config_param;
+/* Whether the text is a value of this parameter. PW_EINVAL says what it must be. */
+int config_param_check(const config_param *p, const char *value, pw_err *err);
 typedef struct config_scheduler {
     char *name;
     config_sched_kind kind;
@@ -94,8 +126,14 @@ typedef struct config_scheduler {
     cron_line *cron; /* nightly */
     cron_zone *zone; /* nightly, default UTC */
     char *cron_text, *zone_name;
-    char *branch;         /* periodic, nightly: NULL = the remote's HEAD */
-    bool only_if_changed; /* nightly */
+    char *branch;               /* periodic, nightly: NULL = the remote's HEAD */
+    bool only_if_changed;       /* nightly */
+    size_t after;               /* dependent: index of the scheduler that it follows */
+    bool testfix;               /* branch: while red, only changes with [testfix] build */
+    config_supersede supersede; /* branch, dependent */
+    bool has_params;            /* force: nothing but `params` can be given */
+    config_param *params;
+    size_t n_params;
 } config_scheduler;
 
 typedef struct config_promotion {

@@ -20,6 +20,8 @@ enum {
     CONFIG_LOGINS_MAX = 20,
     CONFIG_PRIORITY_MAX = 1000000,
     CONFIG_NOTIFY_MAX = 100,
+    CONFIG_PARAMS_MAX = 50,
+    CONFIG_CHOICES_MAX = 200,
     CONFIG_URL_MAX = 2000,
     CONFIG_FILES_MAX = 100,
     CONFIG_INCLUDE_DEPTH_MAX = 8,
@@ -68,6 +70,9 @@ void config_login_clear(config_login *l);
 /* repository: NULL when it is wrong. */
 void config_read_login(config_reader *r, const yaml_node *project, const char *repository,
                        config_login *l);
+
+/* ---- param.c: `parameters` of a force scheduler */
+void config_read_params(config_reader *r, const yaml_node *map, config_scheduler *s);
 
 /* ---- load.c */
 /* A path as seen from where the program runs: relative ones are relative to the file that names

@@ -71,6 +71,12 @@ static const char full[] =
     "branch: m, only_if_changed: true}\n"
     "  - {name: hand, kind: force, project: p, builders: all}\n"
     "  - {name: q, kind: nightly, project: p, cron: \"0 0 * * *\"}\n"
+    "  - {name: behind, kind: dependent, project: p, after: push2, supersede: running}\n"
+    "  - {name: push2, kind: branch, project: p, testfix: true, supersede: queued}\n"
+    "  - {name: fired, kind: triggered, project: p, builders: [b3]}\n"
+    "  - {name: form, kind: force, project: p, parameters: [{name: level, type: int, default: 3, "
+    "label: How much},\n"
+    "     {name: what, type: choice, choices: [all, some], required: true}, {name: note}]}\n"
     "promotions:\n"
     "  - {name: up, kind: green, project: p, from: m, to: s, builders: [b3], every: 1h, "
     "allow_warnings: true}\n"
@@ -133,7 +139,7 @@ static void check_builders(const config *c)
 static void check_schedulers(const config *c)
 {
     const config_scheduler *s = c->schedulers;
-    ok(c->n_schedulers == 6 && s[0].kind == SCHED_BRANCH && s[0].n_builders == 1 &&
+    ok(c->n_schedulers == 10 && s[0].kind == SCHED_BRANCH && s[0].n_builders == 1 &&
            s[0].builders[0] == 2 && s[0].quiet == 5 * SEC && s[0].priority == -7 &&
            s[0].n_properties == 1 && pair_is(s[0].properties, "k", "v"),
        "a branch scheduler");
@@ -153,10 +159,20 @@ static void check_schedulers(const config *c)
     ok(same(s[4].zone_name, "UTC") && cron_zone_offset(s[4].zone, 1767225600) == 0 &&
            !s[4].only_if_changed && !s[4].branch,
        "a nightly scheduler's defaults");
-    ok(same(s[5].name, "q-2") && s[5].kind == SCHED_BRANCH && s[5].project == 1 &&
-           s[5].n_builders == 2 && s[5].builders[0] == 1 && s[5].builders[1] == 3 &&
-           glob_match(s[5].branches, "any/thing") && !s[5].paths && !s[5].paths_ignore &&
-           !s[5].authors,
+    ok(s[5].kind == SCHED_DEPENDENT && s[5].after == 6 && s[5].supersede == SUPERSEDE_RUNNING &&
+           s[6].testfix && s[6].supersede == SUPERSEDE_QUEUED && !s[0].testfix &&
+           s[0].supersede == SUPERSEDE_NONE && s[7].kind == SCHED_TRIGGERED,
+       "dependent, testfix, supersede, triggered");
+    const config_param *p = s[8].params;
+    ok(s[8].has_params && s[8].n_params == 3 && !s[3].has_params && same(p[0].name, "level") &&
+           p[0].type == PARAM_INT && same(p[0].fallback, "3") && same(p[0].label, "How much") &&
+           p[1].type == PARAM_CHOICE && p[1].required && p[1].choices.n == 2 && !p[1].fallback &&
+           p[2].type == PARAM_STRING && !p[2].required && !p[2].label,
+       "parameters of a force scheduler");
+    ok(same(s[9].name, "q-2") && s[9].kind == SCHED_BRANCH && s[9].project == 1 &&
+           s[9].n_builders == 2 && s[9].builders[0] == 1 && s[9].builders[1] == 3 &&
+           glob_match(s[9].branches, "any/thing") && !s[9].paths && !s[9].paths_ignore &&
+           !s[9].authors,
        "a project without a scheduler gets one; its name was taken");
 }
 
@@ -211,7 +227,7 @@ static void test_defaults(void)
     c = config_load("config/master.yaml.example", &e);
     for (size_t i = 0; i < e.n; i++)
         printf("# %s:%u:%u: %s\n", e.v[i].file, e.v[i].line, e.v[i].column, e.v[i].text);
-    ok(c && c->n_projects == 1 && c->n_builders == 2 && c->n_schedulers == 5 &&
+    ok(c && c->n_projects == 1 && c->n_builders == 2 && c->n_schedulers == 7 &&
            c->n_promotions == 2,
        "the example loads");
     ok(c && pair_is(&c->builders[1].env[0], "CFLAGS", "-O0") &&

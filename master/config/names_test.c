@@ -10,6 +10,7 @@
 #define BUILDER(more) P "builders: [{name: b, project: p, steps: [{run: x}], " more "}]\n"
 #define STEP(more) P "builders: [{name: b, project: p, steps: [{" more "}]}]\n"
 #define SCHED(more) P B "schedulers: [{name: s, project: p, " more "}]\n"
+#define PARAM(more) SCHED("kind: force, parameters: [{" more "}]")
 #define PROMO(more) P B "promotions: [{name: e, project: p, " more "}]\n"
 
 static const struct mistake {
@@ -196,12 +197,41 @@ static const struct mistake {
     /* schedulers */
     {SCHED("builders: [b]"), 3, 14, "required key \"kind\" is missing"},
     {SCHED("kind: brnch"), 3, 42, "did you mean \"branch\"?"},
-    {SCHED("kind: dependent"), 3, 42, "kind \"dependent\" is not supported by this version"},
+    {SCHED("kind: dependent"), 3, 14, "required key \"after\" is missing"},
+    {SCHED("kind: dependent, after: z"), 3, 60, "there is no scheduler \"z\""},
+    {SCHED("kind: dependent, after: s"), 3, 60, "scheduler \"s\" comes after itself"},
+    {P B
+     "schedulers:\n  - {name: one, project: p, kind: branch}\n  - {name: two, project: p, kind: "
+     "dependent, after: onee}\n",
+     5, 53, "there is no scheduler \"onee\"; did you mean \"one\"?"},
+    {P B
+     "schedulers:\n  - {name: a, project: p, kind: dependent, after: b}\n  - {name: b, project: "
+     "p, kind: dependent, after: a}\n",
+     4, 51, "scheduler \"a\" comes after itself"},
+    {SCHED("kind: branch, after: s"), 3, 50, "\"after\" is for kind dependent, not branch"},
+    {SCHED("kind: branch, fail_fast: true"), 3, 50,
+     "\"fail_fast\" is not supported by this version"},
+    {SCHED("kind: branch, supersede: quued"), 3, 61, "did you mean \"queued\"?"},
+    {SCHED("kind: force, supersede: queued"), 3, 49,
+     "\"supersede\" is for kind branch or dependent, not force"},
+    {SCHED("kind: force, testfix: true"), 3, 49, "\"testfix\" is for kind branch, not force"},
     {SCHED("kind: try"), 3, 42, "kind \"try\" is not supported by this version"},
-    {SCHED("kind: branch, supersede: queued"), 3, 50,
-     "\"supersede\" is not supported by this version"},
-    {SCHED("kind: force, parameters: []"), 3, 49,
-     "\"parameters\" is not supported by this version"},
+    {SCHED("kind: branch, parameters: []"), 3, 50, "\"parameters\" is for kind force, not branch"},
+    {SCHED("kind: force, parameters: {}"), 3, 61, "\"parameters\" must be a list of at most 50"},
+    {PARAM("type: int"), 3, 62, "required key \"name\" is missing"},
+    {PARAM("name: Level"), 3, 69, "\"Level\" is no name of a property"},
+    {PARAM("name: branch"), 3, 69, "property \"branch\" is set by Pawl"},
+    {PARAM("name: a}, {name: a"), 3, 80, "parameter \"a\" is there twice"},
+    {PARAM("name: a, type: itn"), 3, 78, "did you mean \"int\"?"},
+    {PARAM("name: a, type: int, default: x"), 3, 92,
+     "\"default\" must be a whole number, not \"x\""},
+    {PARAM("name: a, type: bool, default: 1"), 3, 93, "\"default\" must be true or false"},
+    {PARAM("name: a, type: choice"), 3, 62, "type choice needs \"choices\""},
+    {PARAM("name: a, type: choice, choices: [x, y], default: z"), 3, 112,
+     "\"default\" must be one of x, y, not \"z\""},
+    {PARAM("name: a, choices: [x]"), 3, 72, "\"choices\" is for type choice, not string"},
+    {PARAM("name: a, default: x, required: true"), 3, 84,
+     "a parameter with a \"default\" is never missing"},
     {SCHED("kind: branch, builders: [c]"), 3, 61, "project \"p\" has no builder \"c\""},
     {SCHED("kind: branch, builders: [b, b]"), 3, 64, "builder \"b\" is named twice"},
     {SCHED("kind: branch, builders: []"), 3, 60, "\"builders\" must name at least one"},

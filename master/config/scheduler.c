@@ -3,18 +3,23 @@
 #include <string.h>
 
 #include "master/config/load.h"
+#include "shared/base/num.h"
 
-static const char *const kinds[] = {
-    [SCHED_BRANCH] = "branch", [SCHED_PERIODIC] = "periodic", [SCHED_NIGHTLY] = "nightly",
-    [SCHED_FORCE] = "force",   [SCHED_PROPOSAL] = "proposal", NULL};
-static const char *const kinds_later[] = {"dependent", "triggered", "try", NULL};
+const char *const config_sched_kinds[] = {
+    [SCHED_BRANCH] = "branch",       [SCHED_PERIODIC] = "periodic",
+    [SCHED_NIGHTLY] = "nightly",     [SCHED_FORCE] = "force",
+    [SCHED_PROPOSAL] = "proposal",   [SCHED_DEPENDENT] = "dependent",
+    [SCHED_TRIGGERED] = "triggered", NULL};
+static const char *const kinds_later[] = {"try", NULL};
+const char *const config_supersedes[] = {"none", "queued", "running", NULL};
 
 static const char *const scheduler_keys[] = {
-    "name",     "kind",  "project", "builders",        "priority", "properties",
-    "branches", "quiet", "paths",   "paths_ignore",    "authors",  "every",
-    "cron",     "zone",  "branch",  "only_if_changed", "ref",      NULL};
-static const char *const scheduler_later[] = {"testfix", "supersede",  "fail_fast",
-                                              "after",   "parameters", NULL};
+    "name",         "kind",     "project",   "builders",   "priority",
+    "properties",   "branches", "quiet",     "paths",      "authors",
+    "paths_ignore", "every",    "cron",      "zone",       "branch",
+    "testfix",      "after",    "supersede", "parameters", "only_if_changed",
+    "ref",          NULL};
+static const char *const scheduler_later[] = {"fail_fast", NULL};
 
 /* Which kinds a key is for, as bits; keys that are not here are for all. */
 #define K(kind) (1u << (kind))
@@ -34,6 +39,10 @@ static const struct key_kinds {
     {"zone", K(SCHED_NIGHTLY), "nightly"},
     {"only_if_changed", K(SCHED_NIGHTLY), "nightly"},
     {"branch", K(SCHED_PERIODIC) | K(SCHED_NIGHTLY), "periodic or nightly"},
+    {"after", K(SCHED_DEPENDENT), "dependent"},
+    {"testfix", K(SCHED_BRANCH), "branch"},
+    {"supersede", K(SCHED_BRANCH) | K(SCHED_DEPENDENT), "branch or dependent"},
+    {"parameters", K(SCHED_FORCE), "force"},
 };
 
 static void check_key_kinds(config_reader *r, const yaml_node *map, config_sched_kind kind)
@@ -42,7 +51,14 @@ static void check_key_kinds(config_reader *r, const yaml_node *map, config_sched
         if (yaml_node_value(map, key_kinds[i].key) && !(key_kinds[i].kinds & K(kind)))
             yaml_fail(r->errors, yaml_node_key(map, key_kinds[i].key),
                       "\"%s\" is for kind %s, not %s", key_kinds[i].key, key_kinds[i].text,
-                      kinds[kind]);
+                      config_sched_kinds[kind]);
+}
+
+static void read_supersede(config_reader *r, const yaml_node *map, config_scheduler *s)
+{
+    int word = SUPERSEDE_NONE;
+    if (yaml_get_enum(map, "supersede", config_supersedes, &word, r->errors))
+        s->supersede = (config_supersede)word;
 }
 
 static void read_branch(config_reader *r, const yaml_node *map, config_scheduler *s)
@@ -53,6 +69,16 @@ static void read_branch(config_reader *r, const yaml_node *map, config_scheduler
     pl_get_globs(&r->pl, map, "paths_ignore", GLOB_PATH, NULL, PL_GLOBS_EMPTY_NULL,
                  &s->paths_ignore);
     pl_get_globs(&r->pl, map, "authors", GLOB_BRANCH, NULL, PL_GLOBS_EMPTY_NULL, &s->authors);
+    (void)yaml_get_bool(map, "testfix", &s->testfix, r->errors);
+    read_supersede(r, map, s);
+}
+
+/* Which scheduler it follows is looked up when all are known. */
+static void read_dependent(config_reader *r, const yaml_node *map, config_scheduler *s)
+{
+    if (!yaml_node_value(map, "after"))
+        yaml_fail(r->errors, map, "required key \"after\" is missing (kind dependent)");
+    read_supersede(r, map, s);
 }
 
 static void read_periodic(config_reader *r, const yaml_node *map, config_scheduler *s)
@@ -106,16 +132,15 @@ static void read_proposal(config_reader *r, const yaml_node *map, config_schedul
 
 static void read_scheduler(config_reader *r, size_t i)
 {
-    static void (*const readers[])(config_reader *, const yaml_node *,
-                                   config_scheduler *) = {[SCHED_BRANCH] = read_branch,
-                                                          [SCHED_PERIODIC] = read_periodic,
-                                                          [SCHED_NIGHTLY] = read_nightly,
-                                                          [SCHED_FORCE] = NULL,
-                                                          [SCHED_PROPOSAL] = read_proposal};
+    static void (*const readers[])(config_reader *, const yaml_node *, config_scheduler *) = {
+        [SCHED_BRANCH] = read_branch,       [SCHED_PERIODIC] = read_periodic,
+        [SCHED_NIGHTLY] = read_nightly,     [SCHED_FORCE] = config_read_params,
+        [SCHED_DEPENDENT] = read_dependent, [SCHED_TRIGGERED] = NULL,
+        [SCHED_PROPOSAL] = read_proposal};
     const yaml_node *map = r->schedulers.v[i];
     config_scheduler *s = &r->c->schedulers[i];
     int kind = -1;
-    s->project = CONFIG_NONE;
+    s->project = s->after = CONFIG_NONE;
     if (!yaml_check_keys(map, "a scheduler", scheduler_keys, scheduler_later, r->errors) &&
         yaml_node_type(map) != YAML_MAP)
         return;
@@ -130,11 +155,71 @@ static void read_scheduler(config_reader *r, size_t i)
     pl_get_pairs(&r->pl, map, "properties", PL_PROPERTIES, NULL, &s->properties, &s->n_properties);
     if (!yaml_node_value(map, "kind"))
         yaml_fail(r->errors, map, "required key \"kind\" is missing");
-    else if (pl_get_kind(&r->pl, map, "kind", kinds, kinds_later, &kind) && kind >= 0) {
+    else if (pl_get_kind(&r->pl, map, "kind", config_sched_kinds, kinds_later, &kind) &&
+             kind >= 0) {
         s->kind = (config_sched_kind)kind;
         check_key_kinds(r, map, s->kind);
         if (readers[kind])
             readers[kind](r, map, s);
+    }
+}
+
+/* ---- `after` */
+static size_t find(const config *c, const char *name, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (c->schedulers[i].name && strcmp(c->schedulers[i].name, name) == 0)
+            return i;
+    return CONFIG_NONE;
+}
+
+static const char *near_scheduler(config_reader *r, const char *name, size_t self)
+{
+    const char **list = pl_alloc(&r->pl, r->schedulers.n + 1, sizeof(*list));
+    size_t n = 0;
+    for (size_t i = 0; list && i < r->schedulers.n; i++)
+        if (i != self && r->c->schedulers[i].name)
+            list[n++] = r->c->schedulers[i].name;
+    const char *near = list ? pw_nearest(name, list) : NULL;
+    free(list);
+    return near;
+}
+
+static void read_after(config_reader *r, size_t i)
+{
+    config_scheduler *s = &r->c->schedulers[i];
+    const yaml_node *at = yaml_node_value(r->schedulers.v[i], "after");
+    char *name = NULL;
+    if (s->kind != SCHED_DEPENDENT || !at ||
+        !yaml_get_str(r->schedulers.v[i], "after", true, 1000, &name, r->errors) || !name)
+        return;
+    size_t k = find(r->c, name, r->schedulers.n);
+    const config_scheduler *to = k == CONFIG_NONE ? NULL : &r->c->schedulers[k];
+    const char *near = to ? NULL : near_scheduler(r, name, i);
+    if (!to && near)
+        yaml_fail(r->errors, at, "there is no scheduler \"%.60s\"; did you mean \"%s\"?", name,
+                  near);
+    else if (!to)
+        yaml_fail(r->errors, at, "there is no scheduler \"%.60s\"", name);
+    else if (to->project != s->project && to->project != CONFIG_NONE && s->project != CONFIG_NONE)
+        yaml_fail(r->errors, at, "scheduler \"%s\" is of project \"%s\", not of \"%s\"", name,
+                  r->c->projects[to->project].name, r->c->projects[s->project].name);
+    else
+        s->after = k;
+    free(name);
+}
+
+/* One that follows itself by way of others would build for ever; the first of a circle tells. */
+static void check_circle(config_reader *r, size_t i)
+{
+    size_t at = r->c->schedulers[i].after;
+    for (size_t n = 0; at != CONFIG_NONE && at >= i && n <= r->schedulers.n; n++) {
+        if (at == i) {
+            yaml_fail(r->errors, yaml_node_value(r->schedulers.v[i], "after"),
+                      "scheduler \"%s\" comes after itself", r->c->schedulers[i].name);
+            return;
+        }
+        at = r->c->schedulers[at].after;
     }
 }
 
@@ -164,7 +249,7 @@ static void add_default(config_reader *r, size_t project)
 {
     char any[] = "*";
     char *const items[] = {any};
-    config_scheduler s = {.kind = SCHED_BRANCH, .project = project};
+    config_scheduler s = {.kind = SCHED_BRANCH, .project = project, .after = CONFIG_NONE};
     config_all_builders(r, project, &s.builders, &s.n_builders);
     if (s.n_builders) {
         s.name = free_name(r, r->c->projects[project].name);
@@ -190,6 +275,10 @@ void config_read_schedulers(config_reader *r)
     c->n_schedulers = r->schedulers.n;
     for (size_t i = 0; i < r->schedulers.n; i++)
         read_scheduler(r, i);
+    for (size_t i = 0; i < r->schedulers.n; i++)
+        read_after(r, i);
+    for (size_t i = 0; i < r->schedulers.n; i++)
+        check_circle(r, i);
     for (size_t p = 0; p < c->n_projects; p++) {
         bool has = false;
         for (size_t i = 0; i < r->schedulers.n; i++)

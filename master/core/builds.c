@@ -104,11 +104,14 @@ void core_build_finish(core *self, core_build *b, pw_result result, const char *
            builder->name ? builder->name : "?", pw_result_name(result));
     core_tell_build(self, b, result, previous, reason);
     uint64_t id = b->id;
+    core_stamp *stamp = core_stamp_ref(r->stamp);
     (void)pw_table_del(self->builds, id);
     r->build = NULL; /* r outlives it when the turn breaks here */
     free(b);
     job_unneeded(self, id);
     core_request_finish(self, r, 0);
+    core_testfix_decided(self, builder, stamp, id, result);
+    core_stamp_unref(stamp);
     core_edges_touched(self, project_row, builder);
 }
 

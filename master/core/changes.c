@@ -208,10 +208,11 @@ static bool wanted(const core_project *p, const char *ref, const char **ret_bran
 }
 
 /* All commits of a push are recorded as changes; schedulers hear of the tip only, the earlier ones
- * ride with it. */
+ * ride with it. first: the oldest change of the push. */
 static void record_change(core *self, size_t project, const char *branch, const core_move *m,
-                          const core_commit_info *c, bool tip, const char *note)
+                          const core_commit_info *c, const char *note, uint64_t first)
 {
+    bool tip = m->n_commits == 0 || c == &m->commit[m->n_commits - 1];
     pw_err err = {0};
     core_stamp *s = core_stamp_make(self, self->project[project].row, branch, &c->rev);
     if (!s)
@@ -232,7 +233,7 @@ static void record_change(core *self, size_t project, const char *branch, const 
         self->next_change++;
         core_note_event(self, EVENT_CHANGE, row.id);
         if (tip && !note)
-            core_trigger_branch(self, project, s, m->commit, m->n_commits);
+            core_trigger_branch(self, project, s, m->commit, m->n_commits, first);
     }
     core_stamp_unref(s);
 }
@@ -242,13 +243,14 @@ void core_branch_gone(core *self, size_t project, const char *branch)
 {
     core_request *r;
     for (size_t pos = 0; (r = pw_table_next(self->requests, &pos));)
-        if (r->pos && !r->build && r->stamp->project_row == self->project[project].row &&
+        if (core_request_waits(r) && r->stamp->project_row == self->project[project].row &&
             strcmp(r->stamp->branch, branch) == 0)
             core_request_finish(self, r, 0);
     for (size_t i = self->n_quiet; i-- > 0;)
         if (self->quiet[i].stamp->project_row == self->project[project].row &&
             strcmp(self->quiet[i].stamp->branch, branch) == 0)
             core_quiet_drop(self, i);
+    core_schedule_gone(self, project, branch);
 }
 
 static void moved(core *self, size_t project, const core_move *m, bool first)
@@ -286,10 +288,11 @@ static void moved(core *self, size_t project, const core_move *m, bool first)
     else if (m->n_commits > 0 && m->commit[m->n_commits - 1].skip)
         note = CORE_NOTE_SKIP;
     core_commit_info tip = {.rev = m->rev, .at = pw_wall(self->host)};
+    uint64_t oldest = self->next_change;
     if (m->n_commits == 0)
-        record_change(self, project, branch, m, &tip, true, note);
+        record_change(self, project, branch, m, &tip, note, oldest);
     for (size_t i = 0; i < m->n_commits; i++)
-        record_change(self, project, branch, m, &m->commit[i], i + 1 == m->n_commits, note);
+        record_change(self, project, branch, m, &m->commit[i], note, oldest);
     pw_log(PW_LOG_INFO, "branch_moved", "project=\"%s\" branch=\"%s\" commits=%zu forced=%d",
            p->conf->name, branch, m->n_commits, m->forced);
 }

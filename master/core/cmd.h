@@ -18,7 +18,7 @@ enum {
 };
 
 typedef enum core_cmd_kind {
-    CMD_FORCE = 1,      /* builder; project branch revision props reason */
+    CMD_FORCE = 1,      /* builder; project branch revision props reason scheduler */
     CMD_CHANGE,         /* project branch revision */
     CMD_RETRY,          /* id = build */
     CMD_CANCEL_BUILD,   /* id */
@@ -41,7 +41,11 @@ typedef enum core_cmd_kind {
     CMD_OUTBOX_RETRY,  /* id = message */
     CMD_OUTBOX_DROP,   /* id, reason */
     CMD_LOGIN,         /* hash (of the session), token (hash), expires */
-    CMD_LOGOUT         /* hash */
+    CMD_LOGOUT,        /* hash */
+    CMD_BUILDER_PAUSE, /* name, project, reason */
+    CMD_BUILDER_RESUME,
+    CMD_SCHEDULER_PAUSE, /* name, reason */
+    CMD_SCHEDULER_RESUME
 } core_cmd_kind;
 
 typedef struct core_cmd {
@@ -51,6 +55,7 @@ typedef struct core_cmd {
     char *project, *builder, *branch, *revision, *reason, *name; /* owned, NULL when not given */
     pw_list props;                                               /* msg_pair */
     char *person;                                                /* owned */
+    char *scheduler; /* owned; of a forced build: whose form it is */
     uint64_t id;
     unsigned scopes, may; /* SCOPE_ bits of master/config/people.h */
     pw_msec expires;      /* 0: never */

@@ -37,6 +37,7 @@ core_cmd *core_cmd_free(core_cmd *c)
     free(c->reason);
     free(c->name);
     free(c->person);
+    free(c->scheduler);
     free(c->keep);
     free(c->delivery);
     free(c->event);
@@ -65,10 +66,10 @@ void core_cmd_fail(core_cmd *c, int status, const char *code, const char *fmt, .
 }
 
 /* ---- finding what is meant */
-static bool find_builder(core *self, core_cmd *c, size_t *ret)
+bool core_find_builder(core *self, core_cmd *c, const char *name, size_t *ret)
 {
     char full[600];
-    const char *name = c->builder ? c->builder : "";
+    name = name ? name : "";
     if (c->project) {
         (void)snprintf(full, sizeof(full), "%s/%s", c->project, name);
         name = strchr(name, '/') ? name : full;
@@ -145,7 +146,8 @@ static void cmd_force(core *self, core_cmd *c)
     char ref[300];
     pw_err err = {0};
     PW_AUTO(pw_buf_clearp) pw_buf props = PW_BUF(PW_JOB_MAX);
-    if (!find_builder(self, c, &builder))
+    const config_scheduler *by = NULL;
+    if (!core_find_builder(self, c, c->builder, &builder))
         return;
     core_builder *b = &self->builder[builder];
     core_project *p = &self->project[b->project];
@@ -171,6 +173,8 @@ static void cmd_force(core *self, core_cmd *c)
                       c->revision ? c->revision : branch);
         return;
     }
+    if (!core_force_check(self, c, builder, &by))
+        return;
     if (core_props_pack(&c->props, &props, &err) < 0) {
         core_cmd_fail(c, 400, "bad_request", "%s", err.text);
         return;
@@ -179,10 +183,12 @@ static void cmd_force(core *self, core_cmd *c)
     if (!s)
         return;
     uint64_t id = 0;
-    core_ask ask = {.reason = c->reason,
+    core_ask ask = {.scheduler = by ? by->name : NULL,
+                    .by = by,
+                    .reason = c->reason,
                     .who = c->actor,
                     .stamp = s,
-                    .prio = CORE_FORCE_PRIO,
+                    .prio = CORE_FORCE_PRIO + (by ? by->priority : 0),
                     .collapse = false,
                     .props = (const uint8_t *)props.p,
                     .props_len = props.len,
@@ -220,7 +226,7 @@ static uint64_t told_change(core *self, const core_cmd *c, size_t project, const
         core_note_event(self, EVENT_CHANGE, id);
         if (glob_match(self->project[project].conf->branches, c->branch) &&
             !core_moved_by_us(self, project, c->branch, rev))
-            core_trigger_branch(self, project, s, NULL, 0);
+            core_trigger_branch(self, project, s, NULL, 0, id);
     }
     core_stamp_unref(s);
     return id;
@@ -244,8 +250,10 @@ static void cmd_change(core *self, core_cmd *c)
     uint64_t id = 0, first_request = self->next_id, set = self->next_buildset;
     if (!same) {
         /* while a timer of the branch runs, or what it is to build waits and would ride with this,
-         * the look that follows says which of the two is newer */
-        if (!core_quiet_pending(self, project, c->branch) &&
+         * the look that follows says which of the two is newer; it also says who wrote it, and
+         * whether it has [testfix] */
+        if (!core_needs_look(self, project, c->branch) &&
+            !core_quiet_pending(self, project, c->branch) &&
             !core_branch_waits(self, project, c->branch))
             id = told_change(self, c, project, &rev);
         /* the repository is the truth: a change told by hand is a hint */
@@ -471,6 +479,10 @@ static void (*const handlers[])(core *, core_cmd *) = {
     [CMD_HEALTH] = core_cmd_health,
     [CMD_OUTBOX_RETRY] = core_cmd_outbox_retry,
     [CMD_OUTBOX_DROP] = core_cmd_outbox_drop,
+    [CMD_BUILDER_PAUSE] = core_cmd_builder_pause,
+    [CMD_BUILDER_RESUME] = core_cmd_builder_resume,
+    [CMD_SCHEDULER_PAUSE] = core_cmd_scheduler_pause,
+    [CMD_SCHEDULER_RESUME] = core_cmd_scheduler_resume,
 };
 
 /* ---- answers that are told again */

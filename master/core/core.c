@@ -112,9 +112,12 @@ static bool write_events(core *self)
 
 int core_commit(core *self, core_effect_cb *cb, void *cb_self, pw_err *err)
 {
-    if (self->dispatch && !self->fault.code) {
-        self->dispatch = false;
-        core_dispatch(self);
+    while ((self->dispatch || self->n_over) && !self->fault.code) {
+        core_sets_over(self);
+        if (self->dispatch && !self->fault.code) {
+            self->dispatch = false;
+            core_dispatch(self);
+        }
     }
     if (!self->fault.code)
         core_outbox_start(self);
@@ -358,9 +361,13 @@ core *core_free(core *self)
     pw_table_free(self->requests);
     pw_table_free(self->workers);
     pw_table_free(self->mergeable);
+    pw_table_free(self->lanes);
+    free(self->over);
     pw_table_free(self->keys);
-    for (size_t i = 0; self->builder && i < self->n_builders; i++)
+    for (size_t i = 0; self->builder && i < self->n_builders; i++) {
         free(self->builder[i].heap);
+        core_pause_free(self->builder[i].pause);
+    }
     free(self->builder);
     for (core_builder *b = self->gone, *next; b; b = next) {
         next = b->next;
@@ -379,6 +386,8 @@ core *core_free(core *self)
     for (size_t i = 0; i < self->n_quiet; i++)
         core_stamp_unref(self->quiet[i].stamp);
     free(self->quiet);
+    for (size_t i = 0; self->schedule && i < self->conf->n_schedulers; i++)
+        core_pause_free(self->schedule[i].pause);
     free(self->schedule);
     for (size_t i = 0; self->edge && i < self->conf->n_promotions; i++)
         free(self->edge[i].reason);
@@ -406,7 +415,7 @@ core *core_free(core *self)
 
 void core_get_figures(const core *self, core_figures *ret)
 {
-    core_figures f = {.open = pw_table_count(self->builds)};
+    core_figures f = {.open = pw_table_count(self->builds), .waiting = self->n_held};
     memcpy(f.finished, self->finished, sizeof(f.finished));
     for (size_t i = 0; i < self->n_builders; i++)
         f.waiting += self->builder[i].n;

@@ -80,7 +80,8 @@ typedef struct core_commit_info {
     store_rev rev;
     const char *author, *subject, *files;
     pw_msec at;
-    bool skip; /* its message asks for no build */
+    bool skip;    /* its message asks for no build */
+    bool testfix; /* its message has [testfix] */
 } core_commit_info;
 typedef struct core_move {
     const char *ref;

@@ -165,6 +165,7 @@ static bool build_row(core *self, core_build *b, const core_attempt *a, const pw
         !core_ok(self, store_request_claim(self->st, r->id, b->id, &err), &err))
         return false;
     core_note_event(self, EVENT_REQUEST, r->id);
+    core_testfix_leave(self, b->request);
     return true;
 }
 
@@ -262,7 +263,7 @@ void core_dispatch(core *self)
             room = w->connected && w->busy < w->row.slots;
         for (size_t i = 0; room && i < self->n_builders; i++) {
             core_builder *b = &self->builder[i];
-            if (b->n == 0 || !b->conf)
+            if (b->n == 0 || !b->conf || b->pause)
                 continue;
             core_request *r = b->heap[0];
             if (best && (best->key < r->key || (best->key == r->key && best->id < r->id)))

@@ -255,14 +255,19 @@ static inline store_rev rev(unsigned n)
     return r;
 }
 /* The poll that is under way found the branch at `to` (0: deleted), it was at `from` (0: new). */
-static inline void push(world *w, size_t project, const char *branch, unsigned from, unsigned to)
+static inline void push_as(world *w, size_t project, const char *branch, unsigned from, unsigned to,
+                           bool testfix)
 {
     char ref[300];
     if (!w->core)
         return;
     (void)snprintf(ref, sizeof(ref), "refs/heads/%s", branch);
-    core_commit_info c = {
-        .rev = rev(to), .author = "Ann <a@x>", .subject = "s", .files = "src/a.c", .at = w->wall};
+    core_commit_info c = {.rev = rev(to),
+                          .author = "Ann <a@x>",
+                          .subject = "s",
+                          .files = "src/a.c",
+                          .at = w->wall,
+                          .testfix = testfix};
     core_move m = {.ref = ref,
                    .old = from ? rev(from) : (store_rev){0},
                    .rev = to ? rev(to) : (store_rev){0},
@@ -270,6 +275,10 @@ static inline void push(world *w, size_t project, const char *branch, unsigned f
                    .n_commits = to ? 1 : 0};
     core_polled(w->core, project, "master", &m, 1);
     (void)world_go(w);
+}
+static inline void push(world *w, size_t project, const char *branch, unsigned from, unsigned to)
+{
+    push_as(w, project, branch, from, to, false);
 }
 /* The first look: the branch exists, nothing is built. */
 static inline void look(world *w, size_t project, const char *branch, unsigned at)
@@ -283,6 +292,8 @@ typedef struct say {
     uint64_t id;
     bool dry_run;
     const char *actor, *person; /* actor NULL: ann */
+    const char *scheduler;
+    const char *prop[12]; /* name, value, name, value ... */
     unsigned scopes, may;
     pw_msec expires;
 } say;
@@ -309,6 +320,13 @@ static inline void command(world *w, core_cmd_kind kind, say s)
     c->revision = pw_strdup(s.revision, &failed);
     c->reason = pw_strdup(s.reason, &failed);
     c->name = pw_strdup(s.name, &failed);
+    c->scheduler = pw_strdup(s.scheduler, &failed);
+    msg_pair *pair = calloc(6, sizeof(*pair));
+    c->props.v = pair;
+    for (; pair && c->props.n < 6 && s.prop[2 * c->props.n]; c->props.n++) {
+        pair[c->props.n].name = pw_strdup(s.prop[2 * c->props.n], &failed);
+        pair[c->props.n].value = pw_strdup(s.prop[2 * c->props.n + 1], &failed);
+    }
     c->id = s.id;
     c->dry_run = s.dry_run;
     c->done = world_answer;
@@ -337,6 +355,23 @@ static inline uint64_t force(world *w, const char *builder)
 {
     (void)ask(w, CMD_FORCE, (say){.builder = builder, .branch = "master", .reason = "because"});
     return told(w, "requests");
+}
+
+/* "name=value name=value " of the properties that the newest offer has, but those of its worker. */
+static inline void offered_props(const world *w, char *out, size_t room)
+{
+    const seen *e = last(w, CORE_OFFER);
+    job_spec job = {0};
+    out[0] = '\0';
+    if (!e->job || pw_schema_decode(&job_spec_schema, e->job, e->job_len, &job, NULL) < 0)
+        return;
+    for (size_t i = 0; i < job.props.n; i++) {
+        const msg_pair *p = (const msg_pair *)job.props.v + i;
+        size_t n = strlen(out);
+        if (strncmp(p->name, "worker_", 7) != 0)
+            (void)snprintf(out + n, room - n, "%s=%s ", p->name, p->value);
+    }
+    pw_schema_clear(&job_spec_schema, &job);
 }
 
 /* ---- workers */
@@ -451,6 +486,19 @@ static inline request_now request(world *w, uint64_t id)
     n = (request_now){(int)r.state, r.build, r.rode_with};
     store_request_clear(&r);
     return n;
+}
+/* Which revision a request is for, as the number of rev(); 0: none. */
+static inline unsigned request_rev(world *w, uint64_t id)
+{
+    PW_AUTO(pw_buf_clearp) pw_buf branch = PW_BUF(300);
+    store_request r = {0};
+    store_rev at = {0};
+    uint64_t project;
+    if (!w->st || store_request_get(w->st, id, &r, NULL) < 0)
+        return 0;
+    int code = store_stamp_get(w->st, r.stamp, &project, &at, &branch, NULL);
+    store_request_clear(&r);
+    return code < 0 ? 0 : (unsigned)(at.id[18] << 8 | at.id[19]);
 }
 static inline int att_row(world *w, uint64_t id, pw_result *ret_result)
 {

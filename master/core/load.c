@@ -248,7 +248,7 @@ static void end_gone(core *self)
 {
     core_request *r;
     for (size_t pos = 0; (r = pw_table_next(self->requests, &pos));) {
-        if (r->builder->conf || !r->pos)
+        if (r->builder->conf || !(r->pos || r->held))
             continue;
         core_request_end(self, r, "its builder was removed from the configuration");
     }
@@ -259,9 +259,15 @@ int core_load_all(core *self, pw_err *err)
     int r = load_ids(self, err);
     if (r < 0 || (r = load_seen(self, err)) < 0)
         return r;
-    if (!(self->mergeable = pw_table_new(err)) || !(self->keys = pw_table_new(err)) ||
-        !(self->requests = pw_table_new(err)) || !(self->builds = pw_table_new(err)) ||
-        !(self->attempts = pw_table_new(err)) || !(self->workers = pw_table_new(err)))
+    for (size_t i = 0; i < self->conf->n_schedulers; i++) {
+        const config_scheduler *s = &self->conf->schedulers[i];
+        self->follows |= s->kind == SCHED_DEPENDENT;
+        self->minds |= s->testfix || s->supersede != SUPERSEDE_NONE;
+    }
+    if (!(self->lanes = pw_table_new(err)) || !(self->mergeable = pw_table_new(err)) ||
+        !(self->keys = pw_table_new(err)) || !(self->requests = pw_table_new(err)) ||
+        !(self->builds = pw_table_new(err)) || !(self->attempts = pw_table_new(err)) ||
+        !(self->workers = pw_table_new(err)))
         return PW_ENOMEM;
     self->project =
         calloc(self->conf->n_projects ? self->conf->n_projects : 1, sizeof(*self->project));
@@ -278,7 +284,8 @@ int core_load_all(core *self, pw_err *err)
         (r = store_open_builds(self->st, load_build, &l, err)) < 0 ||
         (r = store_open_attempts(self->st, load_attempt, &l, err)) < 0 ||
         (r = core_hooks_load(self, err)) < 0 || (r = core_schedule_load(self, err)) < 0 ||
-        (r = core_outbox_load(self, err)) < 0 || (r = core_promotions_load(self, err)) < 0)
+        (r = core_pause_load(self, err)) < 0 || (r = core_outbox_load(self, err)) < 0 ||
+        (r = core_promotions_load(self, err)) < 0)
         return r;
     end_gone(self);
     return 0;

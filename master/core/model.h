@@ -55,8 +55,15 @@ typedef struct core_request {
     size_t props_len;
     core_build *build; /* set once claimed; waiting again when its attempt is to be repeated */
     int64_t key;       /* order in the queue: smaller first */
-    size_t pos;        /* place in the builder's heap + 1; 0: not waiting */
+    size_t pos;        /* place in the builder's heap + 1; 0: not waiting, or held */
     uint64_t merge;    /* its key in core.mergeable; 0: merges with nobody */
+    const config_scheduler *by; /* who asked; NULL: people, or nobody wants to know */
+    bool gated;                 /* waits while its branch is red: see testfix.c */
+    uint64_t held;              /* the build since which it does; 0: it does not now */
+    uint64_t change;            /* gated: the oldest change that waits for it; 0: not known */
+    /* its key in core.lanes, and its neighbours there; 0: nothing newer cancels it */
+    uint64_t lane;
+    struct core_request *older, *newer;
 } core_request;
 
 struct core_build {
@@ -69,8 +76,15 @@ struct core_build {
     core_attempt *live; /* NULL while queued */
 };
 
+/* People switched it off. */
+typedef struct core_pause {
+    char *reason, *who;
+    pw_msec at;
+} core_pause;
+
 struct core_builder {
     uint64_t row;
+    core_pause *pause; /* owned; NULL: it is on */
     /* index into core.project; SIZE_MAX: the configuration has it no more */
     size_t project;
     const config_builder *conf; /* NULL: gone */
@@ -106,12 +120,15 @@ typedef struct core_quiet { /* a tree-stable timer that runs */
     size_t scheduler;
     core_stamp *stamp;
     pw_msec due;
+    bool tagged;     /* one of its changes has [testfix] */
+    uint64_t change; /* the oldest of them; 0: not known */
 } core_quiet;
 typedef struct core_schedule {
     const config_scheduler *conf;
     pw_msec next; /* periodic, nightly: wall time of the next firing; 0 none */
     pw_msec last;
     uint64_t last_stamp;
+    core_pause *pause; /* owned; NULL: it is on */
 } core_schedule;
 
 typedef struct core_edge {
@@ -189,6 +206,13 @@ struct core {
     pw_table *requests, *builds, *attempts, *workers;
     /* hash of builder, branch and properties -> the newest request that others may merge into */
     pw_table *mergeable;
+    /* hash of builder and branch -> the newest open request of a scheduler with `supersede` */
+    pw_table *lanes;
+    bool follows;           /* a scheduler comes after another one */
+    bool minds;             /* one has testfix or supersede: requests know who asked */
+    size_t n_gated, n_held; /* open requests */
+    uint64_t *over;         /* build sets of which a request ended in this turn */
+    size_t n_over, cap_over;
     /* first bytes of a key -> the worker that was found for it last; a hint, always checked */
     pw_table *keys;
 
@@ -252,6 +276,10 @@ typedef struct core_ask { /* a build set to be made */
     size_t props_len;
     const size_t *builders; /* indices */
     size_t n_builders;
+    const config_scheduler *by; /* NULL: people */
+    bool gated;                 /* waits while the branch is red */
+    uint64_t change;            /* the oldest that it is about; 0: not known */
+    uint64_t parent;            /* the build whose step asks; 0: none */
 } core_ask;
 /* Makes the set and its requests; ret_ids may be NULL. Returns the build set's id, 0 when the turn
  * broke. */
@@ -261,6 +289,62 @@ void core_request_drop(core *self, core_request *r);
 void core_request_finish(core *self, core_request *r, uint64_t rode_with);
 core_request *core_request_load(core *self, const store_request *row);
 core_builder *core_builder_by_row(core *self, uint64_t row);
+
+/* It is to be built and nobody began: in the queue, or held. */
+bool core_request_waits(const core_request *r);
+
+/* ---- testfix.c: what a red branch holds */
+/* Since which build [testfix] holds what a scheduler asks for on a branch; 0: it does not. */
+uint64_t core_testfix_since(core *self, const config_scheduler *by, const char *branch);
+/* A new request: held where its branch is red, else what is held rides with it. */
+void core_testfix_new(core *self, core_request *r);
+/* `r` is about to ride with `into`: what may build need not wait for the company. */
+void core_testfix_merge(core *self, core_request *into, const core_request *r);
+void core_testfix_load(core *self, core_request *r);
+/* It waits no more, or nobody holds it any more: its row goes. */
+void core_testfix_leave(core *self, core_request *r);
+/* A build of the builder ended green or red. */
+void core_testfix_decided(core *self, const core_builder *b, const core_stamp *s, uint64_t build,
+                          pw_result result);
+
+/* ---- supersede.c: a newer commit cancels what is older */
+int core_lane_put(core *self, core_request *r, pw_err *err);
+void core_lane_del(core *self, core_request *r);
+/* Cancels what is older; r itself may be what is older, and gone afterwards. */
+void core_supersede(core *self, core_request *r);
+/* `a`, asked for later than b, is of an older change: what comes after another scheduler may come
+ * out of order. */
+bool core_request_late(core *self, const core_request *a, const core_request *b);
+
+/* ---- sets.c: build sets that end, and what comes of it */
+/* The request ended: its set, and those that rode with it, are looked at before the turn's commit.
+ */
+void core_set_touched(core *self, const core_request *r);
+void core_sets_over(core *self);
+/* Who asked for the set, where this configuration has him; NULL. */
+const config_scheduler *core_set_by(core *self, uint64_t buildset);
+/* A step of build `parent` fires a scheduler of kind `triggered` (its index): its builders at that
+ * revision, props (msg_pair) over the scheduler's own. ret_ids has room for a request of each
+ * builder, or is NULL. Returns the build set's id; 0 with PW_EINVAL (of another kind), PW_EDENIED
+ * (paused) or when the turn broke. */
+uint64_t core_trigger_scheduler(core *self, size_t scheduler, core_stamp *stamp,
+                                const pw_list *props, const char *who, const char *reason,
+                                uint64_t parent, uint64_t *ret_ids, pw_err *err);
+
+/* ---- pause.c: builders and schedulers that people switched off */
+int core_pause_load(core *self, pw_err *err);
+core_pause *core_pause_free(core_pause *p);
+/* "builder \"p/fast\" is paused by ann because of the move" */
+void core_pause_text(pw_buf *b, const char *what, const char *name, const core_pause *p);
+void core_cmd_builder_pause(core *self, core_cmd *c);
+void core_cmd_builder_resume(core *self, core_cmd *c);
+void core_cmd_scheduler_pause(core *self, core_cmd *c);
+void core_cmd_scheduler_resume(core *self, core_cmd *c);
+
+/* ---- params.c: forms of force schedulers */
+/* Which force scheduler of the builder takes the command (NULL: it has none), and whether what is
+ * given fits its parameters; c->props becomes all that the build gets. False: refused. */
+bool core_force_check(core *self, core_cmd *c, size_t builder, const config_scheduler **ret_by);
 
 /* ---- jobs.c: freezing */
 /* ret_secrets: msg_secret, the values that the job names, beside it (secrets.h, whose refusals are
@@ -304,7 +388,10 @@ void core_offer_effect(core *self, core_attempt *a, pw_buf *job, pw_list *secret
 const char *core_why_full(const core *self);
 void core_cmd_health(core *self, core_cmd *c);
 
-/* ---- cmds.c: one line of the audit log, in the turn that does it */
+/* ---- cmds.c */
+/* NAME or PROJECT/NAME, of c->project if that is given; false: refused. */
+bool core_find_builder(core *self, core_cmd *c, const char *name, size_t *ret);
+/* One line of the audit log, in the turn that does it. */
 bool core_audit(core *self, const core_cmd *c, const char *action, const char *object);
 
 /* ---- enrol.c */
@@ -369,9 +456,25 @@ void core_build_cancel(core *self, core_build *b, const char *reason);
 /* ---- schedule.c */
 /* A tree stable timer runs for that branch. */
 bool core_quiet_pending(const core *self, size_t project, const char *branch);
-/* commit: all of the push, n = 0: unknown. */
+/* commit: all of the push, n = 0: unknown; change: the oldest of them, 0 unknown. */
 void core_trigger_branch(core *self, size_t project, core_stamp *stamp,
-                         const core_commit_info *commit, size_t n);
+                         const core_commit_info *commit, size_t n, uint64_t change);
+/* Whether a scheduler of the branch has to see commits before it can say what they start. */
+bool core_needs_look(const core *self, size_t project, const char *branch);
+/* What a scheduler is to build now. */
+typedef struct core_firing {
+    size_t scheduler;
+    core_stamp *stamp; /* borrowed */
+    const char *reason;
+    bool tagged;     /* one of its changes has [testfix] */
+    uint64_t change; /* the oldest of them; 0: not known */
+} core_firing;
+/* Makes the build set, or keeps in mind what a paused scheduler would have built. */
+void core_fire(core *self, const core_firing *f);
+/* After a pause: the newest of what was missed. */
+void core_schedule_resume(core *self, size_t scheduler);
+/* The branch is gone: nothing waits for it any more. */
+void core_schedule_gone(core *self, size_t project, const char *branch);
 void core_schedule_tick(core *self, pw_msec wall);
 void core_quiet_drop(core *self, size_t i);
 int core_schedule_load(core *self, pw_err *err);
@@ -395,6 +498,8 @@ void core_branch_gone(core *self, size_t project, const char *branch);
 /* What the builds of that ref are called; false: it is no proposal's. */
 bool core_proposal_name(const char *ref, char out[300], bool *ret_merge);
 int core_proposals_load(core *self, size_t project, pw_err *err);
+/* A scheduler of that kind asks for the builds of a proposal. */
+void core_proposal_ask(core *self, size_t scheduler, core_stamp *stamp);
 /* A look at the project ended well. */
 void core_proposals_seen(core *self, core_project *p);
 void core_proposal_moved(core *self, size_t project, const core_move *m, const char *name,

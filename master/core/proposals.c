@@ -147,19 +147,30 @@ static void ask(core *self, const config_scheduler *s, core_stamp *stamp, const 
     (void)core_ask_builds(self, &a, NULL);
 }
 
-static void trigger(core *self, size_t project, core_stamp *stamp, bool merge)
+void core_proposal_ask(core *self, size_t scheduler, core_stamp *stamp)
 {
+    const config_scheduler *s = self->schedule[scheduler].conf;
     store_proposal f = {.fork = -1};
     pw_err err = {0};
-    int r = store_proposal_get(self->st, self->project[project].row, stamp->branch, &f, &err);
+    int r = store_proposal_get(self->st, self->project[s->project].row, stamp->branch, &f, &err);
     if (r != PW_ENOTFOUND && !core_ok(self, r, &err))
         return;
     const char *target = strncmp(stamp->branch, "for/", 4) == 0 ? stamp->branch + 4 : f.target;
-    for (size_t i = 0; i < self->conf->n_schedulers && !self->fault.code; i++)
-        if (wanted(&self->schedule[i], project, merge) &&
-            (!target || glob_match(self->schedule[i].conf->branches, target)))
-            ask(self, self->schedule[i].conf, stamp, &f, target);
+    if (!target || glob_match(s->branches, target))
+        ask(self, s, stamp, &f, target);
     store_proposal_clear(&f);
+}
+
+static void trigger(core *self, size_t project, core_stamp *stamp, uint64_t change, bool merge)
+{
+    for (size_t i = 0; i < self->conf->n_schedulers && !self->fault.code; i++) {
+        if (!wanted(&self->schedule[i], project, merge))
+            continue;
+        if (self->schedule[i].pause)
+            core_fire(self, &(core_firing){.scheduler = i, .stamp = stamp, .change = change});
+        else
+            core_proposal_ask(self, i, stamp);
+    }
 }
 
 /* A stamp that says what it is of; the caller's. */
@@ -209,7 +220,7 @@ void core_proposal_moved(core *self, size_t project, const core_move *m, const c
         self->next_change++;
         core_note_event(self, EVENT_CHANGE, row.id);
         if (!row.note)
-            trigger(self, project, s, merge);
+            trigger(self, project, s, row.id, merge);
         pw_log(PW_LOG_INFO, "proposal_moved", "project=\"%s\" proposal=\"%s\" ours=%d",
                p->conf->name, name, s->proposal == CORE_PROPOSED_OURS);
     }

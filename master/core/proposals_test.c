@@ -47,6 +47,26 @@ static size_t waiting(const world *w)
     return figures(w).waiting;
 }
 
+/* While its scheduler is paused nothing is built; then the newest of each. */
+static void paused(void)
+{
+    PW_AUTO(world_freep) world *w = world_new(CONF);
+    if (!w)
+        return;
+    POLLED(w, {"refs/heads/master", 0, 1, false}, {"refs/pull/1/head", 0, 2, false});
+    (void)ask(w, CMD_SCHEDULER_PAUSE, (say){.name = "pr", .reason = "r"});
+    POLLED(w, {"refs/pull/1/head", 2, 3, false}, {"refs/pull/2/head", 0, 7, false});
+    POLLED(w, {"refs/pull/1/head", 3, 4, false}, {"refs/pull/2/head", 7, 0, false});
+    world_restart(w, NULL);
+    ok(waiting(w) == 0, "nothing of a paused scheduler");
+    (void)ask(w, CMD_SCHEDULER_RESUME, (say){.name = "pr"});
+    ok(waiting(w) == 1 && request_rev(w, 1) == 4, "then the newest of what is there still");
+    up(w, worker(w, "w1", 1), 7, 1);
+    char got[200];
+    offered_props(w, got, sizeof(got));
+    ok(strstr(got, "proposal=1 "), "with its properties: %s", got);
+}
+
 static void first_look(void)
 {
     PW_AUTO(world_freep) world *w = world_new(CONF);
@@ -121,6 +141,7 @@ int main(void)
 {
     (void)setenv("PAWL_TEST_ONE", "first-value", 1);
     first_look();
+    paused();
     targets();
     trust();
     return tap_done();

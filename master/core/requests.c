@@ -46,8 +46,13 @@ static bool mergeable(const core_request *a, const core_request *b)
            (a->props_len == 0 || memcmp(a->props, b->props, a->props_len) == 0);
 }
 
+bool core_request_waits(const core_request *r)
+{
+    return (r->pos || r->held) && !r->build;
+}
+
 static core_request *request_new(core *self, const store_request *row, core_builder *b,
-                                 core_stamp *stamp)
+                                 core_stamp *stamp, const config_scheduler *by)
 {
     core_request *r = calloc(1, sizeof(*r));
     pw_err err = {0};
@@ -59,7 +64,8 @@ static core_request *request_new(core *self, const store_request *row, core_buil
                         .stamp = stamp,
                         .prio = row->prio,
                         .created = row->created,
-                        .collapse = row->collapse};
+                        .collapse = row->collapse,
+                        .by = by};
     if (row->props_len > 0) {
         r->props = malloc(row->props_len);
         if (!r->props)
@@ -69,7 +75,8 @@ static core_request *request_new(core *self, const store_request *row, core_buil
     }
     if (pw_table_put(self->requests, r->id, r, &err) < 0)
         goto fail;
-    if (queue_push(b, r) < 0) {
+    if (core_lane_put(self, r, &err) < 0 || queue_push(b, r) < 0) {
+        core_lane_del(self, r);
         (void)pw_table_del(self->requests, r->id);
         goto fail;
     }
@@ -92,18 +99,23 @@ core_request *core_request_load(core *self, const store_request *row)
         core_stamp_unref(s);
         return NULL;
     }
-    core_request *r = request_new(self, row, b, s);
+    core_request *r = request_new(self, row, b, s, core_set_by(self, row->buildset));
     pw_err err = {0};
     if (r && r->merge && pw_table_put(self->mergeable, r->merge, r, &err) < 0) {
         core_request_drop(self, r);
         return NULL;
     }
+    if (r && row->state == REQ_WAITING)
+        core_testfix_load(self, r);
     return r;
 }
 
 void core_request_drop(core *self, core_request *r)
 {
     queue_remove(r->builder, r);
+    core_lane_del(self, r);
+    self->n_gated -= r->gated;
+    self->n_held -= r->held != 0;
     if (r->merge && pw_table_get(self->mergeable, r->merge) == r)
         (void)pw_table_del(self->mergeable, r->merge);
     (void)pw_table_del(self->requests, r->id);
@@ -119,25 +131,36 @@ void core_request_finish(core *self, core_request *r, uint64_t rode_with)
         !core_ok(self, store_request_done(self->st, r->id, rode_with, &err), &err))
         return;
     core_note_event(self, EVENT_REQUEST, r->id);
+    core_testfix_leave(self, r);
+    if (self->follows && !rode_with) /* one that rode ends with the other */
+        core_set_touched(self, r);
     core_request_drop(self, r);
 }
 
 /* The waiting request of the same builder, branch and properties rides with the new one. Each
- * arrival takes the place of the one before, so there is never more than one. */
-static void collapse_into(core *self, core_request *into)
+ * arrival takes the place of the one before, so there is never more than one. False: the new one is
+ * of an older change, rides with the other, and is gone. */
+static bool collapse_into(core *self, core_request *into)
 {
     pw_err err = {0};
     core_request *r = pw_table_get(self->mergeable, into->merge);
-    if (r && r != into && !r->build && r->pos && mergeable(r, into))
+    bool ride = r && r != into && core_request_waits(r) && mergeable(r, into);
+    if (ride && core_request_late(self, into, r)) {
+        core_request_finish(self, into, r->id);
+        return false;
+    }
+    if (ride) {
+        core_testfix_merge(self, into, r);
         core_request_finish(self, r, into->id);
-    (void)core_ok(self, pw_table_put(self->mergeable, into->merge, into, &err), &err);
+    }
+    return core_ok(self, pw_table_put(self->mergeable, into->merge, into, &err), &err);
 }
 
 bool core_branch_waits(const core *self, size_t project, const char *branch)
 {
     const core_request *r;
     for (size_t pos = 0; (r = pw_table_next(self->requests, &pos));)
-        if (r->merge && r->pos && !r->build &&
+        if (r->merge && core_request_waits(r) &&
             r->stamp->project_row == self->project[project].row &&
             strcmp(r->stamp->branch, branch) == 0)
             return true;
@@ -155,6 +178,9 @@ uint64_t core_ask_builds(core *self, const core_ask *ask, uint64_t *ret_ids)
                                      &err))
         return 0;
     self->next_buildset++;
+    if (ask->parent &&
+        !core_ok(self, store_buildset_parent(self->st, set, ask->parent, &err), &err))
+        return 0;
     for (size_t i = 0; i < ask->n_builders; i++) {
         core_builder *b = &self->builder[ask->builders[i]];
         store_request row = {.id = self->next_id,
@@ -169,12 +195,17 @@ uint64_t core_ask_builds(core *self, const core_ask *ask, uint64_t *ret_ids)
         if (!core_ok(self, store_request_add(self->st, &row, &err), &err))
             return 0;
         self->next_id++;
-        core_request *r = request_new(self, &row, b, core_stamp_ref(ask->stamp));
+        core_request *r = request_new(self, &row, b, core_stamp_ref(ask->stamp), ask->by);
         if (!r)
             return 0;
+        r->gated = ask->gated;
+        r->change = ask->change;
+        self->n_gated += r->gated;
         core_note_event(self, EVENT_REQUEST, row.id);
-        if (r->merge)
-            collapse_into(self, r);
+        if (!r->merge || collapse_into(self, r)) {
+            core_testfix_new(self, r);
+            core_supersede(self, r);
+        }
         if (ret_ids)
             ret_ids[i] = row.id;
     }

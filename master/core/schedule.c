@@ -29,19 +29,30 @@ static bool important(const config_scheduler *s, const char *files)
     return false;
 }
 
-static void fire(core *self, size_t i, core_stamp *stamp, const char *reason)
+void core_fire(core *self, const core_firing *f)
 {
-    const config_scheduler *s = self->schedule[i].conf;
+    const config_scheduler *s = self->schedule[f->scheduler].conf;
     PW_AUTO(pw_buf_clearp) pw_buf props = PW_BUF(PW_JOB_MAX);
     pw_err err = {0};
+    if (self->schedule[f->scheduler].pause) {
+        if (core_turn(self))
+            (void)core_ok(self,
+                          store_missed_put(self->st, s->name, f->stamp->branch, f->stamp->id,
+                                           f->stamp->project_row, f->tagged, f->change, &err),
+                          &err);
+        return;
+    }
     pw_list pairs = {s->properties, s->n_properties}; /* a config_pair is a msg_pair: see jobs.c */
     if (!core_ok(self, core_props_pack(&pairs, &props, &err), &err))
         return;
     core_ask ask = {.scheduler = s->name,
-                    .reason = reason,
-                    .stamp = stamp,
+                    .by = s,
+                    .reason = f->reason,
+                    .stamp = f->stamp,
                     .prio = s->priority,
                     .collapse = true,
+                    .gated = s->testfix && !f->tagged,
+                    .change = f->change,
                     .props = (const uint8_t *)props.p,
                     .props_len = props.len,
                     .builders = s->builders,
@@ -63,19 +74,35 @@ void core_quiet_drop(core *self, size_t i)
     *q = self->quiet[--self->n_quiet];
 }
 
-/* One timer per scheduler and branch; it starts anew with each change. */
-static void quiet_set(core *self, size_t scheduler, core_stamp *stamp, pw_msec due)
+static size_t quiet_find(const core *self, size_t scheduler, const char *branch)
+{
+    size_t i = 0;
+    while (i < self->n_quiet && (self->quiet[i].scheduler != scheduler ||
+                                 strcmp(self->quiet[i].stamp->branch, branch) != 0))
+        i++;
+    return i;
+}
+
+/* One timer per scheduler and branch; it starts anew with each change, and is about all of them. */
+static void quiet_set(core *self, const core_firing *f, pw_msec due)
 {
     pw_err err = {0};
-    size_t i = 0;
-    if (!core_turn(self) || !core_ok(self,
-                                     store_quiet_put(self->st, self->schedule[scheduler].conf->name,
-                                                     stamp->branch, stamp->id, due, &err),
-                                     &err))
+    size_t i = quiet_find(self, f->scheduler, f->stamp->branch);
+    core_quiet q = {.scheduler = f->scheduler,
+                    .stamp = f->stamp,
+                    .due = due,
+                    .tagged = f->tagged,
+                    .change = f->change};
+    if (i < self->n_quiet) {
+        q.tagged |= self->quiet[i].tagged;
+        q.change = self->quiet[i].change ? self->quiet[i].change : q.change;
+    }
+    if (!core_turn(self) ||
+        !core_ok(self,
+                 store_quiet_put(self->st, self->schedule[q.scheduler].conf->name, q.stamp->branch,
+                                 q.stamp->id, due, q.tagged, q.change, &err),
+                 &err))
         return;
-    while (i < self->n_quiet && (self->quiet[i].scheduler != scheduler ||
-                                 strcmp(self->quiet[i].stamp->branch, stamp->branch) != 0))
-        i++;
     if (i == self->n_quiet) {
         core_quiet *v = realloc(self->quiet, (self->n_quiet + 1) * sizeof(*v));
         if (!v) {
@@ -87,7 +114,8 @@ static void quiet_set(core *self, size_t scheduler, core_stamp *stamp, pw_msec d
     } else {
         core_stamp_unref(self->quiet[i].stamp);
     }
-    self->quiet[i] = (core_quiet){scheduler, core_stamp_ref(stamp), due};
+    self->quiet[i] = q;
+    (void)core_stamp_ref(q.stamp);
 }
 
 bool core_quiet_pending(const core *self, size_t project, const char *branch)
@@ -99,30 +127,124 @@ bool core_quiet_pending(const core *self, size_t project, const char *branch)
     return false;
 }
 
-/* One important commit makes the whole push important. */
-static bool any_important(const config_scheduler *s, const core_commit_info *commit, size_t n)
+/* One commit that counts, by what it changes and by whom it is, makes the whole push count. */
+static bool counts(const config_scheduler *s, const core_commit_info *commit, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (important(s, commit[i].files))
+        if ((!s->authors || (commit[i].author && glob_match(s->authors, commit[i].author))) &&
+            important(s, commit[i].files))
             return true;
-    return n == 0;
+    return n == 0 && !s->authors;
+}
+
+static bool of_branch(const core *self, size_t i, size_t project, const char *branch)
+{
+    const config_scheduler *s = self->schedule[i].conf;
+    return s->kind == SCHED_BRANCH && s->project == project && glob_match(s->branches, branch);
+}
+
+bool core_needs_look(const core *self, size_t project, const char *branch)
+{
+    for (size_t i = 0; i < self->conf->n_schedulers; i++) {
+        const config_scheduler *s = self->schedule[i].conf;
+        if (of_branch(self, i, project, branch) &&
+            (s->testfix || s->authors || s->supersede != SUPERSEDE_NONE))
+            return true;
+    }
+    return false;
 }
 
 void core_trigger_branch(core *self, size_t project, core_stamp *stamp,
-                         const core_commit_info *commit, size_t n)
+                         const core_commit_info *commit, size_t n, uint64_t change)
 {
-    const char *author = n > 0 ? commit[n - 1].author : NULL;
+    bool tagged = false;
+    for (size_t i = 0; i < n; i++)
+        tagged |= commit[i].testfix;
+    for (size_t i = 0; i < self->conf->n_schedulers; i++) {
+        if (!of_branch(self, i, project, stamp->branch))
+            continue;
+        const config_scheduler *s = self->schedule[i].conf;
+        core_firing f = {
+            .scheduler = i, .stamp = stamp, .reason = "change", .tagged = tagged, .change = change};
+        bool waits = quiet_find(self, i, stamp->branch) < self->n_quiet;
+        /* what does not count by itself rides with what waits for quiet */
+        if (!waits && !counts(s, commit, n))
+            continue;
+        if (s->quiet > 0 && !self->schedule[i].pause)
+            quiet_set(self, &f, pw_wall(self->host) + s->quiet / 1000);
+        else
+            core_fire(self, &f);
+    }
+}
+
+/* ---- after a pause */
+typedef struct missed {
+    char *branch; /* owned */
+    uint64_t stamp, change;
+    bool tagged;
+} missed;
+typedef struct missed_list {
+    missed *v;
+    size_t n;
+} missed_list;
+
+static int on_missed(void *p, const char *branch, uint64_t stamp, bool tagged, uint64_t change)
+{
+    missed_list *l = p;
+    bool failed = false;
+    missed *v = realloc(l->v, (l->n + 1) * sizeof(*v));
+    if (!v)
+        return PW_ENOMEM;
+    l->v = v;
+    v[l->n] = (missed){pw_strdup(branch, &failed), stamp, change, tagged};
+    l->n += !failed;
+    return failed ? PW_ENOMEM : 0;
+}
+
+/* What a branch is at now; for another kind what it would have built last. */
+static core_stamp *newest(core *self, const config_scheduler *s, const missed *m)
+{
+    char ref[300];
+    store_rev rev;
+    if (s->kind != SCHED_BRANCH)
+        return core_stamp_load(self, m->stamp);
+    return core_tip_get(self, s->project, core_branch_ref(ref, m->branch), &rev)
+               ? core_stamp_make(self, self->project[s->project].row, m->branch, &rev)
+               : NULL;
+}
+
+void core_schedule_resume(core *self, size_t scheduler)
+{
+    const config_scheduler *s = self->schedule[scheduler].conf;
+    missed_list l = {0};
+    pw_err err = {0};
+    bool fine = core_turn(self) &&
+                core_ok(self, store_missed_each(self->st, s->name, on_missed, &l, &err), &err) &&
+                core_ok(self, store_missed_del(self->st, s->name, NULL, &err), &err);
+    for (size_t i = 0; i < l.n; i++) {
+        core_stamp *stamp = fine ? newest(self, s, &l.v[i]) : NULL;
+        if (stamp && s->kind == SCHED_PROPOSAL)
+            core_proposal_ask(self, scheduler, stamp);
+        else if (stamp)
+            core_fire(self, &(core_firing){.scheduler = scheduler,
+                                           .stamp = stamp,
+                                           .reason = "after a pause",
+                                           .tagged = l.v[i].tagged,
+                                           .change = l.v[i].change});
+        core_stamp_unref(stamp);
+        free(l.v[i].branch);
+    }
+    free(l.v);
+}
+
+void core_schedule_gone(core *self, size_t project, const char *branch)
+{
+    pw_err err = {0};
     for (size_t i = 0; i < self->conf->n_schedulers; i++) {
         const config_scheduler *s = self->schedule[i].conf;
-        if (s->kind != SCHED_BRANCH || s->project != project ||
-            !glob_match(s->branches, stamp->branch) ||
-            (s->authors && (!author || !glob_match(s->authors, author))) ||
-            !any_important(s, commit, n))
-            continue;
-        if (s->quiet > 0)
-            quiet_set(self, i, stamp, pw_wall(self->host) + s->quiet / 1000);
-        else
-            fire(self, i, stamp, "change");
+        if (s->project == project && self->schedule[i].pause && core_turn(self) &&
+            !core_ok(self, store_missed_del(self->st, s->name, branch, &err), &err))
+            return;
     }
 }
 
@@ -167,7 +289,9 @@ static void timed(core *self, size_t i, pw_msec wall)
     bool skip =
         s->conf->kind == SCHED_NIGHTLY && s->conf->only_if_changed && s->last_stamp == stamp->id;
     if (!skip)
-        fire(self, i, stamp, s->conf->kind == SCHED_NIGHTLY ? "nightly" : "periodic");
+        core_fire(self, &(core_firing){.scheduler = i,
+                                       .stamp = stamp,
+                                       .reason = config_sched_kinds[s->conf->kind]});
     s->last = wall; /* every instant up to now is served by this one */
     s->last_stamp = stamp->id;
     s->next = next_instant(s, wall);
@@ -188,7 +312,7 @@ static void set_back(core *self, pw_msec wall)
         if (q->due <= most)
             continue;
         core_stamp *stamp = core_stamp_ref(q->stamp);
-        quiet_set(self, q->scheduler, stamp, most);
+        quiet_set(self, &(core_firing){.scheduler = q->scheduler, .stamp = stamp}, most);
         core_stamp_unref(stamp);
     }
     for (size_t i = 0; i < self->conf->n_schedulers; i++) {
@@ -210,15 +334,19 @@ void core_schedule_tick(core *self, pw_msec wall)
     for (size_t i = self->n_quiet; i-- > 0 && !self->fault.code;) {
         if (self->quiet[i].due > wall)
             continue;
-        size_t scheduler = self->quiet[i].scheduler;
-        core_stamp *stamp = core_stamp_ref(self->quiet[i].stamp);
+        const core_quiet *q = &self->quiet[i];
+        core_firing f = {.scheduler = q->scheduler,
+                         .stamp = core_stamp_ref(q->stamp),
+                         .reason = "change",
+                         .tagged = q->tagged,
+                         .change = q->change};
         core_quiet_drop(self, i);
-        fire(self, scheduler, stamp, "change");
-        core_stamp_unref(stamp);
+        core_fire(self, &f);
+        core_stamp_unref(f.stamp);
         fired(self);
     }
     for (size_t i = 0; i < self->conf->n_schedulers && !self->fault.code; i++)
-        if (self->schedule[i].next && self->schedule[i].next <= wall)
+        if (self->schedule[i].next && self->schedule[i].next <= wall && !self->schedule[i].pause)
             timed(self, i, wall);
 }
 
@@ -229,7 +357,8 @@ pw_msec core_schedule_next(const core *self)
         if (!best || self->quiet[i].due < best)
             best = self->quiet[i].due;
     for (size_t i = 0; i < self->conf->n_schedulers; i++)
-        if (self->schedule[i].next && self->project[self->schedule[i].conf->project].looked &&
+        if (self->schedule[i].next && !self->schedule[i].pause &&
+            self->project[self->schedule[i].conf->project].looked &&
             (!best || self->schedule[i].next < best))
             best = self->schedule[i].next;
     return best;
@@ -287,7 +416,7 @@ static int quiets_end(core *self, gone_quiet *list, int r, pw_err *err)
 }
 
 static int load_quiet(void *p, const char *scheduler, const char *branch, uint64_t stamp,
-                      pw_msec due)
+                      pw_msec due, bool tagged, uint64_t change)
 {
     quiet_load *l = p;
     core *self = l->self;
@@ -301,7 +430,7 @@ static int load_quiet(void *p, const char *scheduler, const char *branch, uint64
             return PW_ENOMEM;
         }
         self->quiet = v;
-        self->quiet[self->n_quiet++] = (core_quiet){i, s, due};
+        self->quiet[self->n_quiet++] = (core_quiet){i, s, due, tagged, change};
         return 0;
     }
     return quiet_gone(l, scheduler, branch);

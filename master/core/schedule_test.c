@@ -322,6 +322,75 @@ static void paths(void)
     }
 }
 
+/* A push of two people: the commit below the tip is by somebody whose changes are built. */
+static void authors(void)
+{
+    PW_AUTO(world_freep)
+    world *w = world_new(P "schedulers: [{name: s, kind: branch, project: p, paths: [\"src/**\"], "
+                           "authors: [\"Ann*\"]}]\n");
+    char hex[2 * STORE_REV_MAX + 1];
+    store_rev fourth = rev(4);
+    if (!w)
+        return;
+    look(w, 0, "master", 1);
+    core_commit_info c[2] = {{.rev = rev(90), .author = "Ann <a@x>", .files = "src/a.c"},
+                             {.rev = rev(2), .author = "Bob <b@x>", .files = "src/b.c"}};
+    core_move m = {
+        .ref = "refs/heads/master", .old = rev(1), .rev = rev(2), .commit = c, .n_commits = 2};
+    if (w->core)
+        core_polled(w->core, 0, "master", &m, 1);
+    (void)world_go(w);
+    ok(request(w, 1).state == REQ_WAITING && request_rev(w, 1) == 2, "it counts, with the tip");
+    c[0].files = "doc/x";
+    m.old = rev(2);
+    m.rev = c[1].rev = rev(3);
+    c[0].rev = rev(91);
+    if (w->core)
+        core_polled(w->core, 0, "master", &m, 1);
+    (void)world_go(w);
+    ok(request(w, 2).state == -1, "not when what he changed is not important");
+    world_pass(w, 61);
+    store_rev_text(&fourth, hex);
+    ok(ask(w, CMD_CHANGE, (say){.branch = "master", .revision = hex}) == 202 &&
+           told(w, "change") == 0,
+       "a change told by hand has no author: the look that follows knows him");
+    push(w, 0, "master", 3, 4); /* it began before that was told */
+    world_pass(w, 2);
+    push(w, 0, "master", 3, 4);
+    ok(request(w, 2).state == REQ_WAITING, "and it is built");
+}
+
+/* What is not important waits, and rides: also with what waits for quiet. */
+static void unimportant_rides(void)
+{
+    PW_AUTO(world_freep)
+    world *w = world_new(P "schedulers: [{name: s, kind: branch, project: p, quiet: 10s, "
+                           "paths_ignore: [\"*.md\"]}]\n");
+    if (!w)
+        return;
+    look(w, 0, "master", 1);
+    core_commit_info c = {.rev = rev(2), .author = "Ann <a@x>", .files = "a.md"};
+    core_move m = {
+        .ref = "refs/heads/master", .old = rev(1), .rev = rev(2), .commit = &c, .n_commits = 1};
+    if (w->core)
+        core_polled(w->core, 0, "master", &m, 1);
+    (void)world_go(w);
+    world_pass(w, 20);
+    ok(figures(w).waiting == 0, "alone it starts nothing");
+    push(w, 0, "master", 2, 3);
+    world_pass(w, 8);
+    m.old = rev(3);
+    m.rev = c.rev = rev(4);
+    if (w->core)
+        core_polled(w->core, 0, "master", &m, 1);
+    (void)world_go(w);
+    world_pass(w, 8);
+    ok(figures(w).waiting == 0, "each change starts a quiet time anew");
+    world_pass(w, 3);
+    ok(request(w, 1).state == REQ_WAITING && request_rev(w, 1) == 4 && request(w, 2).state == -1,
+       "and all of it is built");
+}
+
 /* A change told by hand while a poll is under way: what the poll saw is older. */
 static void stale_poll(void)
 {
@@ -472,6 +541,8 @@ int main(void)
     collapse_many();
     properties_collapse();
     paths();
+    authors();
+    unimportant_rides();
     stale_poll();
     late_hint();
     hint_in_quiet_time();

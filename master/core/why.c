@@ -43,7 +43,15 @@ static void waiting(core *self, core_cmd *c, const core_request *r)
             block = k;
         }
     }
-    if (core_why_full(self))
+    if (r->held)
+        (void)pw_buf_addf(&text,
+                          "held by testfix since build %" PRIu64
+                          ": it rides with the next change whose message has [testfix], or builds "
+                          "when branch \"%s\" is green",
+                          r->held, r->stamp->branch);
+    else if (b->pause)
+        core_pause_text(&text, "builder", b->name, b->pause);
+    else if (core_why_full(self))
         (void)pw_buf_addf(&text, "the master begins no builds: %s", core_why_full(self));
     else if (!workers)
         (void)pw_buf_adds(&text, "there is no worker: add one with \"pawl worker add NAME\"");
@@ -105,7 +113,7 @@ void core_why(core *self, core_cmd *c)
     char text[300];
     if (!r && b)
         r = b->request;
-    if (r && r->pos) {
+    if (r && (r->pos || r->held)) {
         waiting(self, c, r);
     } else if (r && r->build && r->build->live) {
         (void)snprintf(text, sizeof(text), "it is build %" PRIu64 ", %s on worker \"%s\"",

@@ -139,8 +139,7 @@ static void drained(void)
     w->ops_self = &events;
     end(w, 1, PW_SUCCESS);
     w->ops.effect = NULL;
-    ok(row(w, id) && row(w, id)->busy == 0 && events > 0,
-       "the end of the last one is told");
+    ok(row(w, id) && row(w, id)->busy == 0 && events > 0, "the end of the last one is told");
     ok(request(w, second).state == REQ_WAITING, "and it takes no other");
     ok(ask(w, CMD_WORKER_DRAIN, (say){.name = "w1"}) == 202 && strstr(w->body, "\"busy\":0"),
        "an empty one is empty at once");

@@ -28,8 +28,9 @@ typedef struct git_commit {
     char *subject; /* first line */
     /* changed paths against the first parent, one a line, at most 1,000; NULL unknown */
     char *files;
-    pw_msec at; /* committer time */
-    bool skip;  /* its message says that it is not to be built: [ci skip] and the like */
+    pw_msec at;   /* committer time */
+    bool skip;    /* its message says that it is not to be built: [ci skip] and the like */
+    bool testfix; /* its message has [testfix], in any case */
 } git_commit;
 typedef struct git_moved { /* one ref that is not where it was */
     char *ref;

@@ -240,6 +240,7 @@ static int describe(const lg2_commit *c, git_commit *ret, pw_err *err)
     ret->skip = message && says_skip(message);
     if (message)
         (void)add_line(&subject, message, strcspn(message, "\r\n"), SUBJECT_MAX);
+    ret->testfix = message && strcasestr(message, "[testfix]");
     ret->at = (at < 0 ? 0 : at > TIME_MAX ? TIME_MAX : at) * 1000;
     rc = take_line(&author, &ret->author, err);
     return rc < 0 ? rc : take_line(&subject, &ret->subject, err);

@@ -121,6 +121,15 @@ static void test_growth(fx *f)
     git_job_free(j);
     j = poll_seen(f, repo, &s, false);
     ok(j && j->code == 0 && j->n_moved == 0, "nothing new again");
+    git_job_free(j);
+
+    ok(fx_commits(repo, "master", "refs/heads/master^0", "mend it [TestFix]", 1) &&
+           fx_commits(repo, "master", "refs/heads/master^0", "testfix", 1),
+       "two more");
+    j = poll_seen(f, repo, &s, false);
+    m = fx_moved(j, "refs/heads/master");
+    ok(m && m->n_commits == 2 && m->commit[0].testfix && !m->commit[1].testfix,
+       "which commit's message has [testfix]");
 }
 
 static void test_rewrite(fx *f)

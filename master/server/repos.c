@@ -151,7 +151,8 @@ static void polled(server *s, size_t project, const git_job *j)
                                       .subject = g->commit[k].subject,
                                       .files = g->commit[k].files,
                                       .at = g->commit[k].at,
-                                      .skip = g->commit[k].skip};
+                                      .skip = g->commit[k].skip,
+                                      .testfix = g->commit[k].testfix};
             rev_of(g->commit[k].rev, &c[k].rev);
         }
     }

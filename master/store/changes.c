@@ -74,10 +74,11 @@ int store_change_seen(store *self, const store_change *c, pw_err *err)
 }
 
 int store_quiet_put(store *self, const char *scheduler, const char *branch, uint64_t stamp,
-                    pw_msec due, pw_err *err)
+                    pw_msec due, bool tagged, uint64_t change, pw_err *err)
 {
     return store_write_one(self, S_QUIET_PUT,
-                           SQL_ARGS(sql_t(scheduler), sql_t(branch), sql_u(stamp), sql_i(due)),
+                           SQL_ARGS(sql_t(scheduler), sql_t(branch), sql_u(stamp), sql_i(due),
+                                    sql_i(tagged), sql_u(change)),
                            "stamp", stamp, err);
 }
 
@@ -98,7 +99,7 @@ int store_quiets(store *self, store_quiet_cb *cb, void *cb_self, pw_err *err)
 
     while (rc == 0 && (rc = sql_next(&cur, err)) > 0)
         rc = sql_row(cb(cb_self, sql_col_text(&cur, 0), sql_col_text(&cur, 1), sql_col_u(&cur, 2),
-                        sql_col_i(&cur, 3)));
+                        sql_col_i(&cur, 3), sql_col_i(&cur, 4) != 0, sql_col_u(&cur, 5)));
     return rc;
 }
 

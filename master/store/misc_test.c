@@ -20,11 +20,11 @@ static int on_tip(void *self, const char *ref, const store_rev *rev)
     return 0;
 }
 static int on_quiet(void *self, const char *scheduler, const char *branch, uint64_t stamp,
-                    pw_msec due)
+                    pw_msec due, bool tagged, uint64_t change)
 {
     struct seen *n = self;
     n->count++;
-    n->at = due;
+    n->at = tagged && change == 8 ? due : -1;
     (void)snprintf(n->text, sizeof(n->text), "%s %s %d", scheduler, branch, (int)stamp);
     return 0;
 }
@@ -82,8 +82,8 @@ static void test_changes(store *s)
            store_change_add(s, &(store_change){.id = 5}, NULL) == PW_ECONFLICT,
        "a change has its id alone");
     n = (struct seen){0};
-    ok(store_quiet_put(s, "q", "main", 3, 100, NULL) == 0 &&
-           store_quiet_put(s, "q", "main", 4, 200, NULL) == 0 &&
+    ok(store_quiet_put(s, "q", "main", 3, 100, false, 7, NULL) == 0 &&
+           store_quiet_put(s, "q", "main", 4, 200, true, 8, NULL) == 0 &&
            store_quiets(s, on_quiet, &n, NULL) == 0 && n.count == 1 && n.at == 200 &&
            strcmp(n.text, "q main 4") == 0,
        "a newer change delays");

@@ -59,6 +59,7 @@ typedef struct reader_request {
     store_request r;
     const char *project, *builder, *branch, *who, *why;
     store_rev rev;
+    uint64_t held; /* the build since which [testfix] holds it; 0: it does not */
 } reader_request;
 int reader_requests(reader *self, int state /* -1 any; REQ_WAITING ... */, uint64_t before,
                     size_t limit, int (*cb)(void *, const reader_request *), void *cb_self,
@@ -70,6 +71,8 @@ typedef struct reader_change {
     store_change c;
     const char *project, *branch;
     store_rev rev;
+    uint64_t held;      /* the build since which [testfix] holds it; 0: it does not */
+    const char *missed; /* a paused scheduler that would have built it; NULL: none */
 } reader_change;
 int reader_changes(reader *self, const char *project, const char *branch, uint64_t before,
                    size_t limit, int (*cb)(void *, const reader_change *), void *cb_self,
@@ -113,6 +116,17 @@ int reader_projects(reader *self, int (*cb)(void *, uint64_t id, const char *nam
 int reader_builders(reader *self,
                     int (*cb)(void *, uint64_t id, const char *project, const char *name),
                     void *cb_self, pw_err *err);
+/* What people switched off. */
+int reader_paused(reader *self, int (*cb)(void *, const store_paused *), void *cb_self,
+                  pw_err *err);
+/* Branches that [testfix] holds requests of. */
+typedef struct reader_held {
+    const char *project, *branch;
+    uint64_t since, requests; /* since: a build */
+    pw_msec oldest;           /* of the requests */
+} reader_held;
+int reader_held_all(reader *self, int (*cb)(void *, const reader_held *), void *cb_self,
+                    pw_err *err);
 /* Events after seq, oldest first; PW_ENOTFOUND when seq is older than what is kept or newer than
  * what exists. */
 int reader_events(reader *self, uint64_t after, size_t limit,

@@ -12,6 +12,7 @@ static void request_row(const sql_cur *cur, reader_request *ret)
     ret->who = sql_col_t(cur, COLS_REQUEST + 3);
     ret->why = sql_col_t(cur, COLS_REQUEST + 4);
     sql_col_rev(cur, COLS_REQUEST + 5, &ret->rev);
+    ret->held = sql_col_u(cur, COLS_REQUEST + 6);
 }
 
 int reader_requests(reader *self, int state, uint64_t before, size_t limit,
@@ -55,6 +56,8 @@ static void change_row(const sql_cur *cur, reader_change *ret)
     ret->project = sql_col_text(cur, COLS_CHANGE);
     ret->branch = sql_col_text(cur, COLS_CHANGE + 1);
     sql_col_rev(cur, COLS_CHANGE + 2, &ret->rev);
+    ret->held = sql_col_u(cur, COLS_CHANGE + 3);
+    ret->missed = sql_col_t(cur, COLS_CHANGE + 4);
 }
 
 int reader_changes(reader *self, const char *project, const char *branch, uint64_t before,

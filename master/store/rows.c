@@ -265,6 +265,15 @@ void row_message(const sql_cur *cur, store_message *ret)
     };
 }
 
+void row_paused(const sql_cur *cur, store_paused *ret)
+{
+    *ret = (store_paused){.kind = (store_pausable)sql_col_i(cur, 0),
+                          .name = sql_col_text(cur, 1),
+                          .reason = sql_col_text(cur, 2),
+                          .who = sql_col_text(cur, 3),
+                          .at = sql_col_i(cur, 4)};
+}
+
 void row_change(const sql_cur *cur, store_change *ret)
 {
     *ret = (store_change){

@@ -17,6 +17,7 @@ void row_worker(const sql_cur *cur, store_worker *ret);
 void row_promotion(const sql_cur *cur, store_promotion *ret);
 void row_token(const sql_cur *cur, store_token *ret);
 void row_message(const sql_cur *cur, store_message *ret);
+void row_paused(const sql_cur *cur, store_paused *ret);
 void row_change(const sql_cur *cur, store_change *ret);
 /* Replaces the borrowed text by owned copies; PW_ENOMEM leaves nothing to clear. */
 int row_request_own(store_request *r, pw_err *err);

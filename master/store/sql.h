@@ -107,11 +107,13 @@
                     "fork=excluded.fork,at=excluded.at")                                           \
     X(PROPOSAL_GET, "SELECT target,title,author,fork FROM proposal WHERE project=?1"               \
                     " AND branch=?2")                                                              \
-    X(QUIET_PUT, "INSERT INTO quiet(scheduler,branch,stamp,due) VALUES(?1,?2,?3,?4)"               \
+    X(QUIET_PUT, "INSERT INTO quiet(scheduler,branch,stamp,due,tagged,change)"                     \
+                 " VALUES(?1,?2,?3,?4,?5,?6)"                                                      \
                  " ON CONFLICT(scheduler,branch) DO UPDATE SET stamp=excluded.stamp,"              \
-                 "due=excluded.due")                                                               \
+                 "due=excluded.due,tagged=excluded.tagged,change=excluded.change")                 \
     X(QUIET_DEL, "DELETE FROM quiet WHERE scheduler=?1 AND branch=?2")                             \
-    X(QUIETS, "SELECT scheduler,branch,stamp,due FROM quiet ORDER BY scheduler,branch")            \
+    X(QUIETS, "SELECT scheduler,branch,stamp,due,tagged,change FROM quiet"                         \
+              " ORDER BY scheduler,branch")                                                        \
     X(SCHEDULE_GET, "SELECT fired,stamp FROM schedule WHERE name=?1")                              \
     X(SCHEDULE_PUT, "INSERT INTO schedule(name,fired,stamp) VALUES(?1,?2,?3)"                      \
                     " ON CONFLICT(name) DO UPDATE SET fired=excluded.fired,stamp=excluded.stamp")
@@ -322,6 +324,43 @@
                        " AND finished<?1)")                                                        \
     X(LATEST_GET, "SELECT build,result FROM latest WHERE builder=?1 AND branch=?2")
 
+/* What schedulers wait for, and what people switched off. */
+#define SQL_SCHED(X)                                                                               \
+    X(BUILDSET_SCHEDULER, "SELECT n.text,b.stamp FROM buildset b JOIN name n ON n.id=b.scheduler"  \
+                          " WHERE b.id=?1")                                                        \
+    X(BUILDSET_PARENT, "UPDATE buildset SET parent=?2 WHERE id=?1")                                \
+    X(BUILDSET_FOLLOW, "UPDATE buildset SET followed=1 WHERE id=?1 AND followed=0")                \
+    X(REQUEST_RIDERS, "WITH RECURSIVE x(id,buildset) AS (SELECT id,buildset FROM request"          \
+                      " WHERE rode_with=?1 AND stamp=?2 UNION SELECT r.id,r.buildset FROM x"       \
+                      " CROSS JOIN request r ON r.rode_with=x.id WHERE r.stamp=?2)"                \
+                      " SELECT DISTINCT buildset FROM x")                                          \
+    X(BUILDSET_RESULTS, "SELECT r.builder,r.state,r.rode_with,b.result FROM request r"             \
+                        " LEFT JOIN build b ON b.id=r.build WHERE r.buildset=?1 ORDER BY r.id")    \
+    X(CHANGE_NEWEST, "SELECT max(id) FROM change WHERE stamp=?1")                                  \
+    X(PAUSED_PUT, "INSERT INTO paused(kind,name,reason,who,at) VALUES(?1,?2,?3,?4,?5)"             \
+                  " ON CONFLICT(kind,name) DO UPDATE SET reason=excluded.reason,who=excluded.who," \
+                  "at=excluded.at")                                                                \
+    X(PAUSED_DEL, "DELETE FROM paused WHERE kind=?1 AND name=?2")                                  \
+    X(PAUSED, "SELECT kind,name,reason,who,at FROM paused ORDER BY kind,name")                     \
+    X(MISSED_PUT, "INSERT INTO missed(scheduler,branch,stamp,project,tagged,change)"               \
+                  " VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(scheduler,branch) DO UPDATE SET"         \
+                  " stamp=excluded.stamp,project=excluded.project,"                                \
+                  "tagged=max(tagged,excluded.tagged),change=CASE WHEN change=0"                   \
+                  " THEN excluded.change WHEN excluded.change=0 THEN change"                       \
+                  " ELSE min(change,excluded.change) END")                                         \
+    X(MISSED_DEL, "DELETE FROM missed WHERE scheduler=?1 AND (?2 IS NULL OR branch=?2)")           \
+    X(MISSED, "SELECT branch,stamp,tagged,change FROM missed WHERE scheduler=?1 ORDER BY branch")  \
+    X(DECIDED_PUT, "INSERT INTO decided(builder,branch,build,result,since) VALUES(?1,?2,?3,?4,?3)" \
+                   " ON CONFLICT(builder,branch) DO UPDATE SET build=excluded.build,"              \
+                   "since=CASE WHEN result=excluded.result THEN since ELSE excluded.build END,"    \
+                   "result=excluded.result WHERE excluded.build>=build")                           \
+    X(DECIDED_GET, "SELECT result,since FROM decided WHERE builder=?1 AND branch=?2")              \
+    X(TESTFIX_PUT, "INSERT INTO testfix(request,project,branch,change,held)"                       \
+                   " VALUES(?1,?2,?3,?4,?5) ON CONFLICT(request) DO UPDATE SET"                    \
+                   " change=excluded.change,held=excluded.held")                                   \
+    X(TESTFIX_DEL, "DELETE FROM testfix WHERE request=?1")                                         \
+    X(TESTFIX_GET, "SELECT change,held FROM testfix WHERE request=?1")
+
 #define STORE_SQL(X)                                                                               \
     SQL_OPEN(X)                                                                                    \
     SQL_COMMIT(X)                                                                                  \
@@ -334,7 +373,8 @@
     SQL_PROMOTIONS(X)                                                                              \
     SQL_MISC(X)                                                                                    \
     SQL_WEB(X)                                                                                     \
-    SQL_OUTBOX(X)
+    SQL_OUTBOX(X)                                                                                  \
+    SQL_SCHED(X)
 
 /* ---- readers. Lists of builds, newest first, give ids, and BUILD_NAMES then the row of one with
  * its names; the commonest two give the whole row at once, which is twice as fast. Their values: ?1
@@ -355,11 +395,17 @@
     " FROM build b LEFT JOIN stamp s ON s.id=b.stamp LEFT JOIN builder x ON x.id=b.builder"        \
     " LEFT JOIN project p ON p.id=x.project LEFT JOIN worker w ON w.id=b.worker"                   \
     " LEFT JOIN request r ON r.id=b.request LEFT JOIN buildset bs ON bs.id=r.buildset"
-#define C_REQUEST_NAMES ",p.name,x.name,s.branch,bs.who,bs.reason,s.rev"
+#define C_REQUEST_NAMES                                                                            \
+    ",p.name,x.name,s.branch,bs.who,bs.reason,s.rev,"                                              \
+    "(SELECT t.held FROM testfix t WHERE t.request=r.id)"
 #define J_REQUEST                                                                                  \
     " FROM request r LEFT JOIN builder x ON x.id=r.builder LEFT JOIN project p ON p.id=x.project"  \
     " LEFT JOIN stamp s ON s.id=r.stamp LEFT JOIN buildset bs ON bs.id=r.buildset"
-#define C_CHANGE_NAMES ",p.name,s.branch,s.rev"
+/* what holds a change: [testfix] since a build, a scheduler that is paused */
+#define C_CHANGE_NAMES                                                                             \
+    ",p.name,s.branch,s.rev,(SELECT min(t.held) FROM testfix t WHERE t.project=s.project"          \
+    " AND t.branch=s.branch AND t.held>0 AND t.change<=c.id),(SELECT m.scheduler FROM missed m"    \
+    " WHERE m.project=s.project AND m.branch=s.branch AND m.change>0 AND m.change<=c.id LIMIT 1)"
 #define J_CHANGE " LEFT JOIN project p ON p.id=s.project"
 #define C_WORKER_STATE                                                                             \
     ",(SELECT count(*) FROM attempt a WHERE a.worker=w.id AND a.state<4 AND a.state<2),"           \
@@ -460,6 +506,10 @@
                 " ORDER BY p.name,x.name")                                                         \
     X(EVENTS, "SELECT seq,at,kind,id FROM event WHERE seq>?1 ORDER BY seq LIMIT ?2")               \
     X(EVENT_RANGE, "SELECT (SELECT min(seq) FROM event),(SELECT max(seq) FROM event)")             \
+    X(PAUSED, "SELECT kind,name,reason,who,at FROM paused ORDER BY kind,name")                     \
+    X(HELD, "SELECT p.name,t.branch,min(t.held),count(*),min(r.created) FROM testfix t"            \
+            " JOIN request r ON r.id=t.request LEFT JOIN project p ON p.id=t.project"              \
+            " WHERE t.held>0 GROUP BY p.name,t.branch ORDER BY p.name,t.branch")                   \
     X(TOKEN, "SELECT " C_TOKEN " FROM token WHERE hash=?1")                                        \
     X(SESSION, "SELECT token,expires FROM session WHERE hash=?1")                                  \
     X(TOKENS, "SELECT " C_TOKEN " FROM token WHERE id<?1 ORDER BY id DESC LIMIT ?2")               \

@@ -46,6 +46,9 @@ static const struct {
     {"MESSAGES_GIVE_UP", "outbox USING INDEX outbox_open"},
     {"MESSAGES_EXPIRE", "(subquery-1)"}, /* at most ?2 rows */
     {"EDGES", "edge"},
+    {"PAUSED", "paused"},
+    {"REQUEST_RIDERS", "x"}, /* what the walk itself found */
+    {"HELD", "t"},           /* waiting requests of branches with [testfix] */
     {"LATEST", "l"},
     {"TIPS", "t"},
     {"TIPS", "p"},
@@ -119,9 +122,9 @@ static void test_columns(sqlite3 *db)
     } want[] = {{R_BUILD_NAMES, 13 + 8},
                 {R_BUILDS_ALL, 13 + 8},
                 {R_BUILDS_BUILDER, 13 + 8},
-                {R_REQUESTS, 11 + 6},
-                {R_REQUESTS_OPEN, 11 + 6},
-                {R_CHANGES, 10 + 3},
+                {R_REQUESTS, 11 + 7},
+                {R_REQUESTS_OPEN, 11 + 7},
+                {R_CHANGES, 10 + 5},
                 {R_WORKERS, 20 + 2},
                 {R_STEPS, 17},
                 {R_FRAMES, 13},

@@ -26,3 +26,28 @@ ALTER TABLE change ADD COLUMN note TEXT;
 ALTER TABLE stamp ADD COLUMN proposal INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE proposal(project INTEGER NOT NULL, branch TEXT NOT NULL, target TEXT, title TEXT, author TEXT, fork INTEGER NOT NULL,
                       at INTEGER NOT NULL, PRIMARY KEY(project, branch)) WITHOUT ROWID;
+
+-- Schedulers: what people switched off until it is switched on again; kind 0: a builder (PROJECT/NAME), 1: a scheduler.
+CREATE TABLE paused(kind INTEGER NOT NULL, name TEXT NOT NULL, reason TEXT NOT NULL, who TEXT NOT NULL, at INTEGER NOT NULL,
+                    PRIMARY KEY(kind, name)) WITHOUT ROWID;
+-- What a paused scheduler would have built, the newest of each branch; change: the oldest that it is about, 0 none.
+CREATE TABLE missed(scheduler TEXT NOT NULL, branch TEXT NOT NULL, stamp INTEGER NOT NULL, project INTEGER NOT NULL,
+                    tagged INTEGER NOT NULL, change INTEGER NOT NULL, PRIMARY KEY(scheduler, branch)) WITHOUT ROWID;
+CREATE INDEX missed_branch ON missed(project, branch);
+-- The newest build of each builder on each branch that was green or red, and the first one since when it is so.
+CREATE TABLE decided(builder INTEGER NOT NULL, branch TEXT NOT NULL, build INTEGER NOT NULL, result INTEGER NOT NULL,
+                     since INTEGER NOT NULL, PRIMARY KEY(builder, branch)) WITHOUT ROWID;
+INSERT INTO decided(builder, branch, build, result, since)
+    SELECT builder, branch, build, result, build FROM latest WHERE result IN (0, 2);
+-- Waiting requests that [testfix] may hold; held: the build since which it does, 0: it does not now.
+CREATE TABLE testfix(request INTEGER PRIMARY KEY, project INTEGER NOT NULL, branch TEXT NOT NULL, change INTEGER NOT NULL,
+                     held INTEGER NOT NULL);
+CREATE INDEX testfix_branch ON testfix(project, branch);
+-- What a quiet time is about: whether a change of it has [testfix], and the oldest one.
+ALTER TABLE quiet ADD COLUMN tagged INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE quiet ADD COLUMN change INTEGER NOT NULL DEFAULT 0;
+-- The build whose step asked for the set; whether what comes after it was asked for.
+ALTER TABLE buildset ADD COLUMN parent INTEGER;
+ALTER TABLE buildset ADD COLUMN followed INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX request_rode ON request(rode_with) WHERE rode_with IS NOT NULL;
+CREATE INDEX request_set ON request(buildset);
