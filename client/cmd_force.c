@@ -45,6 +45,7 @@ int force_body(const args *a, pw_buf *b, pw_err *err)
             return rc;
         (void)pw_buf_adds(b, "}");
     }
+    rest_field(b, "scheduler", args_get(a, "scheduler"));
     rest_field(b, "reason", reason);
     (void)pw_buf_adds(b, "}");
     return b->failed ? pw_fail(err, PW_EINVAL, "force: the values are too long") : 0;
@@ -125,7 +126,8 @@ static const arg_option force_options[] = {
     {"project", 'p', "P", "project of the builder, when several have one of this name"},
     {"branch", 'b', "B", "branch (default: the repository's HEAD)"},
     {"revision", 'r', "R", "a whole revision (default: the tip of the branch)"},
-    {"prop", 0, "K=V", "a property; may be given several times"},
+    {"prop", 0, "K=V", "a property, or a parameter of the form; may be given several times"},
+    {"scheduler", 0, "S", "the force scheduler whose form is filled in (default: the first one)"},
     {"reason", 'm', "TEXT", "why; shown with the build"},
     {"wait", 'w', NULL, "wait for the end; exit status 1 when it is not green"},
     {NULL, 0, NULL, NULL}};

@@ -89,6 +89,34 @@ static int promotions(const status_look *l, const json_value *items, pw_buf *b)
     return show_table_text(&t, l->colour, l->width, b);
 }
 
+static void clean(pw_buf *b, const char *before, const char *text)
+{
+    (void)pw_buf_adds(b, before);
+    show_clean(b, text, 0);
+}
+
+/* What red branches hold, and what people switched off: a line each. */
+static void waits(const json_value *held, const json_value *paused, pw_buf *b)
+{
+    if (json_count(held) || json_count(paused))
+        (void)pw_buf_adds(b, "\n");
+    for (size_t i = 0; i < json_count(held); i++) {
+        const json_value *v = json_at(held, i);
+        clean(b, "", str(v, "project", "?"));
+        clean(b, " ", str(v, "branch", "?"));
+        clean(b, ": ", str(v, "reason", "?"));
+        (void)pw_buf_addf(b, ": %" PRId64 " waiting\n", num(v, "requests"));
+    }
+    for (size_t i = 0; i < json_count(paused); i++) {
+        const json_value *v = json_at(paused, i);
+        clean(b, "", str(v, "kind", "?"));
+        clean(b, " ", str(v, "name", "?"));
+        clean(b, " is paused by ", str(v, "who", "?"));
+        clean(b, " because ", str(v, "reason", "?"));
+        (void)pw_buf_adds(b, "\n");
+    }
+}
+
 int status_text(const json_value *v, const status_look *l, pw_buf *b)
 {
     char line[200];
@@ -118,6 +146,7 @@ int status_text(const json_value *v, const status_look *l, pw_buf *b)
     if (waiting)
         (void)pw_buf_addf(b, "\n%zu waiting: pawl why %" PRId64 " says why\n", waiting,
                           num(json_at(json_get(v, "waiting"), 0), "id"));
+    waits(json_get(v, "held"), json_get(v, "paused"), b);
     if (rc == 0 && json_count(edges)) {
         heading(l, "Promotions", b);
         rc = promotions(l, edges, b);

@@ -335,6 +335,14 @@ int web_token_identity(web_req *q, const uint8_t hash[32], web_how how, web_iden
 int web_person_identity(web_req *q, const char *name, web_how how, web_identity *ret, pw_err *err);
 /* 401, or 429 when this address has failed too often; returns WEB_CLAIM_REFUSED. */
 web_claim web_refuse_claim(web_req *q, const char *text);
+/* ---- schedulers.c: into the object that is open in b */
+/* "paused": {"reason", "who", "at"}, or null. */
+int web_paused(web_req *q, pw_buf *b, store_pausable kind, const char *name, pw_err *err);
+/* "force": the forms of the builder, [{"scheduler", "parameters"}]; empty: anything goes. */
+void web_forms(web_req *q, pw_buf *b, const char *project, const char *builder);
+/* "held" and "paused" of the status. */
+int web_status_waits(web_req *q, pw_buf *b, const char *project, const char *branch, pw_err *err);
+
 /* The configuration as it is now, with a reference of the caller's. */
 config *web_conf(web_server *web);
 /* The same for a whole request, borrowed. */
@@ -422,6 +430,7 @@ void web_index_keep(web_server *web, uint64_t attempt, uint32_t idx, uint32_t st
 void web_index_clear(web_server *web);
 
 /* ---- handlers */
+web_handler web_get_schedulers, web_post_builder_action, web_post_scheduler_action;
 web_handler web_get_status, web_get_projects, web_get_builders, web_get_builder, web_get_builds,
     web_get_build, web_get_steps, web_get_log, web_get_log_index, web_get_requests, web_get_request,
     web_get_why, web_get_changes, web_get_workers, web_get_promotions, web_get_events,

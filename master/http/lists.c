@@ -236,6 +236,12 @@ static int on_latest(void *self, const reader_latest *r)
     return 0;
 }
 
+static int builder_paused(list *l, const char *project, const char *name)
+{
+    PW_AUTO(pw_freep) char *full = pw_strf("%s/%s", project, name);
+    return full ? web_paused(l->q, l->b, PAUSED_BUILDER, full, NULL) : PW_ENOMEM;
+}
+
 static int builder_object(list *l, const char *project, const char *name, bool brackets)
 {
     list inner = {.q = l->q, .b = l->b, .project = project, .builder = name};
@@ -243,8 +249,11 @@ static int builder_object(list *l, const char *project, const char *name, bool b
         web_open(l->b, NULL, '{');
     web_str(l->b, "name", name);
     web_str(l->b, "project", project);
+    int r = builder_paused(l, project, name);
+    web_forms(l->q, l->b, project, name);
     web_open(l->b, "latest", '[');
-    int r = reader_latest_all(l->q->rd, on_latest, &inner, NULL);
+    if (r == 0)
+        r = reader_latest_all(l->q->rd, on_latest, &inner, NULL);
     web_shut(l->b, ']');
     if (brackets)
         web_shut(l->b, '}');
@@ -260,8 +269,9 @@ static int on_builder(void *self, uint64_t id, const char *project, const char *
     web_open(l->b, NULL, '{');
     web_str(l->b, "name", name);
     web_str(l->b, "project", project);
+    int r = builder_paused(l, project, name);
     web_shut(l->b, '}');
-    return 0;
+    return r;
 }
 
 void web_get_builders(web_req *q)
@@ -455,6 +465,8 @@ void web_get_status(web_req *q)
     if (r == 0)
         r = reader_requests(q->rd, REQ_WAITING, 0, WEB_LIMIT_DEFAULT, on_waiting, &l, &err);
     web_shut(l.b, ']');
+    if (r == 0)
+        r = web_status_waits(q, l.b, l.project, l.branch, &err);
     web_open(l.b, "promotions", '[');
     if (r == 0)
         r = reader_edges(q->rd, on_edge, &l, &err);

@@ -21,10 +21,11 @@ static const schema schemas[] = {
                  "more_groups:integer more_marks:integer lines:integer"},
     {"Request", "id:integer buildset:integer? builder:string project:string branch:string "
                 "revision:string? reason:string? who:string? "
-                "priority:integer state:string build:integer? created:time"},
+                "priority:integer state:string build:integer? rode_with:integer? held:string? "
+                "created:time"},
     {"Change", "id:integer project:string branch:string revision:string? author:string? "
                "subject:string? source:string? at:time tip:boolean "
-               "forced:boolean note:string? files:array?"},
+               "forced:boolean note:string? files:array? held:string?"},
     {"Worker", "name:string state:string slots:integer busy:integer tags:array facts:object "
                "version:string? last_seen:time? paused:boolean drained:boolean "
                "reason:string? who:string? gate:string? quarantine:time? skew_ms:integer? "
@@ -33,9 +34,13 @@ static const schema schemas[] = {
                   "state:string reason:string?"},
     {"Project", "name:string state:string failures:integer trouble:string? next_look:time? "
                 "builders:array branches:array"},
-    {"Builder", "name:string project:string latest:array"},
-    {"Status", "red:integer items:array running:array waiting:array promotions:array builds:object "
-               "workers:object version:string"},
+    {"Builder", "name:string project:string paused:object? force:array latest:array"},
+    {"Scheduler", "name:string kind:string project:string builders:array priority:integer "
+                  "after:string? testfix:boolean supersede:string cron:string? zone:string? "
+                  "every_ms:integer? quiet_ms:integer? branch:string? parameters:array? "
+                  "paused:object?"},
+    {"Status", "red:integer items:array running:array waiting:array held:array paused:array "
+               "promotions:array builds:object workers:object version:string"},
     {"Requests", "buildset:integer? requests:array change:integer"},
     {"Id", "id:integer"},
     {"Hook", "hook:integer"},

@@ -143,7 +143,10 @@ static int row_request(void *self, const reader_request *r)
     cell(v->b, r->branch);
     revision(v->b, &r->rev);
     (void)pw_buf_adds(v->b, "<td class=\"w\">");
-    html_text(v->b, why_waiting(v->q->web->gauges));
+    if (r->held)
+        (void)pw_buf_addf(v->b, "held by testfix since build %" PRIu64, r->held);
+    else
+        html_text(v->b, why_waiting(v->q->web->gauges));
     (void)pw_buf_addf(v->b,
                       " <a href=\"/api/v1/requests/%" PRIu64 "/why\">why</a></td><td class=\"n\">",
                       r->r.id);

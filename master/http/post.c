@@ -205,6 +205,7 @@ static core_cmd *command(web_req *q, core_cmd_kind kind)
                    (r = take_text(body, "revision", 100, &c->revision, &err)) < 0 ||
                    (r = take_text(body, "reason", WEB_TEXT, &c->reason, &err)) < 0 ||
                    (r = take_text(body, "name", PW_NAME_MAX, &c->name, &err)) < 0 ||
+                   (r = take_text(body, "scheduler", PW_NAME_MAX, &c->scheduler, &err)) < 0 ||
                    (r = take_text(body, "person", PW_NAME_MAX, &c->person, &err)) < 0 ||
                    (r = take_scopes(body, &c->scopes, &err)) < 0 ||
                    (r = take_time(body, "expires", &c->expires, &err)) < 0 ||
@@ -300,6 +301,27 @@ void web_post_worker_action(web_req *q)
     else
         web_fail(q, 404, "not_found",
                  "a worker can be told to pause, resume or drain, not \"%.60s\"", what);
+}
+
+static void send_pause(web_req *q, const char *what, core_cmd_kind off, core_cmd_kind on)
+{
+    if (strcmp(q->at.param[1], "pause") == 0)
+        send_name(q, off);
+    else if (strcmp(q->at.param[1], "resume") == 0)
+        send_name(q, on);
+    else
+        web_fail(q, 404, "not_found", "a %s can be told to pause or resume, not \"%.60s\"", what,
+                 q->at.param[1]);
+}
+
+void web_post_builder_action(web_req *q)
+{
+    send_pause(q, "builder", CMD_BUILDER_PAUSE, CMD_BUILDER_RESUME);
+}
+
+void web_post_scheduler_action(web_req *q)
+{
+    send_pause(q, "scheduler", CMD_SCHEDULER_PAUSE, CMD_SCHEDULER_RESUME);
 }
 
 void web_delete_worker(web_req *q)

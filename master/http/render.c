@@ -1,5 +1,7 @@
 #include "master/http/render.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "shared/job/kind.h"
@@ -237,8 +239,20 @@ void web_request(pw_buf *b, const reader_request *r, uint64_t build)
     web_i64(b, "priority", r->r.prio);
     web_str(b, "state", (unsigned)r->r.state <= REQ_DONE ? web_request_states[r->r.state] : NULL);
     web_id(b, "build", build);
+    web_id(b, "rode_with", r->r.rode_with);
+    web_held(b, "held", r->held, NULL);
     web_time(b, "created", r->r.created);
     web_shut(b, '}');
+}
+
+void web_held(pw_buf *b, const char *key, uint64_t since, const char *paused)
+{
+    char text[200];
+    if (since)
+        (void)snprintf(text, sizeof(text), "held by testfix since build %" PRIu64, since);
+    else
+        (void)snprintf(text, sizeof(text), "scheduler \"%.120s\" is paused", paused ? paused : "");
+    web_str(b, key, since || paused ? text : NULL);
 }
 
 /* Lines of text as an array of strings. */
@@ -276,6 +290,7 @@ void web_change(pw_buf *b, const reader_change *c)
         lines(b, "files", c->c.files, "\n");
     else
         web_null(b, "files");
+    web_held(b, "held", c->held, c->missed);
     web_shut(b, '}');
 }
 

@@ -32,6 +32,9 @@ void web_build(pw_buf *b, const reader_build *r, const char *url);
 void web_step(pw_buf *b, const store_step *s);
 void web_step_waiting(pw_buf *b, const char *name, const char *kind);
 void web_request(pw_buf *b, const reader_request *r, uint64_t build);
+/* Why something is not built yet: [testfix] holds it since a build, or a scheduler is paused; else
+ * null. */
+void web_held(pw_buf *b, const char *key, uint64_t since, const char *paused);
 void web_change(pw_buf *b, const reader_change *c);
 typedef enum web_presence { WEB_MISSING, WEB_CONNECTED } web_presence;
 const char *web_worker_state(const store_worker *w, web_presence p, pw_msec now);

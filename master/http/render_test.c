@@ -157,16 +157,29 @@ static void test_others(pw_buf *b)
     web_request(b, &q, 6);
     ok(same(b, "{\"id\":5,\"buildset\":null,\"builder\":\"f\",\"project\":\"p\",\"branch\":\"m\","
                "\"revision\":null,\"reason\":null,\"who\":null,\"priority\":-2,"
-               "\"state\":\"claimed\",\"build\":6,\"created\":\"1970-01-01T00:00:00.001Z\"}"),
+               "\"state\":\"claimed\",\"build\":6,\"rode_with\":null,\"held\":null,\"created\":"
+               "\"1970-01-01T00:00:00.001Z\"}"),
        "a request");
     reader_change c = {.c = {.id = 1, .at = 1, .tip = true, .files = lend("a\n\nb")},
                        .project = "p",
                        .branch = "m"};
     web_change(b, &c);
-    ok(same(b, "{\"id\":1,\"project\":\"p\",\"branch\":\"m\",\"revision\":null,\"author\":null,"
-               "\"subject\":null,\"source\":null,\"at\":\"1970-01-01T00:00:00.001Z\","
-               "\"tip\":true,\"forced\":false,\"note\":null,\"files\":[\"a\",\"b\"]}"),
+    ok(same(b,
+            "{\"id\":1,\"project\":\"p\",\"branch\":\"m\",\"revision\":null,\"author\":null,"
+            "\"subject\":null,\"source\":null,\"at\":\"1970-01-01T00:00:00.001Z\","
+            "\"tip\":true,\"forced\":false,\"note\":null,\"files\":[\"a\",\"b\"],\"held\":null}"),
        "a change");
+    c.held = 12;
+    pw_buf_reset(b);
+    web_change(b, &c);
+    ok(strstr(pw_buf_str(b), "\"held\":\"held by testfix since build 12\""), "one that is held");
+    c.held = 0;
+    c.missed = "push";
+    pw_buf_reset(b);
+    web_change(b, &c);
+    ok(strstr(pw_buf_str(b), "\"held\":\"scheduler \\\"push\\\" is paused\""),
+       "one that a paused scheduler missed");
+    pw_buf_reset(b);
     store_promotion p = {.id = 3,
                          .edge = lend("e"),
                          .source = lend("a"),
