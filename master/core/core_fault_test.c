@@ -62,6 +62,7 @@ static void refuses_all(void)
     if (!w)
         return;
     look(w, 0, "master", 1);
+    world_forget(w);
     say s = {.idem = "k", .builder = "unit", .branch = "master", .reason = "r"};
     command(w, CMD_FORCE, s);
     s.idem = "k2";
