@@ -227,7 +227,7 @@ static void test_defaults(void)
     c = config_load("config/master.yaml.example", &e);
     for (size_t i = 0; i < e.n; i++)
         printf("# %s:%u:%u: %s\n", e.v[i].file, e.v[i].line, e.v[i].column, e.v[i].text);
-    ok(c && c->n_projects == 1 && c->n_builders == 2 && c->n_schedulers == 7 &&
+    ok(c && c->n_projects == 1 && c->n_builders == 2 && c->n_schedulers == 6 &&
            c->n_promotions == 2,
        "the example loads");
     ok(c && pair_is(&c->builders[1].env[0], "CFLAGS", "-O0") &&
