@@ -48,8 +48,10 @@ static bool has(const core_worker *w, const char *tag)
     return has_tag(w->row.tags, tag) || has_fact(w, tag);
 }
 
-core_block core_worker_block(const core *self, const core_worker *w, const core_builder *b)
+core_block core_worker_block(const core *self, const core_worker *w, const core_request *r)
 {
+    const core_builder *b = r->builder;
+    const char *isolation;
     if (w->row.removed)
         return BLOCK_REMOVED;
     if (!w->row.has_key)
@@ -57,6 +59,9 @@ core_block core_worker_block(const core *self, const core_worker *w, const core_
     for (size_t i = 0; b->conf && i < b->conf->tags.n; i++)
         if (!has(w, b->conf->tags.v[i]))
             return BLOCK_TAGS;
+    core_block apart = core_isolation_block(self, w, r, &isolation);
+    if (apart != BLOCK_NONE)
+        return apart;
     if (!w->connected)
         return BLOCK_OFFLINE;
     if (w->row.paused)
@@ -73,12 +78,12 @@ core_block core_worker_block(const core *self, const core_worker *w, const core_
 }
 
 /* The least busy one; for a repeated build another one than last time, where there is another. */
-static core_worker *pick_worker(const core *self, const core_builder *b, const core_request *r)
+static core_worker *pick_worker(const core *self, const core_request *r)
 {
     core_worker *w, *best = NULL;
     uint64_t avoid = r->build ? r->build->last_worker : 0;
     for (size_t pos = 0; (w = pw_table_next(self->workers, &pos));) {
-        if (w->busy >= w->row.slots || core_worker_block(self, w, b) != BLOCK_NONE)
+        if (w->busy >= w->row.slots || core_worker_block(self, w, r) != BLOCK_NONE)
             continue;
         if (!best || (best->row.id == avoid) > (w->row.id == avoid) ||
             ((best->row.id == avoid) == (w->row.id == avoid) &&
@@ -268,7 +273,7 @@ void core_dispatch(core *self)
             core_request *r = b->heap[0];
             if (best && (best->key < r->key || (best->key == r->key && best->id < r->id)))
                 continue;
-            core_worker *found = pick_worker(self, b, r);
+            core_worker *found = pick_worker(self, r);
             if (found) {
                 best = r;
                 on = found;

@@ -39,21 +39,10 @@ void core_props_clear(pw_list *pairs)
 }
 
 /* By the configuration of now, like the values that it may get. */
-static bool trusted(const core *self, const core_build *b)
-{
-    const core_builder *builder = b->request->builder;
-    trust_facts from = {.branch = b->request->stamp->branch};
-    if (!builder->conf || builder->project >= self->conf->n_projects)
-        return false;
-    from.project = self->project[builder->project].conf;
-    from.foreign = b->request->stamp->proposal == CORE_PROPOSED;
-    from.ours = b->request->stamp->proposal == CORE_PROPOSED_OURS;
-    return secrets_trusted(&from);
-}
-
 static int values(const core *self, const core_build *b, pw_strs names, pw_list *ret, pw_err *err)
 {
-    secrets_facts f = {.conf = self->conf, .names = names, .trusted = trusted(self, b)};
+    secrets_facts f = {
+        .conf = self->conf, .names = names, .trusted = core_trusted(self, b->request)};
     return secrets_for(&f, ret, err);
 }
 
@@ -160,6 +149,21 @@ static void lend_login(const config_builder *c, const config_login *l, pl_facts 
             names->v[names->n++] = used[i];
 }
 
+/* What was trusted when it was frozen need not be now: it gets the isolation of today then. */
+static int untrust(const core *self, const core_build *b, const core_worker *w, job_spec *spec,
+                   pw_err *err)
+{
+    const char *isolation = NULL;
+    bool failed = false;
+    (void)core_isolation_block(self, w, b->request, &isolation);
+    if (core_trusted(self, b->request) || spec->untrusted)
+        return 0;
+    free(spec->isolation);
+    spec->isolation = pw_strdup(isolation, &failed);
+    spec->untrusted = true;
+    return failed ? pw_fail(err, PW_ENOMEM, "out of memory") : 0;
+}
+
 int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_worker *w,
                 pw_buf *out, pw_list *ret_secrets, pw_err *err)
 {
@@ -194,9 +198,11 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
                   .revision = rev,
                   .reason = pw_buf_str(&reason),
                   .worker = w->row.name,
+                  .untrusted = !core_trusted(self, b->request),
                   .given = given.v,
                   .n_given = given.n};
-    if (trusted(self, b))
+    (void)core_isolation_block(self, w, b->request, &f.isolation);
+    if (core_trusted(self, b->request))
         lend_login(c, &project->login, &f, &names);
     f.secrets = names;
     r = self->conf->web_url && !url ? pw_fail(err, PW_ENOMEM, "out of memory")
@@ -223,6 +229,8 @@ int core_thaw(core *self, const core_build *b, uint64_t attempt, const core_work
         spec.epoch = store_epoch(self->st);
         spec.try_no = b->tries;
         r = failed ? pw_fail(err, PW_ENOMEM, "out of memory") : other_facts(b, w, &spec.props, err);
+        if (r == 0)
+            r = untrust(self, b, w, &spec, err);
         if (r == 0)
             r = pw_schema_encode(&job_spec_schema, &spec, out, err);
     }

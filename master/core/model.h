@@ -367,6 +367,8 @@ typedef enum core_block {
     BLOCK_REMOVED,
     BLOCK_NEW,
     BLOCK_TAGS,
+    BLOCK_ISOLATION,
+    BLOCK_UNTRUSTED,
     BLOCK_OFFLINE,
     BLOCK_PAUSED,
     BLOCK_DRAINING,
@@ -377,11 +379,19 @@ typedef enum core_block {
 } core_block;
 /* Ends a request that nobody will build any more: as a build that never began, which says why. */
 void core_request_end(core *self, core_request *r, const char *reason);
-core_block core_worker_block(const core *self, const core_worker *w, const core_builder *b);
+core_block core_worker_block(const core *self, const core_worker *w, const core_request *r);
 void core_dispatch(core *self);
 core_worker *core_worker_get(const core *self, uint64_t id);
 /* Takes what the buffer and the list hold. */
 void core_offer_effect(core *self, core_attempt *a, pw_buf *job, pw_list *secrets);
+
+/* ---- isolation.c */
+/* Whether the worker offers what the request has to run under, which is *ret; NULL: the worker's
+ * first. */
+core_block core_isolation_block(const core *self, const core_worker *w, const core_request *r,
+                                const char **ret);
+/* By the configuration of now. */
+bool core_trusted(const core *self, const core_request *r);
 
 /* ---- health.c */
 /* Why no work is begun; NULL: it is. */

@@ -135,6 +135,17 @@ static void offers(void)
     secrets_clear(&offered);
 }
 
+/* As up(), with other facts. */
+static void up_as(world *w, uint64_t id, const char *facts)
+{
+    core_hello h = {.slots = 4, .tags = "linux fast", .facts = facts, .version = "1"};
+    bool rebooted = false;
+    fill(h.spool, 16, 7);
+    fill(h.boot, 16, 1);
+    core_worker_up(w->core, id, &h, &rebooted);
+    (void)world_go(w);
+}
+
 /* With what a checkout logs in. */
 static void credentials(void)
 {
@@ -154,7 +165,7 @@ static void credentials(void)
         return;
     w->ops.effect = keep_secrets;
     look(w, 0, "master", 1);
-    up(w, worker(w, "w1", 4), 7, 4);
+    up_as(w, worker(w, "w1", 4), "isolation=none,bwrap\nuntrusted=true");
     (void)force(w, "plain");
     ok(offered.n == 1 && is(&offered, 0, "two", "second-value") && job_has(w, "git_password") &&
            job_has(w, "bot") && !job_has(w, "second-value"),
@@ -179,18 +190,33 @@ static void untrusted(void)
         return;
     w->ops.effect = keep_secrets;
     look(w, 0, "master", 1);
-    up(w, worker(w, "w1", 1), 7, 2);
+    uint64_t id = worker(w, "w1", 1);
+    up(w, id, 7, 2);
     say s = {.builder = "ship",
              .branch = "mine",
              .revision = "1111111111111111111111111111111111111111",
              .reason = "r"};
     ok(ask(w, CMD_FORCE, s) == 202, "forced for a branch that is not configured");
+    ok(ask(w, CMD_WHY, (say){.id = 1}) == 200 && strstr(w->body, "untrusted: true"),
+       "it waits for a worker that takes such builds: %s", w->body);
+    up_as(w, id, "isolation=none\nuntrusted=true");
+    ok(ask(w, CMD_WHY, (say){.id = 1}) == 200 &&
+           strstr(w->body, "no worker offers isolation \\\"bwrap\\\""),
+       "and can keep them apart: %s", w->body);
+    up_as(w, id, "isolation=none,bwrap\nuntrusted=true");
     ok(done(w, 2, PW_EXCEPTION) && strstr(build(w, 2).reason, "gets no secrets") &&
            count(w, CORE_OFFER) == 0,
        "it ends with the reason: %s", build(w, 2).reason);
     s.builder = "plain";
     ok(ask(w, CMD_FORCE, s) == 202 && count(w, CORE_OFFER) == 1 && offered.n == 0,
        "what needs none is built");
+    job_spec spec = {0};
+    PW_AUTO(pw_buf_clearp) pw_buf job = PW_BUF(PW_JOB_MAX);
+    ok(store_job_get(w->st, 4, &job, NULL) == 0 &&
+           pw_schema_decode(&job_spec_schema, job.p, job.len, &spec, NULL) == 0 && spec.untrusted &&
+           spec.isolation && strcmp(spec.isolation, "bwrap") == 0,
+       "under bwrap, though its builder asks for nothing");
+    pw_schema_clear(&job_spec_schema, &spec);
     secrets_clear(&offered);
 }
 

@@ -30,7 +30,7 @@ static void waiting(core *self, core_cmd *c, const core_request *r)
     uint64_t slots = 0, busy = 0, workers = 0;
     PW_AUTO(pw_buf_clearp) pw_buf text = PW_BUF(2000);
     for (size_t pos = 0; (w = pw_table_next(self->workers, &pos));) {
-        core_block k = core_worker_block(self, w, b);
+        core_block k = core_worker_block(self, w, r);
         if (k == BLOCK_REMOVED)
             continue;
         workers++;
@@ -63,7 +63,16 @@ static void waiting(core *self, core_cmd *c, const core_request *r)
         (void)pw_buf_adds(&text, "no worker has the tags");
         for (size_t i = 0; b->conf && i < b->conf->tags.n; i++)
             (void)pw_buf_addf(&text, " \"%s\"", b->conf->tags.v[i]);
-    } else if (block == BLOCK_OFFLINE)
+    } else if (block == BLOCK_ISOLATION) {
+        const char *isolation = NULL;
+        (void)core_isolation_block(self, nearest, r, &isolation);
+        (void)pw_buf_addf(&text, "no worker offers isolation \"%s\"%s", isolation ? isolation : "",
+                          core_trusted(self, r) ? "" : ", which a build of untrusted code needs");
+    } else if (block == BLOCK_UNTRUSTED)
+        (void)pw_buf_adds(&text, "it is not from a configured branch of the project's own "
+                                 "repository, and no worker takes such builds (\"untrusted: true\" "
+                                 "in worker.yaml)");
+    else if (block == BLOCK_OFFLINE)
         (void)pw_buf_addf(&text, "no fitting worker is connected (\"%s\" would fit)",
                           nearest->row.name);
     else if (block == BLOCK_PAUSED)

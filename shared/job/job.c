@@ -5,6 +5,7 @@ enum {
     ARGS_MAX = 4096,
     REF_MAX = 1000, /* git itself stops at about 4096, file systems at 255 a part */
     WORD_MAX = 32,
+    ISOLATION_MAX = 260,
     PATH_BYTES = 4000,
     GIT_HOSTS_MAX = 64 * 1024,
 };
@@ -57,7 +58,13 @@ static const pw_field spec_fields[] = {
     PW_F_STR(job_spec, reason, "reason", false, PW_TEXT_MAX, "why the build exists, for people"),
     PW_F_STR(job_spec, worker, "worker", false, PW_NAME_MAX, "worker that it was given to"),
     PW_F_STR(job_spec, repository, "repository", false, PATH_BYTES, "URL of the repository"),
-    PW_F_STR(job_spec, isolation, "isolation", false, WORD_MAX, "`none`"),
+    PW_F_STR(job_spec, isolation, "isolation", false, ISOLATION_MAX,
+             "`none`, `user`, `bwrap`, `podman:IMAGE`; absent: the worker's first"),
+    PW_F_BOOL(job_spec, no_network, "no_network", false, "no network inside the isolation"),
+    PW_F_U64(job_spec, keep_failed_ms, "keep_failed_ms", false,
+             "how long the work directory stays when it failed, 0 not"),
+    PW_F_BOOL(job_spec, untrusted, "untrusted", false,
+              "of code that nobody answers for: not without bwrap or podman"),
     PW_F_U64(job_spec, timeout_ms, "timeout_ms", false, "longest time of the whole job, 0 none"),
     PW_F_LIST(job_spec, env, "env", false, PW_ENV_MAX, &msg_pair_schema, "environment"),
     PW_F_LIST(job_spec, props, "props", false, PW_ENV_MAX, &msg_pair_schema,

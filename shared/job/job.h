@@ -42,7 +42,12 @@ typedef struct job_spec {
     char *build_url;
     char *builder, *project, *branch, *revision, *reason, *worker;
     char *repository;
-    char *isolation; /* "none" */
+    char *isolation; /* "none" "user" "bwrap" "podman:IMAGE"; NULL: the worker's first */
+    bool no_network; /* bwrap and podman: none but its own loopback */
+    uint64_t
+        keep_failed_ms; /* the work directory of a failed build stays that long; 0: it does not */
+    bool untrusted; /* of code that nobody answers for: bwrap at least, a work directory of its own
+                     */
     uint64_t timeout_ms;
     pw_list env;   /* msg_pair */
     pw_list props; /* msg_pair: properties, given to `run` by the names it mentions */

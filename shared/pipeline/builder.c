@@ -6,14 +6,14 @@
 #include "shared/base/fs.h"
 
 static const char *const builder_keys[] = {
-    "name",    "project", "steps",     "requires", "env",      "properties", "collapse",
-    "retries", "timeout", "isolation", "manual",   "required", NULL};
-static const char *const file_keys[] = {"steps",    "requires",       "env",        "properties",
-                                        "retries",  "timeout",        "isolation",  "manual",
-                                        "required", "collapse",       "needs",      "matrix",
-                                        "shards",   "run_if_changed", "always_run", NULL};
-static const char *const builder_later[] = {"locks",          "needs",      "matrix",      "shards",
-                                            "run_if_changed", "always_run", "keep_failed", NULL};
+    "name",    "project",   "steps",   "requires",    "env",    "properties", "collapse", "retries",
+    "timeout", "isolation", "network", "keep_failed", "manual", "required",   NULL};
+static const char *const file_keys[] = {
+    "steps",     "requires", "env",         "properties",     "retries",    "timeout",
+    "isolation", "network",  "keep_failed", "manual",         "required",   "collapse",
+    "needs",     "matrix",   "shards",      "run_if_changed", "always_run", NULL};
+static const char *const builder_later[] = {"locks",          "needs",      "matrix", "shards",
+                                            "run_if_changed", "always_run", NULL};
 
 static void read_requires(pl_reader *r, const yaml_node *map, pl_builder *b)
 {
@@ -40,16 +40,40 @@ static void read_requires(pl_reader *r, const yaml_node *map, pl_builder *b)
                       "\"%.100s\" is no tag", b->tags.v[i]);
 }
 
+/* The image becomes an argument: it is no option, and one word. */
+static bool image_ok(const char *s)
+{
+    size_t n = strlen(s);
+    if (n == 0 || n > PL_IMAGE_MAX || s[0] == '-')
+        return false;
+    for (; *s; s++)
+        if (*s <= ' ' || *s > '~')
+            return false;
+    return true;
+}
+
 static void read_isolation(pl_reader *r, const yaml_node *map, pl_builder *b)
 {
-    static const char *const words[] = {"none", NULL}, *const later[] = {"user", "bwrap", NULL};
+    static const char *const words[] = {"none", "user", "bwrap", NULL}, *const none[] = {NULL};
+    static const char podman[] = "podman:";
     const yaml_node *v = yaml_node_value(map, "isolation");
     const char *text = v ? yaml_node_text(v) : NULL;
     int at = -1;
-    if (text && strncmp(text, "podman:", 7) == 0)
-        yaml_fail(r->errors, v, "isolation \"%.60s\" is not supported by this version", text);
-    else if (pl_get_kind(r, map, "isolation", words, later, &at) && at >= 0)
+    if (text && strncmp(text, podman, sizeof(podman) - 1) == 0) {
+        if (image_ok(text + sizeof(podman) - 1))
+            b->isolation = pl_copy(r, text);
+        else
+            yaml_fail(r->errors, v, "\"%.60s\" names no image: podman:IMAGE, 1 to %d characters",
+                      text, PL_IMAGE_MAX);
+    } else if (pl_get_kind(r, map, "isolation", words, none, &at) && at >= 0) {
         b->isolation = pl_copy(r, words[at]);
+    }
+    b->network = true;
+    (void)yaml_get_bool(map, "network", &b->network, r->errors);
+    bool apart = b->isolation && strcmp(b->isolation, "none") && strcmp(b->isolation, "user");
+    if (!b->network && !apart)
+        yaml_fail(r->errors, yaml_node_get(map, "network"),
+                  "\"network: false\" needs \"isolation: bwrap\" or \"isolation: podman:IMAGE\"");
 }
 
 static size_t pairs_bytes(const pl_pair *v, size_t n)
@@ -96,6 +120,7 @@ bool pl_read_builder(pl_reader *r, const yaml_node *map, bool listed, pl_builder
     int64_t retries = 2;
     b->collapse = b->required = true;
     b->timeout = 6 * 3600 * PL_SECOND;
+    b->keep_failed = 24 * 3600 * PL_SECOND;
     if (!yaml_check_keys(map, "a builder", listed ? builder_keys : file_keys, builder_later,
                          r->errors) &&
         yaml_node_type(map) != YAML_MAP)
@@ -114,6 +139,7 @@ bool pl_read_builder(pl_reader *r, const yaml_node *map, bool listed, pl_builder
     (void)yaml_get_int(map, "retries", 0, PL_RETRIES_MAX, &retries, r->errors);
     b->retries = (unsigned)retries;
     (void)pl_get_time(r, map, "timeout", PL_SECOND / 1000, &b->timeout);
+    (void)pl_get_time(r, map, "keep_failed", 0, &b->keep_failed);
     read_isolation(r, map, b);
     read_steps(r, map, b);
     pl_check_secrets_fit(r, map, &b->secrets);

@@ -70,10 +70,13 @@ typedef struct pl_builder {
     size_t n_env;
     pl_pair *properties;
     size_t n_properties;
-    bool collapse;         /* default true */
-    unsigned retries;      /* default 2 */
-    pw_usec timeout;       /* default 6 h */
-    char *isolation;       /* "none" or NULL = the worker's first */
+    bool collapse;    /* default true */
+    unsigned retries; /* default 2 */
+    pw_usec timeout;  /* default 6 h */
+    /* "none" "user" "bwrap" "podman:IMAGE", or NULL = the worker's first */
+    char *isolation;
+    bool network;          /* default true */
+    pw_usec keep_failed;   /* default 24 h */
     bool required, manual; /* defaults true, false */
     pl_step *steps;
     size_t n_steps;
@@ -129,6 +132,8 @@ typedef struct pl_facts { /* what a build adds to its builder; all borrowed */
     uint64_t epoch, attempt, build, try_no;
     const char *build_url; /* NULL: there is no page */
     const char *project, *repository, *branch, *revision, *reason, *worker;
+    const char *isolation; /* NULL: the worker's first */
+    bool untrusted;
     /* given by scheduler, person or trigger: over the builder's own of the same name */
     const msg_pair *given;
     size_t n_given;

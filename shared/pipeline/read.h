@@ -21,6 +21,7 @@ enum {
         3, /* texts of a builder: the job has to hold them, and the properties of a build */
     PL_STEP_NAME_MAX = 90, /* "-1000" or ".stderr" is put behind it, and file names end at 100 */
     PL_RETRIES_MAX = 100,
+    PL_IMAGE_MAX = 250,     /* bytes of the name of a container's image */
     PL_DEPTH_MAX = 1000000, /* commits of a shallow checkout */
     PL_NEEDS_MAX = 100,
     PL_AXES_MAX = 10,

@@ -334,12 +334,15 @@ static bool job_good(agent *a, const msg_job *m, const void *bulk, size_t n)
     const char *lacks = jobs_lacking_secret(&spec.secrets, &m->secrets);
     if (!same)
         reject(a, id, 0, "the job is of another attempt than its message");
+    else if (spec.untrusted && !a->conf->untrusted)
+        reject(a, id, 0, "this worker takes no builds of untrusted code");
     else if (!allowed)
         reject(a, id, 0, "isolation \"%s\" is not allowed on this worker", spec.isolation);
     else if (lacks)
         reject(a, id, 0, "secret \"%.100s\" did not come with the job", lacks);
+    bool trusted = !spec.untrusted || a->conf->untrusted;
     pw_schema_clear(&job_spec_schema, &spec);
-    return same && allowed && !lacks;
+    return same && allowed && !lacks && trusted;
 }
 
 /* Known: nothing is started; what there is of it is shipped. */

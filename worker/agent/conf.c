@@ -12,12 +12,12 @@
 enum { ADDRESS_MAX = 255, NAME_MAX_BYTES = 200, PATH_BYTES = 4000, KEY_FILE_MAX = 1024 };
 
 static const char *const top_keys[] = {
-    "name",          "master",      "key",      "spool",       "slots", "tags",   "isolation",
-    "env_pass",      "spool_limit", "low_disk", "untrusted",   "git",   "cgroup", "job_memory",
-    "job_processes", "high_load",   "tools",    "cache_limit", NULL};
+    "name",      "master",     "key",           "spool",     "slots",     "tags",
+    "isolation", "env_pass",   "spool_limit",   "low_disk",  "untrusted", "git",
+    "cgroup",    "job_memory", "job_processes", "high_load", "tools",     "cache_limit",
+    "users",     "show",       "podman",        NULL};
 static const char *const master_keys[] = {"address", "key", NULL};
 static const char *const git_keys[] = {"ssh_key", "known_hosts", NULL};
-static const char *const isolations[] = {"none", "user", "bwrap", "podman", NULL};
 
 void worker_strs_clear(pw_strs *s)
 {
@@ -44,6 +44,7 @@ void worker_conf_clear(worker_conf *c)
         worker_strs_clear(&c->tools[i].argv);
     }
     free(c->tools);
+    iso_host_clear(&c->iso);
     memset(c, 0, sizeof(*c));
 }
 
@@ -70,10 +71,18 @@ static bool env_name_ok(const char *s)
 
 static bool isolation_ok(const char *s)
 {
-    for (size_t i = 0; isolations[i]; i++)
-        if (!strcmp(isolations[i], s))
-            return true;
-    return false;
+    iso_kind k;
+    return iso_kind_parse(s, &k);
+}
+
+static bool any_text(const char *s)
+{
+    return *s != '\0';
+}
+
+static bool folder_ok(const char *s)
+{
+    return s[0] == '/' && s[1] != '\0';
 }
 
 /* A list of words; each wrong one is told at its own place. */
@@ -222,6 +231,56 @@ static void get_tools(const yaml_node *root, worker_conf *c, yaml_errors *errors
     }
 }
 
+static void get_users(const yaml_node *root, worker_conf *c, yaml_errors *errors)
+{
+    pw_strs users = {NULL, 0};
+    get_words(root, "users", any_text, "the name of a user, or a range like 70000-70009", &users,
+              errors);
+    for (size_t i = 0; i < users.n; i++) {
+        const yaml_node *list = yaml_node_get(root, "users"), *at = yaml_node_item(list, i);
+        pw_err err = {0};
+        if (users.v[i][0] && iso_users_add(&c->iso, users.v[i], &err) < 0)
+            yaml_fail(errors, at ? at : list, "\"users\": %s", err.text);
+    }
+    worker_strs_clear(&users);
+}
+
+static void get_texts(const yaml_node *root, const char *key, bool (*good)(const char *),
+                      const char *want, char ***out, yaml_errors *errors)
+{
+    pw_strs words = {NULL, 0};
+    get_words(root, key, good, want, &words, errors);
+    for (size_t i = 0; i < words.n; i++)
+        if (iso_list_add(out, words.v[i], NULL) < 0)
+            errors->failed = true;
+    worker_strs_clear(&words);
+}
+
+/* What belongs to isolation, beside the list itself. */
+static void get_isolation(const yaml_node *root, worker_conf *c, yaml_errors *errors)
+{
+    get_words(root, "isolation", isolation_ok, "one of none, user, bwrap, podman", &c->isolation,
+              errors);
+    get_users(root, c, errors);
+    get_texts(root, "show", folder_ok, "the absolute path of a folder", &c->iso.show, errors);
+    get_texts(root, "podman", any_text, "an argument", &c->iso.podman, errors);
+}
+
+/* The same as the runner is told it; paths are absolute by now. */
+static void settle_isolation(worker_conf *c, yaml_errors *errors)
+{
+    for (size_t i = c->isolation.n; i-- > 0;) {
+        iso_kind k = ISO_NONE;
+        if (iso_kind_parse(c->isolation.v[i], &k)) {
+            c->iso.offers[k] = true;
+            c->iso.first = k;
+        }
+    }
+    if (iso_list_add(&c->iso.hide, c->key ? c->key : "", NULL) < 0 ||
+        (c->ssh_key && iso_list_add(&c->iso.hide, c->ssh_key, NULL) < 0))
+        errors->failed = true;
+}
+
 /* Makes *path absolute against the folder of the file, if it is relative. */
 static void resolve(const char *file, char **path, yaml_errors *errors)
 {
@@ -272,8 +331,7 @@ static void get_all(const yaml_node *root, worker_conf *c, yaml_errors *errors)
     c->slots = (uint64_t)slots;
     get_words(root, "tags", worker_word_ok, "a tag: 1 to 100 visible characters without comma",
               &c->tags, errors);
-    get_words(root, "isolation", isolation_ok, "one of none, user, bwrap, podman", &c->isolation,
-              errors);
+    get_isolation(root, c, errors);
     get_words(root, "env_pass", env_name_ok, "the name of an environment variable", &c->env_pass,
               errors);
     c->spool_limit = 20ULL << 30;
@@ -307,6 +365,7 @@ int worker_conf_parse(const char *file, const char *text, size_t n, worker_conf 
         resolve(file, &c.ssh_key, errors);
         resolve(file, &c.known_hosts, errors);
         fill_defaults(&c, errors);
+        settle_isolation(&c, errors);
     } else {
         (void)yaml_check_map(root, "worker.yaml", top_keys, errors);
     }

@@ -9,6 +9,7 @@
 #include "shared/wire/msg.h"
 #include "shared/yaml/yaml.h"
 #include "worker/cgroup/cgroup.h"
+#include "worker/isolate/isolate.h"
 
 enum {
     CONF_FILE_MAX = 256 * 1024,
@@ -50,6 +51,7 @@ typedef struct worker_conf {
     uint64_t high_load; /* 1-minute load from which on no new job is taken; 0: any */
     conf_tool *tools;   /* owned */
     size_t n_tools;
+    iso_host iso; /* `isolation` once more, with all that belongs to it */
 } worker_conf;
 
 void worker_conf_clear(worker_conf *c);

@@ -185,7 +185,8 @@ static void reload(server *s)
         worker_conf_clear(&fresh);
         return;
     }
-    if (groups_configure(s->groups, &fresh, &err) < 0) {
+    if (iso_check(&fresh.iso, s->home.path, fresh.slots, &err) < 0 ||
+        groups_configure(s->groups, &fresh, &err) < 0) {
         pw_log_err(PW_LOG_ERROR, "configuration_kept", &err);
         worker_conf_clear(&fresh);
         return;
@@ -262,6 +263,8 @@ static int set_up(server *s, pw_err *err)
         rc = zygote_find(&program, err);
     if (rc == 0)
         rc = home_open(s->conf->spool, &s->home, err);
+    if (rc == 0)
+        rc = iso_check(&s->conf->iso, s->home.path, s->conf->slots, err);
     if (rc == 0 && !(s->groups = groups_new(&cgroup_sys_real, &s->home, s->conf, err)))
         rc = err->code;
     if (rc < 0)

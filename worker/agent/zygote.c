@@ -24,11 +24,8 @@ enum { FIXED = 10, FD_TEXT = 16, LIMIT_TEXT = 24 };
 struct zygote {
     const pw_host *host;
     char *program, *spool;
-    char **env;                  /* owned, NULL-terminated */
-    char *ssh_key, *known_hosts; /* owned; NULL: none */
-    cgroup_mode cgroup;
-    cgroup_limits limits;
-    uint64_t cache_limit;
+    char **env;     /* owned, NULL-terminated */
+    char **options; /* owned: what pawl-run is told beside its spool and socket */
     pid_t pid;
     int fd; /* our end; -1: none */
     uint64_t files;
@@ -95,12 +92,67 @@ zygote *zygote_free(zygote *self)
     pw_closep(&self->fd);
     reap(self);
     env_free(self->env);
-    free(self->ssh_key);
-    free(self->known_hosts);
+    iso_list_free(self->options);
     free(self->program);
     free(self->spool);
     free(self);
     return NULL;
+}
+
+static int option(char ***list, const char *name, const char *value, pw_err *err)
+{
+    int rc = iso_list_add(list, name, err);
+    return rc < 0 ? rc : iso_list_add(list, value, err);
+}
+
+static int options_isolation(char ***list, const worker_conf *conf, pw_err *err)
+{
+    PW_AUTO(pw_buf_clearp) pw_buf kinds = PW_BUF(200);
+    const iso_host *h = &conf->iso;
+    int rc = 0;
+    for (size_t i = 0; i < conf->isolation.n && rc == 0; i++)
+        rc = pw_buf_addf(&kinds, "%s%s", i ? "," : "", conf->isolation.v[i]);
+    if (rc == 0)
+        rc = option(list, "--isolation", pw_buf_str(&kinds), err);
+    for (size_t i = 0; i < h->n_users && rc == 0; i++) {
+        PW_AUTO(pw_freep)
+        char *user = pw_strf("%u:%u:%s", (unsigned)h->users[i].uid, (unsigned)h->users[i].gid,
+                             h->users[i].name);
+        rc = user ? option(list, "--user", user, err) : pw_fail(err, PW_ENOMEM, "out of memory");
+    }
+    for (size_t i = 0; h->hide && h->hide[i] && rc == 0; i++)
+        rc = option(list, "--hide", h->hide[i], err);
+    for (size_t i = 0; h->show && h->show[i] && rc == 0; i++)
+        rc = option(list, "--show", h->show[i], err);
+    for (size_t i = 0; h->podman && h->podman[i] && rc == 0; i++)
+        rc = option(list, "--podman", h->podman[i], err);
+    return rc;
+}
+
+static int make_options(const worker_conf *conf, char ***ret, pw_err *err)
+{
+    PW_AUTO(iso_list_freep) char **list = NULL;
+    char memory[LIMIT_TEXT], processes[LIMIT_TEXT], cache[LIMIT_TEXT];
+    const cgroup_limits *l = &conf->limits;
+    (void)snprintf(memory, sizeof(memory), "%" PRIu64, l->memory);
+    (void)snprintf(processes, sizeof(processes), "%" PRIu64, l->processes);
+    int rc = option(&list, "--cgroup", cgroup_mode_name(conf->cgroup), err);
+    if (rc == 0)
+        rc = option(&list, "--memory", memory, err);
+    if (rc == 0)
+        rc = option(&list, l->by_default ? "--processes-default" : "--processes", processes, err);
+    (void)snprintf(cache, sizeof(cache), "%" PRIu64, conf->cache_limit);
+    if (rc == 0)
+        rc = option(&list, "--cache", cache, err);
+    if (rc == 0 && conf->ssh_key)
+        rc = option(&list, "--ssh-key", conf->ssh_key, err);
+    if (rc == 0 && conf->known_hosts)
+        rc = option(&list, "--known-hosts", conf->known_hosts, err);
+    if (rc == 0)
+        rc = options_isolation(&list, conf, err);
+    if (rc == 0)
+        *ret = pw_take(list);
+    return rc;
 }
 
 int zygote_env(zygote *self, const worker_conf *conf, pw_err *err)
@@ -119,29 +171,28 @@ int zygote_env(zygote *self, const worker_conf *conf, pw_err *err)
         if (value && !(env[n++] = pw_strf("%s=%s", name, value)))
             failed = true;
     }
-    char *key = pw_strdup(conf->ssh_key, &failed), *hosts = pw_strdup(conf->known_hosts, &failed);
     if (failed) {
         env_free(env);
-        free(key);
-        free(hosts);
         return pw_fail(err, PW_ENOMEM, "out of memory");
     }
+    char **options = NULL;
+    int rc = make_options(conf, &options, err);
+    if (rc < 0) {
+        env_free(env);
+        return rc;
+    }
     env_free(self->env);
-    free(self->ssh_key);
-    free(self->known_hosts);
     self->env = env;
-    self->ssh_key = key;
-    self->known_hosts = hosts;
-    self->cgroup = conf->cgroup;
-    self->limits = conf->limits;
-    self->cache_limit = conf->cache_limit;
+    iso_list_free(self->options);
+    self->options = options;
     pw_closep(&self->fd); /* the old one ends; the next job starts a new one */
     return 0;
 }
 
 static int spawn(zygote *self, pw_err *err)
 {
-    char number[FD_TEXT], memory[LIMIT_TEXT], processes[LIMIT_TEXT], cache[LIMIT_TEXT];
+    PW_AUTO(iso_list_freep) char **argv = NULL;
+    char number[FD_TEXT];
     int pair[2];
     pw_usec now = pw_now(self->host);
     if (now < self->not_before)
@@ -152,33 +203,17 @@ static int spawn(zygote *self, pw_err *err)
     PW_AUTO(pw_closep) int mine = pair[0];
     PW_AUTO(pw_closep) int theirs = pair[1];
     (void)snprintf(number, sizeof(number), "%d", theirs);
-    (void)snprintf(memory, sizeof(memory), "%" PRIu64, self->limits.memory);
-    (void)snprintf(processes, sizeof(processes), "%" PRIu64, self->limits.processes);
-    (void)snprintf(cache, sizeof(cache), "%" PRIu64, self->cache_limit);
-    const char *argv[24] = {self->program,
-                            "--serve",
-                            self->spool,
-                            "--fd",
-                            number,
-                            "--cgroup",
-                            cgroup_mode_name(self->cgroup),
-                            "--memory",
-                            memory,
-                            self->limits.by_default ? "--processes-default" : "--processes",
-                            processes,
-                            "--cache",
-                            cache};
-    size_t n = 13;
-    if (self->ssh_key) {
-        argv[n++] = "--ssh-key";
-        argv[n++] = self->ssh_key;
-    }
-    if (self->known_hosts) {
-        argv[n++] = "--known-hosts";
-        argv[n++] = self->known_hosts;
-    }
+    int rc = iso_list_add(&argv, self->program, err);
+    if (rc == 0)
+        rc = option(&argv, "--serve", self->spool, err);
+    if (rc == 0)
+        rc = option(&argv, "--fd", number, err);
+    for (size_t i = 0; self->options && self->options[i] && rc == 0; i++)
+        rc = iso_list_add(&argv, self->options[i], err);
+    if (rc < 0)
+        return rc;
     const int keep[] = {theirs, -1};
-    pw_spawn what = {.argv = argv,
+    pw_spawn what = {.argv = (const char *const *)argv,
                      .env = (const char *const *)self->env,
                      .dir = "/",
                      .in = -1,

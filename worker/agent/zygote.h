@@ -14,8 +14,8 @@ zygote *zygote_new(const pw_host *host, const char *program, const char *spool, 
                    pw_err *err);
 zygote *zygote_free(zygote *self); /* the zygote ends, runners live on */
 PW_DEFINE_FREEP(zygote, zygote_free)
-/* Control groups and limits of jobs, and what steps inherit: PATH HOME USER LOGNAME LANG LC_ALL TZ,
- * env_pass; where the files are with which checkouts log in.
+/* Control groups, limits and isolation of jobs, and what steps inherit: PATH HOME USER LOGNAME LANG
+ * LC_ALL TZ, env_pass; where the files are with which checkouts log in.
  * A running zygote is replaced, so that the next job has it. */
 int zygote_env(zygote *self, const worker_conf *conf, pw_err *err);
 /* Asks for a runner. PW_EAGAIN: not now. */

@@ -13,6 +13,7 @@
 
 #include "shared/base/fs.h"
 #include "worker/run/login.h"
+#include "worker/run/inside.h"
 #include "worker/run/steps.h"
 
 enum {
@@ -68,6 +69,13 @@ static int fail_sys(checkout *c, const pw_err *err)
 
 /* ---- git */
 
+/* Whether a command works on the mirror or its origin: by the agent's own rights, with its key. */
+static bool of_mirror(const char *const *args)
+{
+    bool init = strcmp(args[0], "init") == 0 && args[1] && args[2] && !strcmp(args[2], "--bare");
+    return init || strcmp(args[0], "--git-dir") == 0 || strcmp(args[0], "ls-remote") == 0;
+}
+
 /* Runs git in `dir` (NULL: in the work tree). Returns its exit code (128 + a signal), or -1 with
  * the result set. */
 static int git_run(checkout *c, bool quiet, const char *const *args)
@@ -84,6 +92,8 @@ static int git_run(checkout *c, bool quiet, const char *const *args)
     size_t n = 9;
     pw_err err = {0};
     exec_end end;
+    bool mirror = of_mirror(args);
+    bool contained = c->r->in.kind == ISO_PODMAN;
     if (c->login.http) { /* no helper of the user's is asked first, nor told to keep it */
         argv[n++] = "-c";
         argv[n++] = "credential.helper=";
@@ -101,6 +111,9 @@ static int git_run(checkout *c, bool quiet, const char *const *args)
     spec.quiet = quiet;
     spec.copy = c->said;
     spec.pty = false;
+    spec.outside = mirror || contained; /* an image need not have git */
+    if (mirror)                         /* what steps left in the work tree has no say there */
+        spec.dir = c->r->host->spool;
     spec.idle = 0; /* git says nothing for long while it works */
     spec.timeout = CHECKOUT_GIT_US;
     if (c->limit && c->limit - used < spec.timeout)
@@ -387,7 +400,8 @@ static int tree_empty(checkout *c)
 {
     pw_err err = {0};
     c->fresh = true;
-    if (pw_fs_remove_tree(c->dir, &err) < 0 || pw_fs_mkdirs(c->dir, 0755, &err) < 0)
+    if (pw_fs_remove_tree(c->dir, &err) < 0 || pw_fs_mkdirs(c->dir, 0755, &err) < 0 ||
+        inside_own(c->r, c->dir, &err) < 0)
         return fail_sys(c, &err);
     return 0;
 }
@@ -539,6 +553,31 @@ static int inside(const checkout *c, pw_err *err)
                : pw_err_context(err, "checkout into a folder behind a link");
 }
 
+/* Where git does not run inside, nothing that steps told it (filters, monitors, hooks) may be left:
+ * then it is told anew. */
+static int trust_tree(checkout *c)
+{
+    PW_AUTO(pw_freep) char *dotgit = tree_path(c, ".git");
+    pw_err err = {0};
+    if (c->r->in.kind != ISO_PODMAN)
+        return 0;
+    if (!dotgit)
+        (void)pw_fail(&err, PW_ENOMEM, "out of memory");
+    else
+        (void)pw_fs_remove_tree(dotgit, &err);
+    return err.code ? fail_sys(c, &err) : 0;
+}
+
+/* The folder to check out into; the job's own when it is new. */
+static int make_dir(checkout *c, pw_err *err)
+{
+    struct stat st;
+    if (lstat(c->dir, &st) == 0)
+        return 0;
+    int rc = pw_fs_mkdirs(c->dir, 0755, err);
+    return rc < 0 ? rc : inside_own(c->r, c->dir, err);
+}
+
 void checkout_run(run_job *r, const job_step *s, env_list *env, const char *dir, step_result *out)
 {
     const job_spec *job = &r->spec;
@@ -568,9 +607,9 @@ void checkout_run(run_job *r, const job_step *s, env_list *env, const char *dir,
         return;
     }
     c.mirror = mirror;
-    if (pw_fs_mkdirs(mirrors, 0755, &err) < 0 || inside(&c, &err) < 0 ||
-        pw_fs_mkdirs(dir, 0755, &err) < 0 || git_environment(&c, &err) < 0)
+    if (pw_fs_mkdirs(mirrors, 0755, &err) < 0 || inside(&c, &err) < 0 || make_dir(&c, &err) < 0 ||
+        git_environment(&c, &err) < 0 || inside_git(r, mirror, env, &err) < 0)
         step_fail_err(out, PW_EXCEPTION, &err);
-    else
+    else if (trust_tree(&c) == 0)
         checkout_all(&c, fresh, clean);
 }

@@ -16,6 +16,7 @@
 #include "shared/base/fs.h"
 #include "shared/base/num.h"
 #include "shared/base/spawn.h"
+#include "worker/run/inside.h"
 #include "worker/run/procs.h"
 #include "worker/run/pty.h"
 #include "worker/run/watch.h"
@@ -32,6 +33,7 @@ typedef struct exec {
     run_job *r;
     const exec_spec *spec;
     step_result *step;
+    inside_start inside;
     procs_usage usage;
     pid_t pid;          /* 0 when reaped */
     int in[PW_STREAMS]; /* our ends of its pipes; -1: at the end */
@@ -110,10 +112,15 @@ static int start(exec *e, pw_err *err)
         rc = make_pipe(&e->in[1], &errout, err);
     if (rc < 0)
         return rc;
+    const int ends[PW_STREAMS] = {out, errout};
+    if ((rc = inside_begin(e->r, s, ends, &e->inside, err)) < 0)
+        return rc;
     pw_spawn what = {
-        .argv = s->argv,
-        .env = s->env,
-        .dir = s->dir,
+        .argv = e->inside.argv,
+        .env = e->inside.env,
+        .dir = e->inside.dir,
+        .as = e->inside.as,
+        .keep = e->inside.keep,
         .in = s->pty ? out : -1,
         .out = out,
         .err = errout >= 0 ? errout : out,
@@ -123,6 +130,7 @@ static int start(exec *e, pw_err *err)
         .into = e->r->group.into,
     };
     pid_t pid = pw_spawn_start(&what, err);
+    inside_begun(&e->inside);
     if (pid < 0)
         return (int)pid;
     e->pid = pid;
@@ -398,12 +406,14 @@ static void read_last(exec *e)
 int exec_run(run_job *r, const exec_spec *spec, step_result *step, exec_end *ret, pw_err *err)
 {
     exec e = {.r = r, .spec = spec, .step = step, .in = {-1, -1}};
+    e.inside = (inside_start){.fds = {-1, -1}, .status = -1};
     e.begin = e.last_read = e.looked = now_of(&e);
     e.watch_at = watch_due(r, e.begin);
     int rc = start(&e, err);
     if (rc < 0) {
         pw_closep(&e.in[0]);
         pw_closep(&e.in[1]);
+        inside_end(r, spec, &e.inside);
         return rc;
     }
     while (running(&e)) {
@@ -420,7 +430,10 @@ int exec_run(run_job *r, const exec_spec *spec, step_result *step, exec_end *ret
     say_more(&e);
     if (e.why == EXEC_EXITED)
         e.why = watch_last(r); /* a step that ended by itself may have met one before */
+    if (e.why == EXEC_EXITED && !inside_worked(r, spec, &e.inside, e.status))
+        e.why = EXEC_NOT_INSIDE;
     drain(&e);
+    inside_end(r, spec, &e.inside);
     step->cpu_ms += e.usage.cpu_us / 1000;
     if (e.usage.max_rss > step->max_rss)
         step->max_rss = e.usage.max_rss;
@@ -497,6 +510,10 @@ void exec_judge(const run_job *r, const exec_spec *spec, const exec_end *end, st
                       (int)end->stuck, end->stuck_name);
         else
             step_fail(s, PW_EXCEPTION, "a process of the step does not end, not even by KILL");
+        break;
+    case EXEC_NOT_INSIDE:
+        step_fail(s, PW_EXCEPTION, "isolation %s could not be entered, the log says why",
+                  iso_kind_name(r->in.kind));
         break;
     }
 }

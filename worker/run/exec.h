@@ -21,6 +21,7 @@ typedef struct exec_spec {
     bool stderr_separate;
     bool pty;
     pw_buf *copy; /* borrowed: gets what is printed, as far as there is room; NULL: none */
+    bool outside; /* by the agent's own rights, whatever the job's isolation: nothing of the job */
 } exec_spec;
 
 /* Why it ended, the strongest cause. */
@@ -34,7 +35,8 @@ typedef enum exec_why {
     EXEC_CANCELLED,
     EXEC_NO_ROOM,
     EXEC_STOPPED,
-    EXEC_STUCK /* not even KILL ended it */
+    EXEC_STUCK,     /* not even KILL ended it */
+    EXEC_NOT_INSIDE /* its isolation could not be entered */
 } exec_why;
 
 typedef struct exec_end {

@@ -21,7 +21,9 @@ static const char help[] =
     "        --cache BYTES: what caches of builds may take together (default 10G)\n"
     "        --ssh-key FILE, --known-hosts FILE: with what checkouts log in by ssh, where the job "
     "does\n"
-    "        not say\n";
+    "        not say\n"
+    "        --isolation LIST (default none; the first is what jobs get that ask for none),\n"
+    "        --user UID:GID:NAME, --hide FILE, --show DIR, --podman ARG: each as often as needed\n";
 
 static int usage(void)
 {
@@ -42,7 +44,46 @@ typedef struct options {
     cgroup_host found;
     uint64_t cache;
     const char *ssh_key, *known_hosts;
+    iso_host iso;
 } options;
+
+/* "none,bwrap": the first is the default. */
+static bool read_offers(const char *text, iso_host *h)
+{
+    char word[16];
+    bool first = true;
+    h->offers[ISO_NONE] = false;
+    while (*text) {
+        size_t n = strcspn(text, ",");
+        iso_kind k;
+        if (n >= sizeof(word))
+            return false;
+        memcpy(word, text, n);
+        word[n] = '\0';
+        if (!iso_kind_parse(word, &k))
+            return false;
+        if (first)
+            h->first = k;
+        first = false;
+        h->offers[k] = true;
+        text += n + (text[n] == ',');
+    }
+    return !first;
+}
+
+/* Names and values of what belongs to isolation. */
+static bool read_isolation(const char *name, const char *value, iso_host *h)
+{
+    if (strcmp(name, "--isolation") == 0)
+        return read_offers(value, h);
+    if (strcmp(name, "--user") == 0)
+        return iso_user_parse(h, value, NULL) == 0;
+    if (strcmp(name, "--hide") == 0)
+        return iso_list_add(&h->hide, value, NULL) == 0;
+    if (strcmp(name, "--show") == 0)
+        return iso_list_add(&h->show, value, NULL) == 0;
+    return strcmp(name, "--podman") == 0 && iso_list_add(&h->podman, value, NULL) == 0;
+}
 
 static bool read_options(char **argv, options *o)
 {
@@ -63,7 +104,7 @@ static bool read_options(char **argv, options *o)
         else if (good && strcmp(*argv, "--known-hosts") == 0)
             o->known_hosts = argv[1];
         else
-            good = false;
+            good = good && read_isolation(argv[0], argv[1], &o->iso);
         if (!good)
             return false;
     }
@@ -81,6 +122,7 @@ static int apply(options *o, run_host *host, pw_err *err)
     host->cache_limit = o->cache;
     host->ssh_key = o->ssh_key;
     host->known_hosts = o->known_hosts;
+    host->iso = &o->iso;
     return rc;
 }
 
@@ -130,7 +172,8 @@ int main(int argc, char **argv)
         return fputs(help, stdout) < 0;
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
         return printf("pawl-run %s\n", PW_VERSION) < 0;
-    options o = {.mode = CGROUP_AUTO, .cache = SPOOL_CACHE_LIMIT};
+    options o = {
+        .mode = CGROUP_AUTO, .cache = SPOOL_CACHE_LIMIT, .iso = {.offers = {[ISO_NONE] = true}}};
     bool is_serve = argc >= 5 && strcmp(argv[1], "--serve") == 0 && strcmp(argv[3], "--fd") == 0;
     bool is_job = argc >= 4 && strcmp(argv[1], "--job") == 0;
     if ((!is_serve && !is_job) || !read_options(argv + (is_serve ? 5 : 4), &o))
@@ -143,6 +186,7 @@ int main(int argc, char **argv)
         return complain(&err);
     }
     int rc = is_serve ? serve(spool, argv[4], &o) : job(spool, argv[3], &o);
+    iso_host_clear(&o.iso);
     free(spool);
     return rc;
 }

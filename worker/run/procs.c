@@ -281,6 +281,25 @@ void procs_kill_tree(cgroup_job *group)
     procs_signal_tree(SIGKILL); /* also those that left their group */
 }
 
+/* The first process of a pid name space: a part of the isolation, not of the step. It reaps what the
+ * step leaves, and is still there for a moment when the step itself has ended. */
+static bool is_init(pid_t pid)
+{
+    char path[PROC_PATH], text[4096];
+    (void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    PW_AUTO(pw_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    if (n <= 0)
+        return false;
+    text[n] = '\0';
+    const char *ids = strstr(text, "\nNSpid:\t");
+    if (!ids)
+        return false;
+    ids += 8;
+    size_t len = strcspn(ids, "\n");
+    return len > 2 && memcmp(ids + len - 2, "\t1", 2) == 0;
+}
+
 /* All that live now, told before they are killed: then their names are gone. */
 static void tell(procs_list *told, procs_seen *seen, void *self)
 {
@@ -288,7 +307,7 @@ static void tell(procs_list *told, procs_seen *seen, void *self)
     char name[PROCS_NAME + 1];
     (void)procs_tree(&l);
     for (size_t i = 0; i < l.n; i++)
-        if (procs_name(l.v[i], name) && !procs_list_has(told, l.v[i]) &&
+        if (procs_name(l.v[i], name) && !is_init(l.v[i]) && !procs_list_has(told, l.v[i]) &&
             procs_list_add(told, l.v[i]))
             seen(self, l.v[i], name, true);
 }

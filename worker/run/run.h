@@ -11,6 +11,7 @@
 #include "shared/job/job.h"
 #include "worker/run/mask.h"
 #include "worker/cgroup/cgroup.h"
+#include "worker/isolate/isolate.h"
 #include "worker/run/output.h"
 #include "worker/run/writer.h"
 #include "worker/spool/spool.h"
@@ -37,7 +38,18 @@ typedef struct run_host {
     uint64_t cache_limit;      /* bytes of SPOOL/cache */
     /* with what git logs in where the job says nothing; NULL: its own means */
     const char *ssh_key, *known_hosts;
+    const iso_host *iso; /* what isolation there is; NULL: none */
 } run_host;
+
+/* The job's isolation: inside.h. */
+typedef struct run_inside {
+    iso_kind kind;
+    const char *image;    /* borrowed from the job */
+    const iso_user *user; /* NULL: as the agent; borrowed from the host */
+    int lock;             /* on the user */
+    char **read;          /* owned: mirrors */
+    char name[SPOOL_JOB_NAME + 24];
+} run_inside;
 
 typedef struct run_job {
     const run_host *host;
@@ -53,6 +65,7 @@ typedef struct run_job {
     int signals;            /* signalfd: SIGCHLD, SIGTERM, SIGINT */
     char *workdir, *tmpdir; /* owned */
     int work_lock;
+    run_inside in;
     cgroup_job group; /* none of the machine: an empty one */
     pw_usec deadline; /* of the whole job; 0: none */
     bool cancelled;

@@ -15,6 +15,7 @@
 #include "shared/base/fault.h"
 #include "shared/base/fs.h"
 #include "shared/base/log.h"
+#include "worker/run/inside.h"
 #include "worker/run/steps.h"
 #include "worker/run/workdir.h"
 
@@ -78,8 +79,6 @@ static int read_job(run_job *r, pw_err *err)
         rc = pw_schema_decode(&job_spec_schema, b.p, b.len, &r->spec, err);
     if (rc == 0 && (r->spec.epoch != r->id.epoch || r->spec.attempt != r->id.attempt))
         rc = pw_fail(err, PW_EINVAL, "job %s is another one by its content", r->name);
-    if (rc == 0 && r->spec.isolation && strcmp(r->spec.isolation, "none") != 0)
-        rc = pw_fail(err, PW_EINVAL, "this worker knows no isolation \"%s\"", r->spec.isolation);
     return rc;
 }
 
@@ -166,12 +165,13 @@ static int prepare(run_job *r, pw_err *err)
     r->control = spool_control_bind(r->host->spool_id, r->id, err);
     if (r->control < 0)
         return r->control;
-    r->work_lock = workdir_take(r->host->spool, r->spec.project, r->spec.builder, &r->workdir, err);
+    r->work_lock = workdir_take(r->host->spool, r->spec.project, r->spec.builder, r->spec.untrusted,
+                                &r->workdir, err);
     if (r->work_lock < 0)
         return r->work_lock;
     if (!(r->tmpdir = workdir_tmp(r->workdir, err)))
         return err->code;
-    if ((rc = make_group(r, err)) < 0)
+    if ((rc = inside_open(r, err)) < 0 || (rc = make_group(r, err)) < 0)
         return rc;
     uint64_t ms = r->spec.timeout_ms;
     if (ms)
@@ -313,6 +313,7 @@ static void tidy(run_job *r)
     if (!cgroup_job_close(&r->group, GROUP_WAIT_US))
         pw_log(PW_LOG_ERROR, "cgroup_kept", "job=%s",
                r->name); /* the agent's next start tries again */
+    inside_close(r);
     if (r->tmpdir && workdir_tmp_empty(r->tmpdir, &err) < 0)
         pw_log_err(PW_LOG_WARN, "job_tmp_kept", &err);
     pw_closep(&r->work_lock); /* before the end is seen: the next job of this builder may take the
@@ -391,7 +392,8 @@ static journal_writer *take_journal(const char *path, bool *mine, pw_err *err)
 
 int runner_run(const run_host *host, spool_job id, pw_err *err)
 {
-    run_job r = {.host = host, .id = id, .control = -1, .signals = -1, .work_lock = -1};
+    run_job r = {
+        .host = host, .id = id, .control = -1, .signals = -1, .work_lock = -1, .in = {.lock = -1}};
     PW_AUTO(pw_freep) char *path = spool_path_journal(host->spool, id);
     pw_err why = {0};
     bool mine;

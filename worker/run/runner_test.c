@@ -162,7 +162,8 @@ static void test_exceptions(void)
     SCENE(i, "a", "true");
     if (i_ready)
         set(&i.job.isolation, "bwrap");
-    ok(run(&i, i_ready) && job_is(&i, PW_EXCEPTION, "this worker knows no isolation \"bwrap\"") &&
+    ok(run(&i, i_ready) &&
+           job_is(&i, PW_EXCEPTION, "this worker does not offer isolation \"bwrap\"") &&
            !i.v.started[0],
        "isolation");
     SCENE(j, "a", "true");

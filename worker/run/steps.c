@@ -106,14 +106,19 @@ static char *script_file(const run_job *r, size_t index, const char *script, pw_
         (void)pw_fail(err, PW_ENOMEM, "out of memory");
         return NULL;
     }
+    (void)unlink(path); /* what a step put there */
     PW_AUTO(pw_closep)
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         (void)pw_fail_sys(err, "cannot write the script to %s", path);
         return NULL;
     }
     if (pw_fs_write_all(fd, script, strlen(script), err) < 0)
         return NULL;
+    if (r->in.user && fchown(fd, r->in.user->uid, r->in.user->gid) < 0) {
+        (void)pw_fail_sys(err, "cannot give the script to user \"%s\"", r->in.user->name);
+        return NULL;
+    }
     return pw_take(path);
 }
 

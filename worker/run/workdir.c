@@ -56,9 +56,30 @@ static int real_folder(const char *dir, mode_t mode, pw_err *err)
     return rc < 0 || mkdir(dir, mode) == 0 ? rc : pw_fail_sys(err, "cannot make %s", dir);
 }
 
+/* Its entries go, it stays. */
+static int empty(const char *dir, pw_err *err)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d) {
+        int none = fd < 0 && errno == ENOENT ? 0 : pw_fail_sys(err, "cannot open %s", dir);
+        pw_closep(&fd);
+        return none;
+    }
+    int rc = 0;
+    for (struct dirent *e; rc == 0 && (e = readdir(d));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        PW_AUTO(pw_freep) char *path = pw_path_join(dir, e->d_name);
+        rc = path ? pw_fs_remove_tree(path, err) : pw_fail(err, PW_ENOMEM, "out of memory");
+    }
+    (void)closedir(d);
+    return rc;
+}
+
 /* The lock of one number: PW_EAGAIN when another job has it. The folders are made when they turn
  * out to be absent. */
-static int take_number(const char *base, unsigned n, char **ret_dir, pw_err *err)
+static int take_number(const char *base, unsigned n, bool untrusted, char **ret_dir, pw_err *err)
 {
     pw_err why = {0};
     PW_AUTO(pw_freep) char *lock = pw_strf("%s/%u.lock", base, n);
@@ -67,7 +88,7 @@ static int take_number(const char *base, unsigned n, char **ret_dir, pw_err *err
         return pw_fail(err, PW_ENOMEM, "out of memory");
     PW_AUTO(pw_closep) int fd = pw_fs_lock(lock, &why);
     if (fd < 0 && (why.sys == ENOENT || why.code == PW_ENOTFOUND)) {
-        int rc = pw_fs_mkdirs(base, 0755, err);
+        int rc = pw_fs_mkdirs(base, 0711, err);
         if (rc < 0)
             return rc;
         fd = pw_fs_lock(lock, &why);
@@ -77,7 +98,12 @@ static int take_number(const char *base, unsigned n, char **ret_dir, pw_err *err
             *err = why;
         return why.code;
     }
-    int rc = real_folder(dir, 0755, err);
+    int rc = real_folder(dir, 0700, err);
+    if (rc == 0 && untrusted)
+        rc = empty(dir, err);
+    /* jobs of other users may pass the folders above */
+    if (rc == 0 && fchmodat(AT_FDCWD, dir, 0700, AT_SYMLINK_NOFOLLOW) < 0)
+        rc = access(dir, W_OK | X_OK) < 0 ? pw_fail_sys(err, "cannot use %s", dir) : 0;
     if (rc < 0)
         return rc;
     *ret_dir = pw_take(dir);
@@ -103,47 +129,28 @@ static int no_links(const char *spool, const char *below, pw_err *err)
                    spool, below);
 }
 
-int workdir_take(const char *spool, const char *project, const char *builder, char **ret_dir,
-                 pw_err *err)
+int workdir_take(const char *spool, const char *project, const char *builder, bool untrusted,
+                 char **ret_dir, pw_err *err)
 {
     PW_AUTO(pw_buf_clearp) pw_buf base = PW_BUF(8192);
     (void)pw_buf_addf(&base, "%s/work/", spool);
     (void)workdir_name(project ? project : "", &base);
     (void)pw_buf_adds(&base, "/");
     (void)workdir_name(builder ? builder : "", &base);
+    if (untrusted) /* no name becomes that: % is followed by two digits or ~ */
+        (void)pw_buf_adds(&base, "%untrusted");
     if (base.failed)
         return pw_fail(err, PW_ENOMEM, "out of memory");
     int safe = no_links(spool, pw_buf_str(&base) + strlen(spool) + 1, err);
     if (safe < 0)
         return safe;
     for (unsigned n = 1; n <= WORKDIR_MAX; n++) {
-        int fd = take_number(pw_buf_str(&base), n, ret_dir, err);
+        int fd = take_number(pw_buf_str(&base), n, untrusted, ret_dir, err);
         if (fd != PW_EAGAIN)
             return fd;
     }
     return pw_fail(err, PW_ELIMIT, "all %d work directories in %s are in use", WORKDIR_MAX,
                    pw_buf_str(&base));
-}
-
-/* Its entries go, it stays. */
-static int empty(const char *dir, pw_err *err)
-{
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    if (!d) {
-        int none = fd < 0 && errno == ENOENT ? 0 : pw_fail_sys(err, "cannot open %s", dir);
-        pw_closep(&fd);
-        return none;
-    }
-    int rc = 0;
-    for (struct dirent *e; rc == 0 && (e = readdir(d));) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
-        PW_AUTO(pw_freep) char *path = pw_path_join(dir, e->d_name);
-        rc = path ? pw_fs_remove_tree(path, err) : pw_fail(err, PW_ENOMEM, "out of memory");
-    }
-    (void)closedir(d);
-    return rc;
 }
 
 char *workdir_tmp(const char *workdir, pw_err *err)

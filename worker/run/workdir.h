@@ -3,6 +3,7 @@
  * the job. Blocking file calls. */
 #ifndef PW_WORKER_RUN_WORKDIR_H
 #define PW_WORKER_RUN_WORKDIR_H
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "shared/base/buf.h"
@@ -12,10 +13,12 @@ enum { WORKDIR_MAX = 10000, WORKDIR_NAME_MAX = 200 };
 /* Appends `name` as one safe file name: bytes that file names of ours do not have become %XX; a
  * very long one is shortened and gets a checksum. Different names stay different. */
 int workdir_name(const char *name, pw_buf *out);
+/* Untrusted builds have folders of their own, which are empty at their start: what they leave is
+ * never met by a build that is trusted. */
 /* Makes the folder and takes its lock. *ret_dir is owned, the returned fd (owned) holds the lock.
  */
-int workdir_take(const char *spool, const char *project, const char *builder, char **ret_dir,
-                 pw_err *err);
+int workdir_take(const char *spool, const char *project, const char *builder, bool untrusted,
+                 char **ret_dir, pw_err *err);
 /* WORKDIR.tmp, made or emptied. Owned; NULL on failure. The folder itself stays for the next job:
  * making and removing one for each job is what some file systems are slowest at. */
 char *workdir_tmp(const char *workdir, pw_err *err);

@@ -1,0 +1,168 @@
+#include "worker/isolate/isolate.h"
+
+#include <inttypes.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shared/base/buf.h"
+#include "shared/base/num.h"
+
+enum { NOBODY = 65534, ENTRY_BYTES = 16384 };
+
+static const char *const names[ISO_KINDS] = {"none", "user", "bwrap", "podman"};
+
+const char *iso_kind_name(iso_kind k)
+{
+    return names[k];
+}
+
+bool iso_kind_parse(const char *word, iso_kind *ret)
+{
+    for (int i = 0; i < ISO_KINDS; i++)
+        if (strcmp(word, names[i]) == 0) {
+            *ret = (iso_kind)i;
+            return true;
+        }
+    return false;
+}
+
+bool iso_parse(const char *text, iso_kind *ret, const char **ret_image)
+{
+    static const char podman[] = "podman:";
+    enum { N = sizeof(podman) - 1 };
+    iso_kind k;
+    if (strncmp(text, podman, N) == 0) {
+        /* it becomes an argument: neither an option nor two words */
+        size_t n = strlen(text + N);
+        if (n == 0 || n > ISO_IMAGE_MAX || text[N] == '-')
+            return false;
+        for (const char *p = text + N; *p; p++)
+            if (*p <= ' ' || *p > '~')
+                return false;
+        *ret = ISO_PODMAN;
+        *ret_image = text + N;
+        return true;
+    }
+    if (!iso_kind_parse(text, &k) || k == ISO_PODMAN)
+        return false;
+    *ret = k;
+    *ret_image = NULL;
+    return true;
+}
+
+/* ---- lists */
+
+size_t iso_list_len(char *const *list)
+{
+    size_t n = 0;
+    while (list && list[n])
+        n++;
+    return n;
+}
+
+int iso_list_add(char ***list, const char *text, pw_err *err)
+{
+    size_t n = iso_list_len(*list);
+    char **v = realloc(*list, (n + 2) * sizeof(*v));
+    if (!v)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    *list = v;
+    v[n + 1] = NULL;
+    v[n] = strdup(text);
+    return v[n] ? 0 : pw_fail(err, PW_ENOMEM, "out of memory");
+}
+
+void iso_list_free(char **list)
+{
+    for (size_t i = 0; list && list[i]; i++)
+        free(list[i]);
+    free(list);
+}
+
+void iso_host_clear(iso_host *h)
+{
+    for (size_t i = 0; i < h->n_users; i++)
+        free(h->users[i].name);
+    free(h->users);
+    iso_list_free(h->hide);
+    iso_list_free(h->show);
+    iso_list_free(h->podman);
+    *h = (iso_host){0};
+}
+
+/* ---- users */
+
+static int add_user(iso_host *h, uid_t uid, gid_t gid, const char *name, pw_err *err)
+{
+    if (h->n_users == ISO_USERS_MAX)
+        return pw_fail(err, PW_ELIMIT, "more than %d users", ISO_USERS_MAX);
+    /* all that runs under it is killed: it must be nobody else's */
+    if (uid < ISO_UID_MIN || uid == NOBODY || uid == (uid_t)-1 || uid == geteuid())
+        return pw_fail(err, PW_EINVAL,
+                       "user \"%.60s\" (%u) is used by the system or the agent itself; make users "
+                       "for jobs alone",
+                       name, (unsigned)uid);
+    for (size_t i = 0; i < h->n_users; i++)
+        if (h->users[i].uid == uid)
+            return pw_fail(err, PW_EINVAL, "user %u stands there twice", (unsigned)uid);
+    iso_user *v = realloc(h->users, (h->n_users + 1) * sizeof(*v));
+    if (!v)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    h->users = v;
+    v[h->n_users] = (iso_user){uid, gid, strdup(name)};
+    if (!v[h->n_users].name)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    h->n_users++;
+    return 0;
+}
+
+static bool number(const char *s, size_t n, uint64_t *ret)
+{
+    char text[16];
+    if (n == 0 || n >= sizeof(text))
+        return false;
+    memcpy(text, s, n);
+    text[n] = '\0';
+    return pw_parse_u64(text, ret, NULL) == 0 && *ret < UINT32_MAX;
+}
+
+int iso_users_add(iso_host *h, const char *text, pw_err *err)
+{
+    const char *dash = strchr(text, '-');
+    uint64_t from, to;
+    char name[32];
+    if (number(text, strlen(text), &from))
+        to = from;
+    else if (!dash || !number(text, (size_t)(dash - text), &from) ||
+             !number(dash + 1, strlen(dash + 1), &to)) {
+        const struct passwd *p = getpwnam(text);
+        if (!p)
+            return pw_fail(err, PW_EINVAL,
+                           "there is no user \"%.60s\"; make it with \"useradd --system "
+                           "--no-create-home --shell /usr/sbin/nologin %.60s\"",
+                           text, text);
+        return add_user(h, p->pw_uid, p->pw_gid, text, err);
+    }
+    if (to < from || to - from >= ISO_USERS_MAX)
+        return pw_fail(err, PW_EINVAL, "\"%.60s\" is no range of 1 to %d users", text,
+                       ISO_USERS_MAX);
+    int rc = 0;
+    for (; from <= to && rc == 0; from++) {
+        (void)snprintf(name, sizeof(name), "%" PRIu64, from);
+        rc = add_user(h, (uid_t)from, (gid_t)from, name, err);
+    }
+    return rc;
+}
+
+int iso_user_parse(iso_host *h, const char *text, pw_err *err)
+{
+    const char *a = strchr(text, ':'), *b = a ? strchr(a + 1, ':') : NULL;
+    uint64_t uid, gid;
+    if (!b || !number(text, (size_t)(a - text), &uid) ||
+        !number(a + 1, (size_t)(b - a) - 1, &gid) || !b[1])
+        return pw_fail(err, PW_EINVAL, "\"%.100s\" is not UID:GID:NAME", text);
+    return add_user(h, (uid_t)uid, (gid_t)gid, b + 1, err);
+}
