@@ -161,7 +161,7 @@ def jobs(spool):
     return sorted(os.listdir(os.path.join(spool, "jobs")))
 
 
-def test_black_hole(pawl, repo):
+def test_m7_black_hole(pawl, repo):
     """Nothing passes, nothing is closed: both sides notice within 30 s, say so once, and go on where they were when it is over."""
     world(pawl, repo, workers=())
     names = ["w1", "w2", "w3"]

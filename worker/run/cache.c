@@ -317,6 +317,10 @@ void step_cache_save(run_job *r, size_t index, const job_step *s, env_list *env,
     (void)index;
     PW_AUTO(pw_buf_clearp) pw_buf key = PW_BUF(KEY_MAX);
     pw_err err = {0};
+    if (r->spec.untrusted) { /* trusted builds would work with what it made */
+        with_say(r, "a build of untrusted code keeps no caches");
+        return;
+    }
     PW_AUTO(pw_freep) char *at = folder(r, &err);
     PW_AUTO(pw_freep) char *tar = pw_path_join(r->tmpdir, TAR_OUT);
     int rc = at && tar ? key_text(r, s, dir, &key, &err) : PW_ENOMEM;
