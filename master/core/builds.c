@@ -333,6 +333,7 @@ void core_att_ended(core *self, core_attempt *a, const rec_end *r)
     if (a->state > ATT_RUNNING || !b || b->live != a)
         return; /* superseded: kept beside the build, counted nowhere */
     queue_remove(b->request->builder, b->request);
+    core_kept(self, a, r);
     pw_result result = r->result <= PW_CANCELLED ? (pw_result)r->result : PW_EXCEPTION;
     bool again = result == PW_EXCEPTION && !core_build_last_try(b);
     core_worker *w = core_worker_get(self, a->worker);

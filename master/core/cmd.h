@@ -45,7 +45,8 @@ typedef enum core_cmd_kind {
     CMD_BUILDER_PAUSE, /* name, project, reason */
     CMD_BUILDER_RESUME,
     CMD_SCHEDULER_PAUSE, /* name, reason */
-    CMD_SCHEDULER_RESUME
+    CMD_SCHEDULER_RESUME,
+    CMD_SHELL /* id = build: where its work directory is kept */
 } core_cmd_kind;
 
 typedef struct core_cmd {

@@ -460,6 +460,7 @@ static void (*const handlers[])(core *, core_cmd *) = {
     [CMD_FORCE] = cmd_force,
     [CMD_CHANGE] = cmd_change,
     [CMD_RETRY] = cmd_retry,
+    [CMD_SHELL] = core_cmd_shell,
     [CMD_CANCEL_BUILD] = cmd_cancel_build,
     [CMD_CANCEL_REQUEST] = cmd_cancel_request,
     [CMD_WHY] = core_why,

@@ -385,6 +385,11 @@ core_worker *core_worker_get(const core *self, uint64_t id);
 /* Takes what the buffer and the list hold. */
 void core_offer_effect(core *self, core_attempt *a, pw_buf *job, pw_list *secrets);
 
+/* ---- kept.c */
+void core_cmd_shell(core *self, core_cmd *c);
+/* What the end of an attempt says of its work directory. */
+void core_kept(core *self, const core_attempt *a, const rec_end *r);
+
 /* ---- isolation.c */
 /* Whether the worker offers what the request has to run under, which is *ret; NULL: the worker's
  * first. */

@@ -43,6 +43,7 @@ static const schema schemas[] = {
                "promotions:array builds:object workers:object version:string"},
     {"Requests", "buildset:integer? requests:array change:integer"},
     {"Id", "id:integer"},
+    {"Kept", "build:integer worker:string hostname:string? directory:string until:time"},
     {"Hook", "hook:integer"},
     {"Session", "actor:string? how:string? scopes:array csrf:string?"},
     {"Name", "name:string"},

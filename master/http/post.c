@@ -269,6 +269,11 @@ void web_post_retry(web_req *q)
     send_id(q, CMD_RETRY);
 }
 
+void web_post_shell(web_req *q)
+{
+    send_id(q, CMD_SHELL);
+}
+
 void web_post_cancel(web_req *q)
 {
     send_id(q, CMD_CANCEL_BUILD);

@@ -35,6 +35,8 @@ const web_route web_routes[] = {
      web_get_log_index},
     {"POST", API "/builds/{id}/retry", "build", "", "failed reason", "Requests", "Build it again",
      web_post_retry},
+    {"POST", API "/builds/{id}/shell", "operate", "", "reason", "Kept",
+     "Where the work directory of a failed build is kept, for who enters it", web_post_shell},
     {"POST", API "/builds/{id}/cancel", "build", "", "reason", "Id", "Cancel a build",
      web_post_cancel},
     {"GET", API "/requests", "read", "state " PAGE, NULL, "Request[]", "Requests, newest first",

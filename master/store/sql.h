@@ -159,6 +159,9 @@
     X(NOTE_PUT, "INSERT INTO note(attempt,context,style,text,at) VALUES(?1,?2,?3,?4,?5)"           \
                 " ON CONFLICT(attempt,context) DO UPDATE SET style=excluded.style,"                \
                 "text=excluded.text,at=excluded.at")                                               \
+    X(KEPT_PUT, "INSERT OR REPLACE INTO kept(build,worker,dir,until) VALUES(?1,?2,?3,?4)")         \
+    X(KEPT_EXPIRE, "DELETE FROM kept WHERE until<=?1")                                             \
+    X(KEPT_GET, "SELECT worker,dir,until FROM kept WHERE build=?1")                                \
     X(VERDICT, "SELECT b.id,b.result FROM stamp s CROSS JOIN build b ON b.stamp=s.id"              \
                " WHERE s.rev=?1 AND s.project=?2 AND s.proposal=0 AND b.builder=?3 AND b.state=4"  \
                " AND b.result IN (0,1,2) ORDER BY b.id DESC LIMIT 1")                              \

@@ -321,6 +321,18 @@ typedef struct store_note {
     pw_msec at;
 } store_note;
 int store_note_put(store *self, const store_note *n, pw_err *err);
+/* ---- kept.c: work directories that workers keep */
+typedef struct store_kept {
+    uint64_t build, worker;
+    const char *dir; /* borrowed */
+    pw_msec until;
+} store_kept;
+/* Of a build the newest. */
+int store_kept_put(store *self, const store_kept *k, pw_err *err);
+int store_kept_expire(store *self, pw_msec now, pw_err *err);
+/* Appends the path to dir. PW_ENOTFOUND. */
+int store_kept_get(store *self, uint64_t build, uint64_t *ret_worker, pw_buf *dir,
+                   pw_msec *ret_until, pw_err *err);
 /* What is unfinished, in id order, for the start. The row is borrowed during the callback; a
  * negative return ends the walk. */
 int store_open_requests(store *self, int (*cb)(void *, const store_request *), void *cb_self,

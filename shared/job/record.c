@@ -70,6 +70,9 @@ static const pw_field end_fields[] = {
     PW_F_U64(rec_end, result, "result", true, "result of the build"),
     PW_F_U64(rec_end, wall_ms, "wall_ms", true, "wall clock"),
     PW_F_STR(rec_end, reason, "reason", false, PW_TEXT_MAX, "cause, for people"),
+    PW_F_STR(rec_end, kept_dir, "kept_dir", false, PATH_BYTES,
+             "the work directory, kept for people"),
+    PW_F_U64(rec_end, kept_until_ms, "kept_until_ms", false, "until then, wall clock"),
 };
 const pw_schema rec_end_schema =
     PW_SCHEMA("end", rec_end, end_fields, "Last record: the job is over.");

@@ -64,6 +64,8 @@ typedef struct rec_end {
     uint64_t result; /* pw_result of the build */
     uint64_t wall_ms;
     char *reason;
+    char *kept_dir; /* its work directory is kept for people; NULL: it is not */
+    uint64_t kept_until_ms;
 } rec_end;
 typedef struct rec_cut { /* output left out of a log */
     uint64_t step, stream, position, bytes;

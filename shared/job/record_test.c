@@ -28,11 +28,11 @@ static void test_schemas(void)
                h2 = {0};
     rec_start s = {99, 1700000000000, (char *)"/spool/work/p/b/0"}, s2 = {0};
     rec_step_start ss = {0, 1700000000001}, ss2 = {0};
-    rec_step_end se = {1,  PW_FAILURE, true, 2,   0, (char *)"exit 2", 1700000000002,
-                       12, 1 << 20,    77,   4096},
+    rec_step_end se = {1,       PW_FAILURE, true, 2, 0, (char *)"exit 2", 1700000000002, 12,
+                       1 << 20, 77,         4096, 5, 6},
                  se2 = {0};
     rec_property p = {1, (char *)"name", (char *)""}, p2 = {0};
-    rec_end e = {PW_CANCELLED, 1700000000003, NULL}, e2 = {0};
+    rec_end e = {PW_CANCELLED, 1700000000003, NULL, NULL, 0}, e2 = {0};
     rec_cut c = {1, PW_STREAM_ERR, 1000, 50}, c2 = {0};
     ok(same(&rec_header_schema, &h, &h2) && h2.run == 4 && h2.digest.n == 32 &&
            h2.digest.p[31] == '2',

@@ -42,7 +42,8 @@ POINTS = {
     "run.ending": [("agent", "force")], "run.ended": [("agent", "force")],
 }
 # killed in a test of their own: the file that has it
-ELSEWHERE = {"backup.copy": "tests/system/test_backup.py", "backup.write": "tests/system/test_backup.py", "backup.rename": "tests/system/test_backup.py",
+ELSEWHERE = {"run.kept": "tests/system/test_kept.py", "tidy.remove": "tests/system/test_kept.py",
+             "backup.copy": "tests/system/test_backup.py", "backup.write": "tests/system/test_backup.py", "backup.rename": "tests/system/test_backup.py",
              "restore.unpack": "tests/system/test_backup.py", "restore.epoch": "tests/system/test_backup.py",
              "store.migrate": "master/store/migrate_test.c", "config.before": "tests/system/test_reload.py", "config.swapped": "tests/system/test_reload.py",
              "set.green": "tests/system/test_schedulers.py", "hook.store": "tests/system/test_web.py", "hook.stored": "tests/system/test_web.py",

@@ -33,6 +33,7 @@ struct agent {
     bool kept_listed;       /* the last one did */
     uint64_t settled_epoch; /* its master has had the chance to ask for kept jobs; 0: none */
     pw_usec poll_at, care_at, pump_at;
+    pw_usec tidied_at;   /* a time long ago: not yet */
     pw_usec resync_at;   /* -1: all jobs of the session are shipped */
     int64_t disk;        /* free bytes, as last seen */
     char gate[GATE_MAX]; /* why no job should come; "": none */
@@ -457,6 +458,7 @@ agent *agent_new(const worker_conf *conf, spool_home *home, const agent_deps *de
     a->deps = *deps;
     a->poll_at = a->care_at = a->pump_at = pw_now(deps->host);
     a->resync_at = -1;
+    a->tidied_at = pw_now(deps->host) - AGENT_TIDY;
     memcpy(a->mark, home->mark, home->mark_n);
     a->mark_n = home->mark_n;
     a->settled_epoch = home->epoch;
@@ -510,6 +512,12 @@ static void take_care(agent *a)
     pw_err err = {0};
     if (home_mark(a->home, a->mark, a->mark_n, &err) < 0)
         pw_log_err(PW_LOG_WARN, "mark_not_kept", &err);
+    pw_usec now = pw_now(a->deps.host);
+    bool low = a->disk >= 0 && (uint64_t)a->disk < a->conf->low_disk;
+    if (a->deps.tidy && now - a->tidied_at >= (low ? AGENT_TIDY_LOW : AGENT_TIDY)) {
+        a->tidied_at = now;
+        a->deps.tidy(a->deps.self);
+    }
     if (session_where(a->session) != SESSION_UP) /* else each heartbeat does */
         look_around(a);
 }

@@ -10,7 +10,9 @@
 #include "worker/agent/session.h"
 
 #define AGENT_POLL (INT64_C(1000000))
-#define AGENT_CARE (10 * INT64_C(1000000)) /* kept jobs, mark, disk */
+#define AGENT_TIDY (3600 * INT64_C(1000000))   /* old work directories are looked for */
+#define AGENT_TIDY_LOW (60 * INT64_C(1000000)) /* the same while the disk is low */
+#define AGENT_CARE (10 * INT64_C(1000000))     /* kept jobs, mark, disk */
 
 typedef struct agent_deps {
     const pw_host *host;
@@ -20,6 +22,7 @@ typedef struct agent_deps {
     int64_t (*disk_free)(void *self);                       /* bytes; -1: unknown */
     uint64_t (*load_milli)(void *self);
     const char *(*cgroup)(void *self); /* a fact of the machine; NULL: not told */
+    void (*tidy)(void *self); /* begins to remove what nobody needs in work/; NULL: nobody does */
     void *self;
 } agent_deps;
 

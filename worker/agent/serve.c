@@ -133,6 +133,14 @@ static const char *cgroup_fact(void *self)
     return groups_kind(s->groups);
 }
 
+static void tidy(void *self)
+{
+    server *s = self;
+    pw_err err = {0};
+    if (zygote_tidy(s->zygote, s->conf->low_disk, &err) < 0)
+        pw_log_err(PW_LOG_WARN, "tidy_not_started", &err);
+}
+
 static int64_t disk_free(void *self)
 {
     server *s = self;
@@ -284,6 +292,7 @@ static int set_up(server *s, pw_err *err)
         .disk_free = disk_free,
         .load_milli = load_milli,
         .cgroup = cgroup_fact,
+        .tidy = tidy,
         .self = s,
     };
     if (!(s->agent = agent_new(s->conf, &s->home, &deps, err)) ||

@@ -105,30 +105,6 @@ static int option(char ***list, const char *name, const char *value, pw_err *err
     return rc < 0 ? rc : iso_list_add(list, value, err);
 }
 
-static int options_isolation(char ***list, const worker_conf *conf, pw_err *err)
-{
-    PW_AUTO(pw_buf_clearp) pw_buf kinds = PW_BUF(200);
-    const iso_host *h = &conf->iso;
-    int rc = 0;
-    for (size_t i = 0; i < conf->isolation.n && rc == 0; i++)
-        rc = pw_buf_addf(&kinds, "%s%s", i ? "," : "", conf->isolation.v[i]);
-    if (rc == 0)
-        rc = option(list, "--isolation", pw_buf_str(&kinds), err);
-    for (size_t i = 0; i < h->n_users && rc == 0; i++) {
-        PW_AUTO(pw_freep)
-        char *user = pw_strf("%u:%u:%s", (unsigned)h->users[i].uid, (unsigned)h->users[i].gid,
-                             h->users[i].name);
-        rc = user ? option(list, "--user", user, err) : pw_fail(err, PW_ENOMEM, "out of memory");
-    }
-    for (size_t i = 0; h->hide && h->hide[i] && rc == 0; i++)
-        rc = option(list, "--hide", h->hide[i], err);
-    for (size_t i = 0; h->show && h->show[i] && rc == 0; i++)
-        rc = option(list, "--show", h->show[i], err);
-    for (size_t i = 0; h->podman && h->podman[i] && rc == 0; i++)
-        rc = option(list, "--podman", h->podman[i], err);
-    return rc;
-}
-
 static int make_options(const worker_conf *conf, char ***ret, pw_err *err)
 {
     PW_AUTO(iso_list_freep) char **list = NULL;
@@ -149,7 +125,7 @@ static int make_options(const worker_conf *conf, char ***ret, pw_err *err)
     if (rc == 0 && conf->known_hosts)
         rc = option(&list, "--known-hosts", conf->known_hosts, err);
     if (rc == 0)
-        rc = options_isolation(&list, conf, err);
+        rc = iso_options(&conf->iso, &list, err);
     if (rc == 0)
         *ret = pw_take(list);
     return rc;
@@ -260,6 +236,22 @@ int zygote_start(zygote *self, const char *job, pw_err *err)
         pw_closep(&self->fd); /* it is dying, or broken */
     }
     return pw_fail(err, PW_EAGAIN, "pawl-run does not live");
+}
+
+int zygote_tidy(zygote *self, uint64_t low_disk, pw_err *err)
+{
+    char number[LIMIT_TEXT];
+    (void)snprintf(number, sizeof(number), "%" PRIu64, low_disk);
+    const char *const argv[] = {self->program, "--tidy", self->spool, number, NULL};
+    pw_spawn what = {.argv = argv,
+                     .env = (const char *const *)self->env,
+                     .dir = "/",
+                     .in = -1,
+                     .out = -1,
+                     .err = 2,
+                     .new_session = true};
+    pid_t pid = pw_spawn_start(&what, err);
+    return pid < 0 ? (int)pid : 0;
 }
 
 void zygote_poll(zygote *self)

@@ -20,6 +20,8 @@ PW_DEFINE_FREEP(zygote, zygote_free)
 int zygote_env(zygote *self, const worker_conf *conf, pw_err *err);
 /* Asks for a runner. PW_EAGAIN: not now. */
 int zygote_start(zygote *self, const char *job, pw_err *err);
+/* Starts `pawl-run --tidy` for the spool; it ends by itself. */
+int zygote_tidy(zygote *self, uint64_t low_disk, pw_err *err);
 /* Notices a dead zygote. Once a second or so. */
 void zygote_poll(zygote *self);
 /* Where pawl-run is: PAWL_RUN, beside this program, or in PATH. New text, owned; PW_ENOTFOUND says

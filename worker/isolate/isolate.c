@@ -166,3 +166,77 @@ int iso_user_parse(iso_host *h, const char *text, pw_err *err)
         return pw_fail(err, PW_EINVAL, "\"%.100s\" is not UID:GID:NAME", text);
     return add_user(h, (uid_t)uid, (gid_t)gid, b + 1, err);
 }
+
+/* ---- options */
+
+static int option(char ***list, const char *name, const char *value, pw_err *err)
+{
+    int rc = iso_list_add(list, name, err);
+    return rc < 0 ? rc : iso_list_add(list, value, err);
+}
+
+static int each_option(char ***list, const char *name, char *const *values, pw_err *err)
+{
+    int rc = 0;
+    for (; values && *values && rc == 0; values++)
+        rc = option(list, name, *values, err);
+    return rc;
+}
+
+int iso_options(const iso_host *h, char ***list, pw_err *err)
+{
+    char kinds[64];
+    size_t n = (size_t)snprintf(kinds, sizeof(kinds), "%s", names[h->first]);
+    for (int k = 0; k < ISO_KINDS; k++) /* all four fit */
+        if (h->offers[k] && k != (int)h->first)
+            n += (size_t)snprintf(kinds + n, sizeof(kinds) - n, ",%s", names[k]);
+    int rc = option(list, "--isolation", kinds, err);
+    for (size_t i = 0; i < h->n_users && rc == 0; i++) {
+        PW_AUTO(pw_freep)
+        char *user = pw_strf("%u:%u:%s", (unsigned)h->users[i].uid, (unsigned)h->users[i].gid,
+                             h->users[i].name);
+        rc = user ? option(list, "--user", user, err) : pw_fail(err, PW_ENOMEM, "out of memory");
+    }
+    if (rc == 0)
+        rc = each_option(list, "--hide", h->hide, err);
+    if (rc == 0)
+        rc = each_option(list, "--show", h->show, err);
+    return rc == 0 ? each_option(list, "--podman", h->podman, err) : rc;
+}
+
+/* "none,bwrap": the first is the default. */
+static bool read_offers(const char *text, iso_host *h)
+{
+    char word[16];
+    bool first = true;
+    h->offers[ISO_NONE] = false;
+    while (*text) {
+        size_t n = strcspn(text, ",");
+        iso_kind k;
+        if (n >= sizeof(word))
+            return false;
+        memcpy(word, text, n);
+        word[n] = '\0';
+        if (!iso_kind_parse(word, &k))
+            return false;
+        if (first)
+            h->first = k;
+        first = false;
+        h->offers[k] = true;
+        text += n + (text[n] == ',');
+    }
+    return !first;
+}
+
+bool iso_option(iso_host *h, const char *name, const char *value)
+{
+    if (strcmp(name, "--isolation") == 0)
+        return read_offers(value, h);
+    if (strcmp(name, "--user") == 0)
+        return iso_user_parse(h, value, NULL) == 0;
+    if (strcmp(name, "--hide") == 0)
+        return iso_list_add(&h->hide, value, NULL) == 0;
+    if (strcmp(name, "--show") == 0)
+        return iso_list_add(&h->show, value, NULL) == 0;
+    return strcmp(name, "--podman") == 0 && iso_list_add(&h->podman, value, NULL) == 0;
+}

@@ -51,6 +51,10 @@ int iso_users_add(iso_host *h, const char *text, pw_err *err);
 /* "UID:GID:NAME", as pawl-run is told: no look at the system's users. */
 int iso_user_parse(iso_host *h, const char *text, pw_err *err);
 
+/* Options of pawl-run, in pairs: what the host is, as texts, appended; and one pair read. */
+int iso_options(const iso_host *h, char ***list, pw_err *err);
+bool iso_option(iso_host *h, const char *name, const char *value);
+
 /* ---- check.c: at the agent's start */
 /* Whether the machine can do what the host offers for so many jobs at once with this spool; each
  * user must be able to pass through the folders above it. The error says what is missing and the

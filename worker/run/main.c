@@ -9,12 +9,16 @@
 
 #include "shared/base/log.h"
 #include "shared/base/num.h"
+#include "worker/run/kept.h"
 #include "worker/run/runner.h"
+#include "worker/run/tidy.h"
 #include "worker/run/zygote.h"
 
 static const char help[] =
     "usage: pawl-run --serve SPOOL --fd N [LIMITS]   fork a runner for each job named on socket N\n"
     "       pawl-run --job SPOOL NAME [LIMITS]       run one job of a spool and wait for its end\n"
+    "       pawl-run --enter DIR.kept [--print | --run TEXT]   a shell in a kept work directory\n"
+    "       pawl-run --tidy SPOOL LOW_DISK           remove work directories that nobody needs\n"
     "       pawl-run --help | --version\n"
     "LIMITS: --cgroup auto|require|off (default auto), --memory BYTES, --processes N (0: none),\n"
     "        --processes-default N: the same, counted where the kernel's counting would cost\n"
@@ -47,44 +51,6 @@ typedef struct options {
     iso_host iso;
 } options;
 
-/* "none,bwrap": the first is the default. */
-static bool read_offers(const char *text, iso_host *h)
-{
-    char word[16];
-    bool first = true;
-    h->offers[ISO_NONE] = false;
-    while (*text) {
-        size_t n = strcspn(text, ",");
-        iso_kind k;
-        if (n >= sizeof(word))
-            return false;
-        memcpy(word, text, n);
-        word[n] = '\0';
-        if (!iso_kind_parse(word, &k))
-            return false;
-        if (first)
-            h->first = k;
-        first = false;
-        h->offers[k] = true;
-        text += n + (text[n] == ',');
-    }
-    return !first;
-}
-
-/* Names and values of what belongs to isolation. */
-static bool read_isolation(const char *name, const char *value, iso_host *h)
-{
-    if (strcmp(name, "--isolation") == 0)
-        return read_offers(value, h);
-    if (strcmp(name, "--user") == 0)
-        return iso_user_parse(h, value, NULL) == 0;
-    if (strcmp(name, "--hide") == 0)
-        return iso_list_add(&h->hide, value, NULL) == 0;
-    if (strcmp(name, "--show") == 0)
-        return iso_list_add(&h->show, value, NULL) == 0;
-    return strcmp(name, "--podman") == 0 && iso_list_add(&h->podman, value, NULL) == 0;
-}
-
 static bool read_options(char **argv, options *o)
 {
     for (; *argv; argv += 2) {
@@ -104,7 +70,7 @@ static bool read_options(char **argv, options *o)
         else if (good && strcmp(*argv, "--known-hosts") == 0)
             o->known_hosts = argv[1];
         else
-            good = good && read_isolation(argv[0], argv[1], &o->iso);
+            good = good && iso_option(&o->iso, argv[0], argv[1]);
         if (!good)
             return false;
     }
@@ -166,12 +132,39 @@ static int job(const char *spool, const char *name, options *o)
     return rc < 0 ? complain(&err) : 0;
 }
 
+static int enter(int argc, char **argv)
+{
+    pw_err err = {0};
+    bool print = argc == 4 && strcmp(argv[3], "--print") == 0;
+    bool run = argc == 5 && strcmp(argv[3], "--run") == 0;
+    if (argc != 3 && !print && !run)
+        return usage();
+    int rc = print ? kept_print(argv[2], &err) : kept_enter(argv[2], run ? argv[4] : NULL, &err);
+    return rc < 0 ? complain(&err) : rc;
+}
+
+static int tidy(const char *given, const char *low)
+{
+    pw_err err = {0};
+    uint64_t bytes;
+    PW_AUTO(pw_freep) char *spool = realpath(given, NULL);
+    if (!spool)
+        (void)pw_fail_sys(&err, "cannot use spool %s", given);
+    else if (pw_parse_u64(low, &bytes, &err) == 0)
+        (void)tidy_spool(&pw_host_real, spool, bytes, &err);
+    return err.code ? complain(&err) : 0;
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--help") == 0)
         return fputs(help, stdout) < 0;
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
         return printf("pawl-run %s\n", PW_VERSION) < 0;
+    if (argc >= 3 && strcmp(argv[1], "--enter") == 0)
+        return enter(argc, argv);
+    if (argc == 4 && strcmp(argv[1], "--tidy") == 0)
+        return tidy(argv[2], argv[3]);
     options o = {
         .mode = CGROUP_AUTO, .cache = SPOOL_CACHE_LIMIT, .iso = {.offers = {[ISO_NONE] = true}}};
     bool is_serve = argc >= 5 && strcmp(argv[1], "--serve") == 0 && strcmp(argv[3], "--fd") == 0;

@@ -281,8 +281,8 @@ void procs_kill_tree(cgroup_job *group)
     procs_signal_tree(SIGKILL); /* also those that left their group */
 }
 
-/* The first process of a pid name space: a part of the isolation, not of the step. It reaps what the
- * step leaves, and is still there for a moment when the step itself has ended. */
+/* The first process of a pid name space: a part of the isolation, not of the step. It reaps what
+ * the step leaves, and is still there for a moment when the step itself has ended. */
 static bool is_init(pid_t pid)
 {
     char path[PROC_PATH], text[4096];

@@ -66,6 +66,7 @@ typedef struct run_job {
     char *workdir, *tmpdir; /* owned */
     int work_lock;
     run_inside in;
+    size_t bad_step;  /* the first that went wrong; SIZE_MAX: none */
     cgroup_job group; /* none of the machine: an empty one */
     pw_usec deadline; /* of the whole job; 0: none */
     bool cancelled;

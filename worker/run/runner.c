@@ -16,6 +16,7 @@
 #include "shared/base/fs.h"
 #include "shared/base/log.h"
 #include "worker/run/inside.h"
+#include "worker/run/kept.h"
 #include "worker/run/steps.h"
 #include "worker/run/workdir.h"
 
@@ -166,7 +167,7 @@ static int prepare(run_job *r, pw_err *err)
     if (r->control < 0)
         return r->control;
     r->work_lock = workdir_take(r->host->spool, r->spec.project, r->spec.builder, r->spec.untrusted,
-                                &r->workdir, err);
+                                pw_wall(r->host->clock), &r->workdir, err);
     if (r->work_lock < 0)
         return r->work_lock;
     if (!(r->tmpdir = workdir_tmp(r->workdir, err)))
@@ -245,6 +246,8 @@ static int one_step(run_job *r, size_t i, bool *halted, outcome *o, pw_err *err)
     o->result[i] = res.result;
     if (pw_result_halts(res.result, o->flags[i]))
         *halted = true;
+    if (bad(res.result) && r->bad_step == SIZE_MAX)
+        r->bad_step = i;
     if (bad(res.result) && !o->reason[0])
         (void)snprintf(o->reason, sizeof(o->reason), "step \"%s\": %s", s->name, res.reason);
     int rc = write_step_end(r, i, &res, run, err);
@@ -316,8 +319,25 @@ static void tidy(run_job *r)
     inside_close(r);
     if (r->tmpdir && workdir_tmp_empty(r->tmpdir, &err) < 0)
         pw_log_err(PW_LOG_WARN, "job_tmp_kept", &err);
+    if (r->work_lock >= 0)
+        workdir_used(r->work_lock);
     pw_closep(&r->work_lock); /* before the end is seen: the next job of this builder may take the
                                  same folder */
+}
+
+/* A failed build's work directory stays for people. That it cannot be kept is no failure more. */
+static void keep_workdir(run_job *r, rec_end *end)
+{
+    pw_err err = {0};
+    bool failed = end->result == PW_FAILURE || end->result == PW_EXCEPTION;
+    if (!failed || !r->spec.keep_failed_ms || r->bad_step == SIZE_MAX)
+        return;
+    if (kept_write(r, r->bad_step, &err) < 0) {
+        pw_log_err(PW_LOG_WARN, "workdir_not_kept", &err);
+        return;
+    }
+    end->kept_dir = r->workdir;
+    end->kept_until_ms = wall(r) + r->spec.keep_failed_ms;
 }
 
 static int run_locked(run_job *r, pw_err *err)
@@ -342,6 +362,7 @@ static int run_locked(run_job *r, pw_err *err)
         step_fail_err(&s, PW_EXCEPTION, &why);
         (void)snprintf(text, sizeof(text), "%s", s.reason);
     }
+    keep_workdir(r, &end);
     tidy(r);
     mask_text(r->mask, text);
     end.wall_ms = wall(r);
@@ -392,8 +413,13 @@ static journal_writer *take_journal(const char *path, bool *mine, pw_err *err)
 
 int runner_run(const run_host *host, spool_job id, pw_err *err)
 {
-    run_job r = {
-        .host = host, .id = id, .control = -1, .signals = -1, .work_lock = -1, .in = {.lock = -1}};
+    run_job r = {.host = host,
+                 .id = id,
+                 .control = -1,
+                 .signals = -1,
+                 .work_lock = -1,
+                 .in = {.lock = -1},
+                 .bad_step = SIZE_MAX};
     PW_AUTO(pw_freep) char *path = spool_path_journal(host->spool, id);
     pw_err why = {0};
     bool mine;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "shared/base/fs.h"
+#include "worker/run/kept.h"
 
 static bool plain(char c)
 {
@@ -79,7 +80,8 @@ static int empty(const char *dir, pw_err *err)
 
 /* The lock of one number: PW_EAGAIN when another job has it. The folders are made when they turn
  * out to be absent. */
-static int take_number(const char *base, unsigned n, bool untrusted, char **ret_dir, pw_err *err)
+static int take_number(const char *base, unsigned n, bool untrusted, pw_msec now, char **ret_dir,
+                       pw_err *err)
 {
     pw_err why = {0};
     PW_AUTO(pw_freep) char *lock = pw_strf("%s/%u.lock", base, n);
@@ -98,6 +100,10 @@ static int take_number(const char *base, unsigned n, bool untrusted, char **ret_
             *err = why;
         return why.code;
     }
+    if (kept_until(dir) > (uint64_t)now)
+        return PW_EAGAIN; /* as good as taken */
+    kept_drop(dir);
+    workdir_used(fd);
     int rc = real_folder(dir, 0700, err);
     if (rc == 0 && untrusted)
         rc = empty(dir, err);
@@ -129,8 +135,19 @@ static int no_links(const char *spool, const char *below, pw_err *err)
                    spool, below);
 }
 
+int workdir_lock(const char *dir, pw_err *err)
+{
+    PW_AUTO(pw_freep) char *lock = pw_strf("%s.lock", dir);
+    return lock ? pw_fs_lock(lock, err) : pw_fail(err, PW_ENOMEM, "out of memory");
+}
+
+void workdir_used(int lock)
+{
+    (void)futimens(lock, NULL);
+}
+
 int workdir_take(const char *spool, const char *project, const char *builder, bool untrusted,
-                 char **ret_dir, pw_err *err)
+                 pw_msec now, char **ret_dir, pw_err *err)
 {
     PW_AUTO(pw_buf_clearp) pw_buf base = PW_BUF(8192);
     (void)pw_buf_addf(&base, "%s/work/", spool);
@@ -145,7 +162,7 @@ int workdir_take(const char *spool, const char *project, const char *builder, bo
     if (safe < 0)
         return safe;
     for (unsigned n = 1; n <= WORKDIR_MAX; n++) {
-        int fd = take_number(pw_buf_str(&base), n, untrusted, ret_dir, err);
+        int fd = take_number(pw_buf_str(&base), n, untrusted, now, ret_dir, err);
         if (fd != PW_EAGAIN)
             return fd;
     }

@@ -8,6 +8,7 @@
 
 #include "shared/base/buf.h"
 #include "shared/base/err.h"
+#include "shared/base/host.h"
 
 enum { WORKDIR_MAX = 10000, WORKDIR_NAME_MAX = 200 };
 /* Appends `name` as one safe file name: bytes that file names of ours do not have become %XX; a
@@ -15,10 +16,15 @@ enum { WORKDIR_MAX = 10000, WORKDIR_NAME_MAX = 200 };
 int workdir_name(const char *name, pw_buf *out);
 /* Untrusted builds have folders of their own, which are empty at their start: what they leave is
  * never met by a build that is trusted. */
+/* Those kept for people (kept.h) are left out until their time has come, by `now`. */
 /* Makes the folder and takes its lock. *ret_dir is owned, the returned fd (owned) holds the lock.
  */
 int workdir_take(const char *spool, const char *project, const char *builder, bool untrusted,
-                 char **ret_dir, pw_err *err);
+                 pw_msec now, char **ret_dir, pw_err *err);
+/* The lock of a work directory that is there; PW_EAGAIN: another has it. */
+int workdir_lock(const char *dir, pw_err *err);
+/* It was used now: its lock file's time says so. */
+void workdir_used(int lock);
 /* WORKDIR.tmp, made or emptied. Owned; NULL on failure. The folder itself stays for the next job:
  * making and removing one for each job is what some file systems are slowest at. */
 char *workdir_tmp(const char *workdir, pw_err *err);

@@ -40,13 +40,13 @@ static void test_take(const char *spool)
     PW_AUTO(pw_freep) char *two = NULL;
     PW_AUTO(pw_freep) char *again = NULL;
     PW_AUTO(pw_freep) char *want = pw_strf("%s/work/p/a%%2Fb/1", spool);
-    PW_AUTO(pw_closep) int a = workdir_take(spool, "p", "a/b", false, &one, NULL);
-    PW_AUTO(pw_closep) int b = workdir_take(spool, "p", "a/b", false, &two, NULL);
+    PW_AUTO(pw_closep) int a = workdir_take(spool, "p", "a/b", false, 1, &one, NULL);
+    PW_AUTO(pw_closep) int b = workdir_take(spool, "p", "a/b", false, 1, &two, NULL);
     ok(a >= 0 && b >= 0 && want && one && strcmp(one, want) == 0 && access(one, W_OK) == 0,
        "the first is 1");
     ok(two && strcmp(two + strlen(two) - 2, "/2") == 0, "the second is 2");
     pw_closep(&a);
-    PW_AUTO(pw_closep) int c = workdir_take(spool, "p", "a/b", false, &again, NULL);
+    PW_AUTO(pw_closep) int c = workdir_take(spool, "p", "a/b", false, 1, &again, NULL);
     ok(c >= 0 && again && one && strcmp(again, one) == 0, "a free one is used again, lowest first");
 }
 
@@ -57,17 +57,17 @@ static void test_links(const char *spool)
     PW_AUTO(pw_freep) char *one = NULL;
     PW_AUTO(pw_freep) char *again = NULL;
     PW_AUTO(pw_freep) char *base = pw_strf("%s/work/p/links", spool);
-    PW_AUTO(pw_closep) int a = workdir_take(spool, "p", "links", false, &one, NULL);
+    PW_AUTO(pw_closep) int a = workdir_take(spool, "p", "links", false, 1, &one, NULL);
     pw_closep(&a);
     ok(one && rmdir(one) == 0 && symlink("/", one) == 0, "a job puts a link in its place");
-    PW_AUTO(pw_closep) int b = workdir_take(spool, "p", "links", false, &again, NULL);
+    PW_AUTO(pw_closep) int b = workdir_take(spool, "p", "links", false, 1, &again, NULL);
     ok(b >= 0 && again && lstat(again, &st) == 0 && S_ISDIR(st.st_mode), "it is a folder again");
     pw_closep(&b);
     pw_freep(&again);
     PW_AUTO(pw_freep) char *moved = pw_strf("%s.moved", base ? base : "");
     ok(base && moved && rename(base, moved) == 0 && symlink(moved, base) == 0,
        "or moves all of its builder's away");
-    PW_AUTO(pw_closep) int c = workdir_take(spool, "p", "links", false, &again, &err);
+    PW_AUTO(pw_closep) int c = workdir_take(spool, "p", "links", false, 1, &again, &err);
     ok(c == PW_ECONFLICT && strstr(err.text, "work/p/links"), "refused, naming it: %s", err.text);
 }
 

@@ -51,3 +51,6 @@ ALTER TABLE buildset ADD COLUMN parent INTEGER;
 ALTER TABLE buildset ADD COLUMN followed INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX request_rode ON request(rode_with) WHERE rode_with IS NOT NULL;
 CREATE INDEX request_set ON request(buildset);
+-- Work directories of failed builds that a worker keeps for people, as it said.
+CREATE TABLE kept(build INTEGER PRIMARY KEY, worker INTEGER NOT NULL, dir TEXT NOT NULL, until INTEGER NOT NULL);
+CREATE INDEX kept_until ON kept(until);
