@@ -59,8 +59,11 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
             argp_error(state, "unexpected argument \"%s\"", arg);
         return 0;
     case ARGP_KEY_END:
+        if (o->is_join && !o->join.token) /* where others could read the arguments */
+            o->join.token = getenv("PAWL_JOIN");
         if (o->is_join && !o->join.token)
-            argp_error(state, "join needs the token that `pawl worker add` printed");
+            argp_error(state, "join needs the token that `pawl worker add` printed, as its "
+                              "argument or in the environment as PAWL_JOIN");
         if (!o->is_join && (o->join.spool || o->join.tags || o->join.slots))
             argp_error(state, "--spool, --tags and --slots go with join");
         return 0;
@@ -139,8 +142,9 @@ int main(int argc, char **argv)
     static const struct argp argp = {
         option_table,
         parse_option,
-        "\njoin TOKEN",
+        "\njoin [TOKEN]",
         "Runs jobs of a Pawl master on this machine.\v"
+        "`join` without TOKEN takes it from PAWL_JOIN. "
         "Without `join` the agent runs in the foreground. SIGHUP reads the configuration anew; "
         "SIGTERM ends the agent, its jobs go on.",
         NULL,

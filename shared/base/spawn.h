@@ -32,6 +32,9 @@ typedef struct pw_spawn {
     /* NULL: as this process. Else it becomes that user, of that group alone, before it enters `dir`
      * and is the program; what `join`, `in`, `out` and `err` need was done by then. For root. */
     const pw_spawn_user *as;
+    /* pw_spawn_run only: a descriptor that ends it like its deadline once it is readable; may be
+     * NULL */
+    const int *stop;
     bool new_session;     /* setsid instead of setpgid */
     bool die_with_parent; /* PR_SET_PDEATHSIG SIGKILL */
 } pw_spawn;

@@ -128,19 +128,22 @@ static bool run_ended(const struct run *r)
     return info.si_pid == r->pid;
 }
 
-static void run_wait(struct run *r, pw_usec until)
+static void run_wait(struct run *r, pw_usec until, int stop)
 {
     for (;;) {
-        struct pollfd fds[3] = {{.fd = r->pidfd, .events = POLLIN},
+        struct pollfd fds[4] = {{.fd = r->pidfd, .events = POLLIN},
                                 {.fd = r->streams[0].fd, .events = POLLIN},
-                                {.fd = r->streams[1].fd, .events = POLLIN}};
+                                {.fd = r->streams[1].fd, .events = POLLIN},
+                                {.fd = r->term ? -1 : stop, .events = POLLIN}};
         int ms = run_deadline(r, &until);
         if (r->pidfd < 0 && (ms < 0 || ms > TICK_MS))
             ms = TICK_MS;
-        if (poll(fds, 3, ms) > 0)
-            for (int i = 0; i < 2; i++)
-                if (fds[i + 1].revents)
-                    (void)stream_read(&r->streams[i]);
+        int n = poll(fds, 4, ms);
+        for (int i = 0; n > 0 && i < 2; i++)
+            if (fds[i + 1].revents)
+                (void)stream_read(&r->streams[i]);
+        if (n > 0 && fds[3].revents)
+            until = pw_now(&pw_host_real);
         if ((r->pidfd < 0 || fds[0].revents) && run_ended(r))
             break;
     }
@@ -201,6 +204,6 @@ int pw_spawn_run(const pw_spawn *what, const char *input, pw_usec timeout, struc
     pw_closep(&out_fd);
     pw_closep(&err_fd);
     r.pidfd = (int)syscall(SYS_pidfd_open, r.pid, 0);
-    run_wait(&r, until);
+    run_wait(&r, until, what->stop ? *what->stop : -1);
     return run_result(&r, what->argv[0], err);
 }
