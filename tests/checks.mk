@@ -5,7 +5,7 @@ PYTEST ?= /usr/bin/python3 -m pytest
 FUZZ_S ?= 20
 COUNTS := $(BUILD)/counts
 .PHONY: deps deps-tests unit system test ci asan tsan torture torture-run fuzz fuzz-run coverage cov-report tidy analyze cppcheck \
-        model hdr-check banned banned-run deps-check fault-check faults docs-check format-check lint bench install demo docs test-fresh load load-bins sim clean help summary
+        model hdr-check banned banned-run deps-check fault-check faults docs-check format-check lint bench install demo docs test-fresh load load-bins sim clean help summary test-slurm
 
 deps: ; @tests/deps.sh ## install what building needs (Debian packages; as root, else prints the command)
 deps-tests: ; @tests/deps.sh --tests
@@ -112,6 +112,7 @@ model: ; @tests/model/check.sh ## the checked models of the protocol, all claims
 SEEDS ?= 1000
 SEED ?= 1
 sim: ; @$(MAKE) -j2 $(O)/sim && $(O)/sim --from $(SEED) --seeds $(SEEDS) --jobs 2 ## simulated histories: SEEDS of them from SEED on
+test-slurm: ; @$(MAKE) -j2 all && PAWL_SLURM=1 PAWL_BUILD=$(CURDIR)/$(O) $(PYTEST) -q -p no:cacheprovider tests/system/test_provider.py -k slurm ## elastic workers with a real Slurm (root, slurm-wlm and munge; opt-in)
 test-fresh: ; @tests/fresh.sh ## the two commands on a fresh minimal Debian 12 (root; opt-in)
 PREFIX ?= /usr
 DESTDIR ?=
@@ -119,6 +120,8 @@ install: all ## programs, example configuration and units into DESTDIR/PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/pawl $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 755 $(BINS) $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 README.md CHANGELOG.md config/master.yaml.example config/worker.yaml.example $(DESTDIR)$(PREFIX)/share/doc/pawl/
+	install -d $(DESTDIR)$(PREFIX)/share/doc/pawl/slurm
+	install -m 755 config/slurm/start config/slurm/stop config/slurm/list config/slurm/worker $(DESTDIR)$(PREFIX)/share/doc/pawl/slurm/
 	install -m 644 config/pawl-master.service config/pawl-worker.service $(DESTDIR)$(PREFIX)/lib/systemd/system/
 	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 clean: ; rm -rf $(BUILD) compile_commands.json

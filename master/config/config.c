@@ -89,6 +89,9 @@ config *config_unref(config *self)
     for (size_t i = 0; i < self->n_notify; i++)
         notify_clear(&self->notify[i]);
     free(self->notify);
+    for (size_t i = 0; i < self->n_providers; i++)
+        config_provider_clear(&self->providers[i]);
+    free(self->providers);
     free(self->projects);
     free(self->builders);
     free(self->schedulers);

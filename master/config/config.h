@@ -179,6 +179,18 @@ typedef struct config_notify {
     pw_usec timeout; /* of one try; default 10 s */
 } config_notify;
 
+/* Who makes and takes back elastic workers. A command that the file gives as one text is run by
+ * /bin/sh -c. */
+typedef struct config_provider {
+    char *name; /* its workers are NAME-1, NAME-2 ... */
+    config_strs start, stop, list;
+    config_strs tags;
+    config_pair *env; /* of the commands, beside what every provider's have */
+    size_t n_env;
+    uint64_t slots, min, max;
+    pw_usec idle, join_within, timeout;
+} config_provider;
+
 typedef struct config {
     char *name;
     char *user;               /* whom a master that was started as root becomes; NULL: it stays */
@@ -205,6 +217,8 @@ typedef struct config {
     size_t n_promotions;
     config_notify *notify;
     size_t n_notify;
+    config_provider *providers;
+    size_t n_providers;
     config_hidden *secrets; /* see config_secret() */
     size_t n_secrets;
     config_person *people;

@@ -36,8 +36,8 @@ typedef struct loader {
 } loader;
 
 static const char *const top_keys[] = {
-    "name",     "user",       "web",        "workers", "secrets", "include", "projects",
-    "builders", "schedulers", "promotions", "people",  "notify",  NULL};
+    "name",     "user",       "web",        "workers", "secrets", "include",  "projects",
+    "builders", "schedulers", "promotions", "people",  "notify",  "provider", NULL};
 static const char *const top_later[] = {"gates",     "duty",        "triage", "locks",
                                         "retention", "credentials", NULL};
 
@@ -60,6 +60,7 @@ static void loader_clear(loader *l)
     free(l->r.schedulers.v);
     free(l->r.promotions.v);
     free(l->r.notify.v);
+    free(l->r.providers.v);
     free(l->r.people.v);
     config_unref(l->r.c);
 }
@@ -228,6 +229,7 @@ static void read_file(loader *l, source *s, size_t depth)
     gather(l, root, "schedulers", CONFIG_SCHEDULERS_MAX, &r->schedulers);
     gather(l, root, "promotions", CONFIG_PROMOTIONS_MAX, &r->promotions);
     gather(l, root, "notify", CONFIG_NOTIFY_MAX, &r->notify);
+    gather(l, root, "provider", CONFIG_PROVIDERS_MAX, &r->providers);
     r->c->people_given |= yaml_node_value(root, "people") != NULL;
     gather(l, root, "people", CONFIG_PEOPLE_MAX, &r->people);
     v = yaml_node_value(root, "include");
@@ -280,6 +282,7 @@ static config *finish(loader *l)
     config_read_schedulers(r);
     config_read_promotions(r);
     config_read_notify(r);
+    config_read_providers(r);
     yaml_errors_sort(r->errors);
     if (!yaml_errors_none(r->errors))
         return NULL;

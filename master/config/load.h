@@ -22,6 +22,8 @@ enum {
     CONFIG_NOTIFY_MAX = 100,
     CONFIG_PARAMS_MAX = 50,
     CONFIG_CHOICES_MAX = 200,
+    CONFIG_PROVIDERS_MAX = 20,
+    CONFIG_MACHINES_MAX = 1000, /* of a provider */
     CONFIG_URL_MAX = 2000,
     CONFIG_FILES_MAX = 100,
     CONFIG_INCLUDE_DEPTH_MAX = 8,
@@ -41,7 +43,7 @@ typedef struct config_reader {
     config *c;
     yaml_errors *errors;
     pl_reader pl; /* the same errors, and these secrets */
-    config_items projects, builders, schedulers, promotions, people, notify;
+    config_items projects, builders, schedulers, promotions, people, notify, providers;
     const yaml_node *name, *web, *workers, *secrets, *user; /* values, NULL when no file has them */
     bool alone; /* the text has no place: nothing beside it may be read */
 } config_reader;
@@ -57,6 +59,8 @@ void config_read_builders(config_reader *r);
 void config_read_schedulers(config_reader *r);
 void config_read_promotions(config_reader *r);
 void config_read_notify(config_reader *r);
+void config_read_providers(config_reader *r);
+void config_provider_clear(config_provider *p);
 
 /* ---- secrets.c */
 /* Tells when there is none of that name. */

@@ -85,6 +85,8 @@ core_effect *core_add_effect(core *self, core_effect_kind kind)
 
 static void effect_clear(core_effect *e)
 {
+    if (e->kind == CORE_PROVIDER && e->job)
+        explicit_bzero(e->job, e->job_len);
     free(e->job);
     secrets_clear(&e->secrets);
     free(e->text);
@@ -93,8 +95,8 @@ static void effect_clear(core_effect *e)
 
 bool core_dirty(const core *self)
 {
-    return self->turn || self->dispatch || self->outbox_due || self->n_effects > 0 ||
-           self->fault.code;
+    return self->turn || self->dispatch || self->provide || self->outbox_due ||
+           self->n_effects > 0 || self->fault.code;
 }
 
 static bool write_events(core *self)
@@ -118,6 +120,10 @@ int core_commit(core *self, core_effect_cb *cb, void *cb_self, pw_err *err)
             self->dispatch = false;
             core_dispatch(self);
         }
+    }
+    if (self->provide && !self->fault.code) {
+        self->provide = false;
+        core_provide(self);
     }
     if (!self->fault.code)
         core_outbox_start(self);
@@ -233,6 +239,7 @@ void core_tick(core *self)
     silence(self, now, step);
     core_tell_tick(self, step);
     core_outbox_tick(self);
+    self->provide |= self->conf->n_providers > 0;
     core_schedule_tick(self, wall);
     core_poll_tick(self, now);
     core_edges_tick(self, now);
@@ -396,6 +403,7 @@ core *core_free(core *self)
         free(self->intent[i].target);
     free(self->intent);
     core_outbox_free(self);
+    core_provider_free(self);
     for (size_t i = 0; i < self->n_conds; i++) {
         free(self->cond[i].name);
         free(self->cond[i].text);

@@ -32,6 +32,9 @@ typedef enum core_effect_kind {
     CORE_SEAL,      /* attempt is complete: its logs can be sealed */
     CORE_SEND,      /* message id, try number attempt: send job (its body) with key text to target
                        index; once: core_outbox_done */
+    /* run a command of provider index (attempt: core_provider_act) for machine id; text: its
+       worker; job: START the token, a secret; STOP the handle; then core_provided */
+    CORE_PROVIDER,
     /* worker is connected (id 1) or not (id 0), text: why it takes no jobs: what no row says */
     CORE_PRESENCE,
     /* the project of row worker was looked at: attempt times in a row in vain, text: why, NULL:
@@ -184,6 +187,20 @@ typedef struct core_reading { /* what moves: of a heartbeat */
 void core_worker_reading(core *self, uint64_t worker, const core_reading *r);
 /* The last spool id that this worker had; all zero: none. */
 void core_worker_spool(const core *self, uint64_t worker, uint8_t ret_spool[16]);
+
+/* ---- elastic workers */
+typedef enum core_provider_act { CORE_START, CORE_STOP, CORE_LIST, CORE_ACTS } core_provider_act;
+typedef struct core_provided { /* what came of a command */
+    const char *provider;
+    core_provider_act act;
+    uint64_t machine;
+    const char *worker;
+    bool good;
+    const char *said; /* its stdout */
+    const char *text; /* why it is not good */
+} core_provided;
+/* An answer that comes late, or twice, is no harm. */
+void core_provider_done(core *self, const core_provided *a);
 
 /* ---- attempts (called by master/link's resync and ingest) */
 enum { CORE_ATT_PROPS = PW_ENV_MAX, CORE_ATT_NOTES = 1000 };

@@ -13,7 +13,7 @@ core_worker *core_worker_get(const core *self, uint64_t id)
     return pw_table_get(self->workers, id);
 }
 
-static bool has_tag(const char *tags, const char *tag)
+bool core_tag_is(const char *tags, const char *tag)
 {
     size_t n = strlen(tag);
     for (const char *p = tags; p && *p;) {
@@ -45,7 +45,7 @@ static bool has(const core_worker *w, const char *tag)
     static const char name[] = "worker=";
     if (strncmp(tag, name, sizeof(name) - 1) == 0)
         return strcmp(w->row.name, tag + sizeof(name) - 1) == 0;
-    return has_tag(w->row.tags, tag) || has_fact(w, tag);
+    return core_tag_is(w->row.tags, tag) || has_fact(w, tag);
 }
 
 core_block core_worker_block(const core *self, const core_worker *w, const core_request *r)

@@ -35,11 +35,29 @@ void core_enrol_load(core_worker *w, const uint8_t *used, size_t n)
 }
 
 /* ---- the line */
-/* A fresh one-time key; the line with it is the answer, and is kept nowhere. */
-static void enrol(core *self, core_cmd *c, core_worker *w)
+bool core_enrol_line(core *self, core_worker *w, pw_msec until, pw_buf *line)
 {
     pw_err err = {0};
     uint8_t pub[32], sec[32];
+    crypt_keypair(pub, sec);
+    int r = self->join(self->join_self, w->row.name, sec, until, line, &err);
+    explicit_bzero(sec, sizeof(sec));
+    if (!core_ok(self, r, &err) ||
+        !core_ok(self, store_enrol_put(self->st, w->row.id, pub, until, &err), &err) ||
+        (w->row.has_key &&
+         !core_ok(self, store_enrol_use(self->st, w->row.id, OPEN, sizeof(OPEN), &err), &err)))
+        return false;
+    w->enrolled = true;
+    w->once_used = false;
+    w->once_expires = until;
+    memcpy(w->once, pub, 32);
+    core_note_event(self, EVENT_WORKER, w->row.id);
+    return true;
+}
+
+/* A fresh one-time key; the line with it is the answer, and is kept nowhere. */
+static void enrol(core *self, core_cmd *c, core_worker *w)
+{
     char at[PW_TIME_MAX];
     pw_msec until = pw_wall(self->host) + CORE_ENROL_MS;
     PW_AUTO(pw_buf_clearp) pw_buf line = PW_BUF(4096);
@@ -51,19 +69,8 @@ static void enrol(core *self, core_cmd *c, core_worker *w)
         core_cmd_fail(c, 503, "unavailable", "fault point join.enrol");
         return;
     }
-    crypt_keypair(pub, sec);
-    int r = self->join(self->join_self, w->row.name, sec, until, &line, &err);
-    explicit_bzero(sec, sizeof(sec));
-    if (!core_ok(self, r, &err) ||
-        !core_ok(self, store_enrol_put(self->st, w->row.id, pub, until, &err), &err) ||
-        (w->row.has_key &&
-         !core_ok(self, store_enrol_use(self->st, w->row.id, OPEN, sizeof(OPEN), &err), &err)))
+    if (!core_enrol_line(self, w, until, &line))
         return;
-    w->enrolled = true;
-    w->once_used = false;
-    w->once_expires = until;
-    memcpy(w->once, pub, 32);
-    core_note_event(self, EVENT_WORKER, w->row.id);
     bool failed = false;
     free(c->keep);
     c->keep = pw_strdup(w->row.name, &failed);
@@ -81,7 +88,7 @@ static void enrol(core *self, core_cmd *c, core_worker *w)
     explicit_bzero(line.p, line.len);
 }
 
-static core_worker *by_name(const core *self, const char *name)
+core_worker *core_worker_by_name(const core *self, const char *name)
 {
     core_worker *w = NULL;
     for (size_t pos = 0; name && (w = pw_table_next(self->workers, &pos));)
@@ -109,17 +116,34 @@ static core_worker *new_worker(core *self, const char *name, uint64_t id, pw_mse
     return NULL;
 }
 
-void core_cmd_worker_add(core *self, core_cmd *c)
+core_worker *core_worker_make(core *self, const char *name)
 {
     pw_err err = {0};
     uint64_t id;
     pw_msec now = pw_wall(self->host);
+    core_worker *w = core_worker_by_name(self, name);
+    if (!core_turn(self) || !core_ok(self, store_worker_add(self->st, name, now, &id, &err), &err))
+        return NULL;
+    if (!w)
+        return new_worker(self, name, id, now);
+    w->row.removed = w->row.has_key = w->row.paused = w->row.draining = false;
+    w->row.strikes = w->row.rests = w->struck = 0;
+    w->row.quarantine = 0;
+    free(w->row.reason);
+    free(w->row.who);
+    free(w->row.provider);
+    w->row.reason = w->row.who = w->row.provider = NULL;
+    return w;
+}
+
+void core_cmd_worker_add(core *self, core_cmd *c)
+{
     if (!c->name || !pw_name_ok(c->name)) {
         core_cmd_fail(c, 400, "bad_request",
                       "a worker's name has 1 to 100 letters, digits and . _ + = , @ -");
         return;
     }
-    core_worker *w = by_name(self, c->name);
+    core_worker *w = core_worker_by_name(self, c->name);
     if (w && !w->row.removed && w->row.has_key) {
         core_cmd_fail(c, 409, "conflict", "there is a worker \"%s\" already", c->name);
         return;
@@ -127,14 +151,8 @@ void core_cmd_worker_add(core *self, core_cmd *c)
     if (!core_turn(self))
         return;
     /* one that was removed comes back; one that never joined gets another line */
-    if (!w || w->row.removed) {
-        if (!core_ok(self, store_worker_add(self->st, c->name, now, &id, &err), &err))
-            return;
-        if (w)
-            w->row.removed = w->row.has_key = w->row.paused = w->row.draining = false;
-        else if (!(w = new_worker(self, c->name, id, now)))
-            return;
-    }
+    if ((!w || w->row.removed) && !(w = core_worker_make(self, c->name)))
+        return;
     enrol(self, c, w);
     if (c->status == 202 && !core_audit(self, c, "worker.add", c->name))
         c->status = 0;
@@ -143,7 +161,7 @@ void core_cmd_worker_add(core *self, core_cmd *c)
 /* The key that the worker has goes on until another one joins with this line. */
 void core_cmd_worker_rotate(core *self, core_cmd *c)
 {
-    core_worker *w = by_name(self, c->name);
+    core_worker *w = core_worker_by_name(self, c->name);
     if (!w || w->row.removed) {
         core_cmd_fail(c, 404, "not_found", "there is no worker \"%s\"", c->name ? c->name : "");
         return;
@@ -162,7 +180,7 @@ void core_cmd_worker_rotate(core *self, core_cmd *c)
 
 void core_enrol_again(core *self, core_cmd *c, const char *name)
 {
-    core_worker *w = by_name(self, name);
+    core_worker *w = core_worker_by_name(self, name);
     if (!w || w->row.removed || !w->enrolled || w->once_used) {
         core_cmd_fail(c, 409, "conflict",
                       "this request was answered already, and the line of the answer was used; "

@@ -103,5 +103,6 @@ void core_cmd_health(core *self, core_cmd *c)
         (void)pw_buf_adds(&c->body, "}");
     }
     health_notes(self, c);
+    core_provider_notes(self, &c->body);
     (void)pw_buf_adds(&c->body, "]}");
 }

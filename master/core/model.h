@@ -4,6 +4,7 @@
 #define PW_MASTER_CORE_MODEL_H
 #include "master/core/core.h"
 #include "master/core/outbox.h"
+#include "master/core/provide.h"
 #include "shared/base/table.h"
 
 enum {
@@ -169,6 +170,36 @@ typedef struct core_worker {
     pw_usec away_us; /* time that this process saw pass without it */
 } core_worker;
 
+typedef struct core_trouble { /* of one of a provider's commands */
+    unsigned failures;
+    pw_usec not_before;
+    char *text; /* NULL: it went well last time */
+} core_trouble;
+typedef struct core_provider {
+    const config_provider *conf;
+    core_trouble trouble[CORE_ACTS];
+    bool listing;
+    uint64_t lists;  /* asked for so far */
+    pw_usec list_at; /* the next one */
+} core_provider;
+typedef struct core_machine { /* one that is not gone */
+    uint64_t id, worker;
+    size_t provider; /* index; SIZE_MAX: the configuration has it no more */
+    char *of;        /* name of its provider */
+    machine_state state;
+    char *handle, *reason;
+    pw_msec created; /* core_seen() */
+    bool busy;       /* a command for it is under way */
+    bool joined;
+    uint64_t list_from; /* lists from that number on say whether it is there */
+    pw_usec settle_at;  /* and none that was asked for before that */
+    unsigned absent;    /* such lists in a row that did not show it */
+    bool shown;         /* by the list that is being read */
+    pw_usec away_at;    /* its worker is missing since; 0: it is not */
+    pw_usec idle_at;    /* with nothing to do since; 0: it has */
+    pw_usec stopped_at;
+} core_machine;
+
 typedef struct core_cond {
     char *name, *text;
     bool fine; /* a remark */
@@ -223,7 +254,11 @@ struct core {
         uint64_t id;
     } * note; /* events of this turn, each once */
     size_t n_notes, cap_notes;
-    bool dispatch; /* something may be dispatchable */
+    bool dispatch;           /* something may be dispatchable */
+    core_provider *provider; /* in the configuration's order */
+    core_machine **machine;
+    size_t n_machines, cap_machines;
+    bool provide; /* it is time to look at them */
     pw_usec last_tick;
     pw_usec housekeeping;
     pw_msec seen_base; /* time that masters on this database have seen: at seen_from, and so */
@@ -410,6 +445,11 @@ bool core_find_builder(core *self, core_cmd *c, const char *name, size_t *ret);
 bool core_audit(core *self, const core_cmd *c, const char *action, const char *object);
 
 /* ---- enrol.c */
+core_worker *core_worker_by_name(const core *self, const char *name);
+/* A new one, or one that was removed and comes back; NULL: the turn broke. */
+core_worker *core_worker_make(core *self, const char *name);
+/* A one-time key for it, and the line with the key, which is a secret. Needs core_set_join(). */
+bool core_enrol_line(core *self, core_worker *w, pw_msec until, pw_buf *line);
 void core_cmd_worker_add(core *self, core_cmd *c);
 void core_cmd_worker_rotate(core *self, core_cmd *c);
 /* The same request again: another line, unless the first one was used. */
@@ -531,6 +571,18 @@ void core_edge_tell(core *self, size_t edge, edge_state state, const store_rev *
 
 /* ---- load.c: projects, builders, ids and what is unfinished, in the open turn of core_new */
 int core_load_all(core *self, pw_err *err);
+
+/* ---- provider.c: elastic workers */
+int core_provider_load(core *self, pw_err *err);
+void core_provider_keep(core *self, core *old);
+void core_provider_free(core *self);
+/* After the dispatch: what waits now waits for workers. */
+void core_provide(core *self);
+/* What providers do for the builder's requests, for people; nothing when none would fit. */
+void core_provider_why(const core *self, const core_builder *b, pw_buf *text);
+/* ,{"name":..} of providers with trouble */
+void core_provider_notes(const core *self, pw_buf *b);
+bool core_tag_is(const char *tags, const char *tag);
 
 /* ---- why.c */
 void core_why(core *self, core_cmd *cmd);

@@ -91,6 +91,7 @@ static void take_over(core *self, core *old)
     old->cond = NULL;
     old->n_conds = 0;
     core_outbox_keep(self, old);
+    core_provider_keep(self, old);
     for (size_t i = 0; i < sizeof(self->finished) / sizeof(self->finished[0]); i++)
         self->finished[i] += old->finished[i];
     self->last_tick = old->last_tick;

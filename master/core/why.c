@@ -99,6 +99,14 @@ static void waiting(core *self, core_cmd *c, const core_request *r)
                           "all %" PRIu64 " slots of fitting workers are busy (%" PRIu64
                           " of %" PRIu64 "), %zu waiting before it",
                           slots, busy, slots, ahead_of(b, r));
+    PW_AUTO(pw_buf_clearp) pw_buf elastic = PW_BUF(2000);
+    if ((!nearest || block != BLOCK_NONE) && !core_why_full(self))
+        core_provider_why(self, b, &elastic);
+    if (elastic.len &&
+        (!nearest || block <= BLOCK_OFFLINE)) /* there will be a worker that is not there yet */
+        pw_buf_reset(&text);
+    if (elastic.len)
+        (void)pw_buf_addf(&text, "%s%s", text.len ? "; " : "", pw_buf_str(&elastic));
     answer(c, "waiting", pw_buf_str(&text));
 }
 

@@ -112,6 +112,7 @@ static int open_queues(server *s, pw_err *err)
     if (!(s->commands = pw_chan_new(QUEUE_COMMANDS, NULL, err)) ||
         !(s->git_answers = pw_chan_new(QUEUE_ANSWERS, NULL, err)) ||
         !(s->net_answers = pw_chan_new(QUEUE_ANSWERS, NULL, err)) ||
+        !(s->provider_answers = pw_chan_new(QUEUE_ANSWERS, NULL, err)) ||
         !(s->log_answers = pw_chan_new(QUEUE_ANSWERS, free, err)))
         return err->code;
     if (!(s->loop = pw_loop_new(&pw_host_real, err)) ||
@@ -119,6 +120,8 @@ static int open_queues(server *s, pw_err *err)
         !pw_loop_fd(s->loop, "commands", pw_chan_fd(s->commands), EPOLLIN, turn_commands, s, err) ||
         !pw_loop_fd(s->loop, "git", pw_chan_fd(s->git_answers), EPOLLIN, turn_git, s, err) ||
         !pw_loop_fd(s->loop, "net", pw_chan_fd(s->net_answers), EPOLLIN, turn_net, s, err) ||
+        !pw_loop_fd(s->loop, "providers", pw_chan_fd(s->provider_answers), EPOLLIN, turn_providers,
+                    s, err) ||
         !pw_loop_fd(s->loop, "logs", pw_chan_fd(s->log_answers), EPOLLIN, turn_logs, s, err) ||
         !(s->tick = pw_loop_timer(s->loop, "tick", 0, turn_tick, s, err)))
         return err->code;
@@ -204,6 +207,7 @@ static void close_all(server *s)
     s->web = web_stop(s->web);
     s->git = git_stop(s->git);
     outbox_close(s);
+    elastic_close(s);
     janitor_stop(&s->janitor);
     s->links = sessions_free(s->links);
     s->listener = link_listener_free(s->listener);
@@ -219,6 +223,7 @@ static void close_all(server *s)
     s->git_answers = pw_chan_free(s->git_answers);
     s->log_answers = pw_chan_free(s->log_answers);
     s->net_answers = pw_chan_free(s->net_answers);
+    s->provider_answers = pw_chan_free(s->provider_answers);
     web_targets_free(atomic_load(&s->gauges.targets));
     free(s->db);
     free(s->log_dir);

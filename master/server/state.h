@@ -10,6 +10,7 @@
 #include "master/link/sessions.h"
 #include "master/logs/logs.h"
 #include "master/net/net.h"
+#include "master/provider/provider.h"
 #include "master/server/server.h"
 #include "shared/base/loop.h"
 #include "shared/crypt/crypt.h"
@@ -39,14 +40,15 @@ typedef struct server {
     uint8_t secret[CRYPT_KEY], public[CRYPT_KEY], mark_key[CRYPT_KEY];
     config *conf, *conf_begun; /* the present one; that of the start, whose addresses are in use */
     pw_loop *loop;
-    pw_chan *commands, *git_answers, *log_answers, *net_answers;
+    pw_chan *commands, *git_answers, *log_answers, *net_answers, *provider_answers;
     store *st;
     logs *log_store;
     core *core; /* NULL after a failed commit, until it is loaded anew */
     sessions *links;
     git_service *git;
-    net_service *net; /* NULL: nobody is to be told of anything */
-    bool recording;   /* this turn has what came of a message */
+    provider_service *providers; /* NULL: no command of one was run yet */
+    net_service *net;            /* NULL: nobody is to be told of anything */
+    bool recording;              /* this turn has what came of a message */
     link_ctx *ctx;
     link_listener *listener;
     web_server *web;
@@ -128,6 +130,11 @@ void turn_net(pw_loop *loop, int fd, uint32_t events, void *self);
 bool outbox_recorded(server *s);
 void outbox_gauges(server *s);
 void outbox_close(server *s);
+
+/* ---- elastic.c: between the core's elastic workers and the commands of providers */
+void elastic_effect(server *s, const core_effect *e);
+void turn_providers(pw_loop *loop, int fd, uint32_t events, void *self);
+void elastic_close(server *s);
 
 /* ---- reload.c: SIGHUP */
 void reload_ask(server *s);

@@ -112,6 +112,9 @@ void turn_apply(void *p, const core_effect *e)
     case CORE_SEND:
         outbox_effect(s, e);
         break;
+    case CORE_PROVIDER:
+        elastic_effect(s, e);
+        break;
     case CORE_PRESENCE:
         web_worker(s->web, e->worker, e->id != 0, e->text);
         break;

@@ -47,7 +47,8 @@ ELSEWHERE = {"run.kept": "tests/system/test_kept.py", "tidy.remove": "tests/syst
              "restore.unpack": "tests/system/test_backup.py", "restore.epoch": "tests/system/test_backup.py",
              "store.migrate": "master/store/migrate_test.c", "config.before": "tests/system/test_reload.py", "config.swapped": "tests/system/test_reload.py",
              "set.green": "tests/system/test_schedulers.py", "hook.store": "tests/system/test_web.py", "hook.stored": "tests/system/test_web.py",
-             "outbox.before": "tests/system/test_outbox.py", "outbox.sent": "tests/system/test_outbox.py", "outbox.recorded": "tests/system/test_outbox.py"}
+             "outbox.before": "tests/system/test_outbox.py", "outbox.sent": "tests/system/test_outbox.py", "outbox.recorded": "tests/system/test_outbox.py",
+             "provider.before": "tests/system/test_provider.py", "provider.ran": "tests/system/test_provider.py"}
 NOT_WALKED = {
     "journal.sync": "no program calls journal_sync: a job whose journal is lost with the machine's power is repeated (docs/architecture.md)",
     **ELSEWHERE,
