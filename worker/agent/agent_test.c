@@ -1,6 +1,8 @@
 /* Sessions and offers. */
 #include "worker/agent/agent_world.h"
 
+#include "shared/job/kind.h"
+
 /* ---- sessions */
 
 static void greeting(world *w)
@@ -14,8 +16,8 @@ static void greeting(world *w)
     ok(!strcmp(m->spool, w->home.id) && !strcmp(m->boot, w->home.boot) && m->slots == 3 &&
            m->proto_min == 1,
        "spool, boot, slots");
-    ok(m->tags.n == 1 && !strcmp(m->tags.v[0], "linux") && m->features.n == 3 && m->facts.n >= 6 &&
-           m->jobs.n == 0,
+    ok(m->tags.n == 1 && !strcmp(m->tags.v[0], "linux") && m->features.n == JOB_KINDS + 1 &&
+           m->facts.n >= 6 && m->jobs.n == 0,
        "tags, facts");
     msg_welcome wrong = {
         .session = 1, .nonce = m->nonce + 1, .epoch = EPOCH, .proto = 1, .heartbeat_ms = 10000};
