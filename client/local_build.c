@@ -161,7 +161,9 @@ static const char *runner(char out[PROGRAM_BYTES])
 static int run(view *v, const char *spool, spool_job id, const char *journal, pw_err *err)
 {
     char program[PROGRAM_BYTES], name[SPOOL_JOB_NAME];
-    const char *argv[] = {runner(program), "--job", spool, spool_job_name(id, name), NULL};
+    const char *argv[] = {runner(program), "--job", spool, spool_job_name(id, name),
+                          /* what a machine cannot do, the runner says */
+                          "--isolation", "none,bwrap,podman", NULL};
     pw_spawn what = {.argv = argv, .in = -1, .out = -1, .err = 2};
     size_t cap = JOURNAL_PAYLOAD_MAX + JOURNAL_HEAD + JOURNAL_TAIL;
     PW_AUTO(pw_freep) uint8_t *buf = malloc(cap);
@@ -238,6 +240,8 @@ int local_build(client *c, const local_place *p, const pl_builder *b, const pl_i
                   .revision = p->revision,
                   .reason = "local",
                   .worker = "local",
+                  .isolation = b->isolation,
+                  .no_keep = true,
                   .given = given->v,
                   .n_given = given->n,
                   .instance = i};

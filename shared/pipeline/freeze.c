@@ -91,7 +91,7 @@ int pl_freeze(const pl_builder *b, const pl_facts *f, pw_buf *out, pw_err *err)
                      .isolation = lend(f->isolation),
                      .no_network = !b->network,
                      .untrusted = f->untrusted,
-                     .keep_failed_ms = MS(b->keep_failed),
+                     .keep_failed_ms = f->no_keep ? 0 : MS(b->keep_failed),
                      .timeout_ms = MS(b->timeout),
                      .env = {b->env, b->n_env},
                      .props = {pairs, properties(b, f, pairs)},

@@ -134,6 +134,7 @@ typedef struct pl_facts { /* what a build adds to its builder; all borrowed */
     const char *project, *repository, *branch, *revision, *reason, *worker;
     const char *isolation; /* NULL: the worker's first */
     bool untrusted;
+    bool no_keep; /* the work directory is not kept when it fails, whatever the builder says */
     /* given by scheduler, person or trigger: over the builder's own of the same name */
     const msg_pair *given;
     size_t n_given;

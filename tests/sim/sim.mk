@@ -2,8 +2,8 @@
 # Every call on files in the objects of master, agent and shared; tests/sim/wraps.sh holds the list against them.
 SIM_WRAPS := open openat read write pread pwrite pwritev lseek fstat stat lstat fstatat access rename renameat renameat2 \
              unlink unlinkat mkdir rmdir opendir fdopendir readdir rewinddir dirfd closedir fsync fdatasync ftruncate \
-             fallocate sync_file_range flock fcntl statvfs close mkfifo mkostemp fchmod fchmodat realpath syscall \
-             __open_2 __openat_2 __read_chk __pread_chk
+             fallocate sync_file_range flock fcntl statvfs close mkfifo mkostemp chmod fchmod fchmodat fchownat realpath syscall \
+             __open_2 __openat_2 __read_chk __pread_chk __realpath_chk
 sim_wrap   = $(foreach s,$(SIM_WRAPS),-Wl$(,)--wrap=$s)
 # several folders and everything below them, in link order
 sim_closure = $(foreach m,$(MODULES_DOWN),$(if $(filter $m,$(foreach u,$(1),$(call reach,$u))),$m))

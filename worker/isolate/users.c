@@ -175,6 +175,8 @@ int iso_user_take(const iso_host *h, const char *spool, uid_t prefer, const iso_
     size_t first = 0;
     if (!dir)
         return pw_fail(err, PW_ENOMEM, "out of memory");
+    if (!h->n_users)
+        return pw_fail(err, PW_EINVAL, "root needs users for isolated jobs, and there are none");
     int rc = pw_fs_mkdirs(dir, 0700, err);
     for (size_t i = 0; i < h->n_users; i++)
         if (prefer && h->users[i].uid == prefer)

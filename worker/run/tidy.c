@@ -126,7 +126,8 @@ static int drop(const tidy_dir *d, const char *why, pw_err *err)
         return rc;
     kept_drop(d->path);
     /* whose it was is of no use now, and the time of its lock says when it went */
-    (void)ftruncate(lock, 0);
+    if (ftruncate(lock, 0) < 0)
+        return pw_fail_sys(err, "emptying the lock of %s", d->path);
     pw_log(PW_LOG_INFO, "workdir_removed", "dir=%s reason=\"%s\"", d->path, why);
     return 1;
 }
