@@ -92,6 +92,9 @@ config *config_unref(config *self)
     for (size_t i = 0; i < self->n_providers; i++)
         config_provider_clear(&self->providers[i]);
     free(self->providers);
+    for (size_t i = 0; i < self->n_locks; i++)
+        free(self->locks[i].name);
+    free(self->locks);
     free(self->projects);
     free(self->builders);
     free(self->schedulers);

@@ -61,7 +61,8 @@ typedef struct config_project {
 
 typedef struct config_lock {
     char *name;
-    bool exclusive; /* else counting */
+    bool per_worker; /* one on each worker, else one for all */
+    int64_t count;   /* so many may hold it in mode counting */
 } config_lock;
 
 typedef pl_step config_step;
@@ -215,6 +216,8 @@ typedef struct config {
     size_t n_schedulers;
     config_promotion *promotions;
     size_t n_promotions;
+    config_lock *locks;
+    size_t n_locks;
     config_notify *notify;
     size_t n_notify;
     config_provider *providers;
@@ -251,6 +254,8 @@ bool config_branch_ok(const char *name);
 /* Index of a builder by "NAME" (unique among projects) or "PROJECT/NAME"; -1 when absent, -2 when
  * several have it. */
 int64_t config_find_builder(const config *self, const char *name);
+/* Index of a lock; -1 when it is not declared. */
+int64_t config_find_lock(const config *self, const char *name);
 int64_t config_find_project(const config *self, const char *name);
 /* "build" "change" ...; NULL-terminated */
 extern const char *const config_event_names[];

@@ -36,9 +36,9 @@ typedef struct loader {
 } loader;
 
 static const char *const top_keys[] = {
-    "name",     "user",       "web",        "workers", "secrets", "include",  "projects",
-    "builders", "schedulers", "promotions", "people",  "notify",  "provider", NULL};
-static const char *const top_later[] = {"gates",     "duty",        "triage", "locks",
+    "name",       "user",       "web",    "workers", "secrets",  "include", "projects", "builders",
+    "schedulers", "promotions", "people", "notify",  "provider", "locks",   NULL};
+static const char *const top_later[] = {"gates",     "duty",        "triage",
                                         "retention", "credentials", NULL};
 
 static void source_clear(source *s)
@@ -62,6 +62,7 @@ static void loader_clear(loader *l)
     free(l->r.notify.v);
     free(l->r.providers.v);
     free(l->r.people.v);
+    free(l->r.locks.v);
     config_unref(l->r.c);
 }
 
@@ -230,6 +231,7 @@ static void read_file(loader *l, source *s, size_t depth)
     gather(l, root, "promotions", CONFIG_PROMOTIONS_MAX, &r->promotions);
     gather(l, root, "notify", CONFIG_NOTIFY_MAX, &r->notify);
     gather(l, root, "provider", CONFIG_PROVIDERS_MAX, &r->providers);
+    gather(l, root, "locks", CONFIG_LOCKS_MAX, &r->locks);
     r->c->people_given |= yaml_node_value(root, "people") != NULL;
     gather(l, root, "people", CONFIG_PEOPLE_MAX, &r->people);
     v = yaml_node_value(root, "include");
@@ -277,6 +279,7 @@ static config *finish(loader *l)
     config_read_secrets(r); /* before all that names them */
     config_read_user(r);
     config_read_people(r);
+    config_read_locks(r); /* before the builders that use them */
     config_read_projects(r);
     config_read_builders(r);
     config_read_schedulers(r);
@@ -305,7 +308,8 @@ static loader *loader_new(yaml_errors *errors, origin from)
     }
     c->refs = 1;
     *l = (loader){.r = {.c = c, .errors = errors, .alone = from == FROM_NOWHERE}, .origin = from};
-    l->r.pl = (pl_reader){.errors = errors, .secret = config_may_use, .self = &l->r};
+    l->r.pl = (pl_reader){
+        .errors = errors, .secret = config_may_use, .lock = config_may_lock, .self = &l->r};
     return l;
 }
 

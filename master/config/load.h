@@ -24,6 +24,8 @@ enum {
     CONFIG_CHOICES_MAX = 200,
     CONFIG_PROVIDERS_MAX = 20,
     CONFIG_MACHINES_MAX = 1000, /* of a provider */
+    CONFIG_LOCKS_MAX = 1000,
+    CONFIG_LOCK_COUNT_MAX = 100000,
     CONFIG_URL_MAX = 2000,
     CONFIG_FILES_MAX = 100,
     CONFIG_INCLUDE_DEPTH_MAX = 8,
@@ -43,7 +45,7 @@ typedef struct config_reader {
     config *c;
     yaml_errors *errors;
     pl_reader pl; /* the same errors, and these secrets */
-    config_items projects, builders, schedulers, promotions, people, notify, providers;
+    config_items projects, builders, schedulers, promotions, people, notify, providers, locks;
     const yaml_node *name, *web, *workers, *secrets, *user; /* values, NULL when no file has them */
     bool alone; /* the text has no place: nothing beside it may be read */
 } config_reader;
@@ -61,6 +63,9 @@ void config_read_promotions(config_reader *r);
 void config_read_notify(config_reader *r);
 void config_read_providers(config_reader *r);
 void config_provider_clear(config_provider *p);
+void config_read_locks(config_reader *r);
+/* Tells when a lock is not declared, for a pl_reader; self: the config_reader. */
+bool config_may_lock(void *self, const yaml_node *at, const char *name);
 
 /* ---- secrets.c */
 /* Tells when there is none of that name. */

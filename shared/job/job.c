@@ -41,9 +41,18 @@ static const pw_field step_fields[] = {
     PW_F_STRS(job_step, paths, "paths", false, PATH_BYTES, PW_WITH_MAX, "cache: what is kept"),
     PW_F_STRS(job_step, keys, "keys", false, PATH_BYTES, PW_WITH_MAX,
               "cache: beginnings of keys that will do as well"),
+    PW_F_STR(job_step, cond, "if", false, PW_COND_MAX, "condition; false: the step is skipped"),
 };
 const pw_schema job_step_schema =
     PW_SCHEMA("job.steps", job_step, step_fields, "One step of a job.");
+
+static const pw_field lock_fields[] = {
+    PW_F_STR(job_lock, name, "name", true, PW_NAME_MAX, "name"),
+    PW_F_BOOL(job_lock, exclusive, "exclusive", false, "nobody else holds it"),
+    PW_F_U64(job_lock, until, "until", false, "steps after which it is given back, 0 with the job"),
+};
+const pw_schema job_lock_schema =
+    PW_SCHEMA("job.locks", job_lock, lock_fields, "A lock that a job holds from its offer on.");
 
 static const pw_field spec_fields[] = {
     PW_F_U64(job_spec, epoch, "epoch", true, "epoch of the attempt"),
@@ -82,6 +91,10 @@ static const pw_field spec_fields[] = {
              "checkout: secret with the password for http"),
     PW_F_STR(job_spec, git_hosts, "git_hosts", false, GIT_HOSTS_MAX,
              "checkout: text of the known_hosts file"),
+    PW_F_LIST(job_spec, locks, "locks", false, PW_LOCKS_MAX, &job_lock_schema, "locks"),
+    PW_F_U64(job_spec, lost_after_ms, "lost_after_ms", false,
+             "longest time without a sign of the master while a lock is held exclusively"),
+    PW_F_STR(job_spec, event, "event", false, WORD_MAX, "what made the build"),
 };
 const pw_schema job_spec_schema =
     PW_SCHEMA("job.spec", job_spec, spec_fields, "A job as the master froze it.");

@@ -12,6 +12,8 @@ enum {
     PW_ENV_MAX = 1000,
     PW_SCRIPT_MAX = 256 * 1024,
     PW_WITH_MAX = 100,
+    PW_LOCKS_MAX = 100,
+    PW_COND_MAX = 8 * 1024,
 };
 
 typedef struct job_step {
@@ -34,7 +36,14 @@ typedef struct job_step {
     pw_list with;
     pw_strs paths; /* cache: what is kept */
     pw_strs keys;  /* cache: beginnings of keys that will do as well */
+    char *cond;    /* `if`: skipped when it is false; NULL: none */
 } job_step;
+
+typedef struct job_lock { /* taken by the master before the job is sent */
+    char *name;
+    bool exclusive;
+    uint64_t until; /* given back when so many steps are over; 0: with the job */
+} job_lock;
 
 typedef struct job_spec {
     uint64_t epoch, attempt, build, try_no; /* try_no: 1 for the first attempt of this build */
@@ -57,8 +66,12 @@ typedef struct job_spec {
     /* with what git logs in at the repository: names of secrets (which `secrets` has, too), a name
      * of a user, the text of a known_hosts file; NULL: the worker's own means */
     char *git_key, *git_password, *git_user, *git_hosts;
+    pw_list locks; /* job_lock */
+    /* how long the job may go on without a sign of the master while it holds a lock exclusively */
+    uint64_t lost_after_ms;
+    char *event; /* what made the build: "change" "force" ..; NULL: not known */
 } job_spec;
-extern const pw_schema job_step_schema, job_spec_schema;
+extern const pw_schema job_step_schema, job_lock_schema, job_spec_schema;
 /* The values, as the agent hands them to the runner. */
 typedef struct job_secrets {
     uint64_t epoch, attempt;

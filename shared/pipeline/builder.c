@@ -3,42 +3,16 @@
 #include <string.h>
 
 #include "shared/pipeline/read.h"
-#include "shared/base/fs.h"
 
 static const char *const builder_keys[] = {
     "name",    "project",   "steps",   "requires",    "env",    "properties", "collapse", "retries",
-    "timeout", "isolation", "network", "keep_failed", "manual", "required",   NULL};
+    "timeout", "isolation", "network", "keep_failed", "manual", "required",   "locks",    NULL};
 static const char *const file_keys[] = {
-    "steps",     "requires", "env",         "properties",     "retries",    "timeout",
-    "isolation", "network",  "keep_failed", "manual",         "required",   "collapse",
-    "needs",     "matrix",   "shards",      "run_if_changed", "always_run", NULL};
-static const char *const builder_later[] = {"locks",          "needs",      "matrix", "shards",
+    "steps",   "requires",       "env",        "properties", "retries",  "timeout", "isolation",
+    "network", "keep_failed",    "manual",     "required",   "collapse", "needs",   "matrix",
+    "shards",  "run_if_changed", "always_run", "locks",      NULL};
+static const char *const builder_later[] = {"needs",          "matrix",     "shards",
                                             "run_if_changed", "always_run", NULL};
-
-static void read_requires(pl_reader *r, const yaml_node *map, pl_builder *b)
-{
-    const yaml_node *v = yaml_node_value(map, "requires");
-    if (!v)
-        return;
-    if (yaml_node_type(v) != YAML_MAP) {
-        yaml_fail(r->errors, v, "\"requires\" takes {tags: [..]} in this version");
-        return;
-    }
-    for (size_t i = 0; i < yaml_node_count(v); i++) {
-        const yaml_node *key = NULL;
-        (void)yaml_node_pair(v, i, &key);
-        if (strcmp(yaml_node_text(key), "tags") != 0)
-            yaml_fail(r->errors, key, "\"requires\" of \"%.60s\" is not supported by this version",
-                      yaml_node_text(key));
-    }
-    if (!yaml_get_strs(v, "tags", PL_TAGS_MAX, &b->tags.v, &b->tags.n, r->errors))
-        return;
-    const yaml_node *tags = yaml_node_value(v, "tags");
-    for (size_t i = 0; i < b->tags.n; i++)
-        if (!pw_name_ok(b->tags.v[i]))
-            yaml_fail(r->errors, yaml_node_type(tags) == YAML_LIST ? yaml_node_item(tags, i) : tags,
-                      "\"%.100s\" is no tag", b->tags.v[i]);
-}
 
 /* The image becomes an argument: it is no option, and one word. */
 static bool image_ok(const char *s)
@@ -125,7 +99,8 @@ bool pl_read_builder(pl_reader *r, const yaml_node *map, bool listed, pl_builder
                          r->errors) &&
         yaml_node_type(map) != YAML_MAP)
         return false;
-    read_requires(r, map, b);
+    pl_read_requires(r, map, b);
+    pl_read_locks(r, map, b, 0);
     pl_get_pairs(r, map, "env", PL_ENV, &b->secrets, &b->env, &b->n_env);
     pl_get_pairs(r, map, "properties", PL_PROPERTIES, NULL, &b->properties, &b->n_properties);
     (void)yaml_get_bool(map, "collapse", &b->collapse, r->errors);

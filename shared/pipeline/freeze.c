@@ -31,6 +31,7 @@ static void step_from(job_step *s, const pl_step *c)
                     .no_flunk = !c->flags.flunk_on_failure,
                     .warn = c->flags.warn_on_failure,
                     .always = c->flags.always_run,
+                    .cond = c->cond,
                     .mode = c->mode,
                     .submodules = c->submodules,
                     .depth = c->depth,
@@ -70,10 +71,13 @@ int pl_freeze(const pl_builder *b, const pl_facts *f, pw_buf *out, pw_err *err)
     PW_AUTO(pw_freep) job_step *steps = calloc(b->n_steps ? b->n_steps : 1, sizeof(*steps));
     size_t most = b->n_properties + f->n_given + (f->instance ? f->instance->n_values : 0);
     PW_AUTO(pw_freep) msg_pair *pairs = calloc(most + 1, sizeof(*pairs));
-    if (!steps || !pairs)
+    PW_AUTO(pw_freep) job_lock *locks = calloc(b->n_locks + 1, sizeof(*locks));
+    if (!steps || !pairs || !locks)
         return pw_fail(err, PW_ENOMEM, "out of memory");
     for (size_t i = 0; i < b->n_steps; i++)
         step_from(&steps[i], &b->steps[i]);
+    for (size_t i = 0; i < b->n_locks; i++)
+        locks[i] = (job_lock){b->locks[i].name, b->locks[i].exclusive, b->locks[i].until};
     job_spec spec = {.epoch = f->epoch,
                      .attempt = f->attempt,
                      .build = f->build,
@@ -96,6 +100,9 @@ int pl_freeze(const pl_builder *b, const pl_facts *f, pw_buf *out, pw_err *err)
                      .env = {b->env, b->n_env},
                      .props = {pairs, properties(b, f, pairs)},
                      .steps = {steps, b->n_steps},
+                     .locks = {locks, b->n_locks},
+                     .lost_after_ms = f->lost_after_ms,
+                     .event = lend(f->event),
                      .secrets = f->secrets.v ? f->secrets : (pw_strs){b->secrets.v, b->secrets.n},
                      .git_key = lend(f->git_key),
                      .git_password = lend(f->git_password),

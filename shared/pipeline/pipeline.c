@@ -29,6 +29,7 @@ static void step_clear(pl_step *s)
     free(s->dir);
     pl_pairs_free(s->env, s->n_env);
     free(s->mode);
+    free(s->cond);
     pl_pairs_free(s->with, s->n_with);
     pl_strs_clear(&s->paths);
     pl_strs_clear(&s->keys);
@@ -55,6 +56,10 @@ void pl_builder_clear(pl_builder *b)
     combos_free(b->exclude, b->n_exclude);
     glob_free(b->run_if_changed);
     pl_strs_clear(&b->tags);
+    (void)expr_free(b->requires);
+    for (size_t i = 0; i < b->n_locks; i++)
+        free(b->locks[i].name);
+    free(b->locks);
     pl_pairs_free(b->env, b->n_env);
     pl_pairs_free(b->properties, b->n_properties);
     free(b->isolation);

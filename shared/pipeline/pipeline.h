@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "shared/base/host.h"
+#include "shared/expr/expr.h"
 #include "shared/job/job.h"
 #include "shared/job/result.h"
 #include "shared/scan/glob.h"
@@ -20,6 +21,13 @@ typedef struct pl_strs {
     char **v; /* owned, each owned */
     size_t n;
 } pl_strs;
+
+/* What a build needs of a lock, over its builder and its steps. */
+typedef struct pl_lock {
+    char *name;     /* owned */
+    bool exclusive; /* else counting */
+    size_t until;   /* given back when so many steps are over; 0: with the build */
+} pl_lock;
 
 typedef struct pl_step {
     /* unique in the builder: unnamed ones are called by their kind, repeated ones get -2, -3 */
@@ -35,6 +43,7 @@ typedef struct pl_step {
     uint64_t log_limit;
     bool stderr_separate, pty;
     pw_flags flags;
+    char *cond; /* `if`, a right condition; NULL: none */
     char *mode; /* checkout: "fresh" "clean" "incremental" */
     bool submodules;
     uint64_t depth;
@@ -66,6 +75,9 @@ typedef struct pl_builder {
     glob_list *run_if_changed; /* NULL: it runs whatever changed */
     bool always_run;           /* after failure and cancel too */
     pl_strs tags;              /* requires: {tags: [..]}: all must be on the worker */
+    expr *requires;            /* over facts of the worker; NULL: none */
+    pl_lock *locks;            /* each name once */
+    size_t n_locks;
     pl_pair *env;
     size_t n_env;
     pl_pair *properties;
@@ -135,6 +147,8 @@ typedef struct pl_facts { /* what a build adds to its builder; all borrowed */
     const char *isolation; /* NULL: the worker's first */
     bool untrusted;
     bool no_keep; /* the work directory is not kept when it fails, whatever the builder says */
+    const char *event;      /* what made it: "change" "force" ..; NULL: not known */
+    uint64_t lost_after_ms; /* see job_spec */
     /* given by scheduler, person or trigger: over the builder's own of the same name */
     const msg_pair *given;
     size_t n_given;

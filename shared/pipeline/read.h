@@ -32,6 +32,7 @@ enum {
     PL_FILES_MAX = 20,
     PL_FILE_BYTES_MAX = 512 * 1024, /* of a file and all that it includes */
     PL_PATH_MAX = 500,
+    PL_LOCKS_MAX = PW_LOCKS_MAX,
 };
 #define PL_SECOND ((pw_usec)1000000)
 #define PL_TIME_MAX                                                                                \
@@ -42,6 +43,8 @@ typedef struct pl_reader {
     /* Whether a secret of that name may be used; if not, it is told at the node. *ret_n: its bytes.
      */
     bool (*secret)(void *self, const yaml_node *at, const char *name, size_t *ret_n);
+    /* Whether that lock may be used; if not, it is told at the node. NULL: any. */
+    bool (*lock)(void *self, const yaml_node *at, const char *name);
     void *self;
 } pl_reader;
 
@@ -78,6 +81,16 @@ pl_file *pl_load(const char *file, const char *text, size_t n, const pl_rules *r
                  yaml_errors *errors);
 /* Whether that can be the path of a file in a repository: relative, without "." and "..". */
 bool pl_path_ok(const char *path);
+/* ---- conditions.c */
+void pl_read_requires(pl_reader *r, const yaml_node *map, pl_builder *b);
+/* `if` of a step. */
+void pl_read_cond(pl_reader *r, const yaml_node *map, pl_step *s);
+/* A condition of its own; NULL: it was told what is wrong. Owned. */
+expr *pl_read_expr(pl_reader *r, const yaml_node *n, const char *key);
+
+/* ---- locks.c */
+/* `locks` of a builder (until 0), or of its step number `until` (from 1). */
+void pl_read_locks(pl_reader *r, const yaml_node *map, pl_builder *b, size_t until);
 
 /* ---- secrets.c */
 /* Checks each ${secret:NAME} in a text, adds the names to *used. */

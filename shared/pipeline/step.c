@@ -8,6 +8,8 @@
 static const char *const run_only[] = {"shell",        "dir",   "env",       "pty",    "timeout",
                                        "idle_timeout", "grace", "log_limit", "stderr", NULL};
 static const char *const step_keys[] = {"name",
+                                        "if",
+                                        "locks",
                                         "run",
                                         "checkout",
                                         "set_property",
@@ -28,8 +30,7 @@ static const char *const step_keys[] = {"name",
                                         "log_limit",
                                         "stderr",
                                         NULL};
-static const char *const step_later[] = {"if",      "locks", "reports", "artifacts",
-                                         "trigger", "fetch", NULL};
+static const char *const step_later[] = {"reports", "artifacts", "trigger", "fetch", NULL};
 
 #define LOG_LIMIT_MIN ((uint64_t)4096)
 #define LOG_LIMIT_MAX ((uint64_t)1 << 40)
@@ -220,6 +221,7 @@ static void read_step(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_s
                   "no dot in front, not .stderr behind",
                   s->name, PL_STEP_NAME_MAX);
     read_flags(r, map, s);
+    pl_read_cond(r, map, s);
     if (!kind)
         return;
     s->kind = pl_copy(r, kind->name);
@@ -272,8 +274,11 @@ void pl_read_steps(pl_reader *r, pl_builder *b, const yaml_node *list)
     if (!b->steps)
         return;
     b->n_steps = n;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         read_step(r, yaml_node_item(list, i), &b->secrets, &b->steps[i]);
+        if (yaml_node_type(yaml_node_item(list, i)) == YAML_MAP)
+            pl_read_locks(r, yaml_node_item(list, i), b, i + 1);
+    }
     if (errors == r->errors->n && !r->errors->failed)
         pl_add_cache_saves(r, b);
     if (errors == r->errors->n && !r->errors->failed)

@@ -15,6 +15,7 @@
 #include "shared/base/fault.h"
 #include "shared/base/fs.h"
 #include "shared/base/log.h"
+#include "worker/run/cond.h"
 #include "worker/run/inside.h"
 #include "worker/run/kept.h"
 #include "worker/run/steps.h"
@@ -221,6 +222,24 @@ static bool bad(pw_result r)
     return r != PW_SUCCESS && r != PW_WARNINGS && r != PW_SKIPPED;
 }
 
+/* Whether its `if` lets it run; what cannot be told is an exception. */
+static bool wanted(const run_job *r, size_t i, const outcome *o, step_result *res)
+{
+    const job_step *s = (const job_step *)r->spec.steps.v + i;
+    pw_result so_far = pw_result_build(o->result, o->flags, i);
+    pw_err err = {0};
+    bool holds = true;
+    if (cond_holds(&r->spec, s, so_far, &holds, &err) < 0) {
+        step_fail_err(res, PW_EXCEPTION, &err);
+        mask_text(r->mask, res->reason);
+    } else if (!holds) {
+        step_fail(res, PW_SKIPPED, "if: %s", s->cond);
+    } else {
+        return true;
+    }
+    return false;
+}
+
 static int one_step(run_job *r, size_t i, bool *halted, outcome *o, pw_err *err)
 {
     const job_step *s = (const job_step *)r->spec.steps.v + i;
@@ -234,6 +253,8 @@ static int one_step(run_job *r, size_t i, bool *halted, outcome *o, pw_err *err)
         o->left_out = true;
         run = false;
     }
+    if (run)
+        run = wanted(r, i, o, &res);
     if (run) {
         rec_step_start rec = {.step = i, .wall_ms = wall(r)};
         int rc = writer_record(&r->writer, PW_REC_STEP_START, &rec_step_start_schema, &rec, err);
