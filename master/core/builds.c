@@ -31,17 +31,24 @@ void core_attempt_over(core *self, core_attempt *a, att_state to, pw_result resu
     self->dispatch = true;
 }
 
+void core_shipping(core *self, uint64_t build, int by)
+{
+    uintptr_t n = (uintptr_t)pw_table_get(self->shipping, build) + (uintptr_t)by;
+    pw_err err = {0};
+    if (n == 0)
+        (void)pw_table_del(self->shipping, build);
+    else
+        (void)core_ok(self, pw_table_put(self->shipping, build, (void *)n, &err),
+                      &err); /* NOLINT */
+}
+
 /* The frozen job names the steps: it stays while any attempt of the build may still tell of them.
  */
 static void job_unneeded(core *self, uint64_t build)
 {
     pw_err err = {0};
-    const core_attempt *a;
-    if (pw_table_get(self->builds, build))
+    if (pw_table_get(self->builds, build) || pw_table_get(self->shipping, build))
         return;
-    for (size_t pos = 0; (a = pw_table_next(self->attempts, &pos));)
-        if (a->build == build)
-            return;
     (void)core_ok(self, store_job_del(self->st, build, &err), &err);
 }
 
@@ -70,8 +77,11 @@ static void attempt_gone(core *self, core_attempt *a, int row(store *, uint64_t,
     core_effect *e = core_add_effect(self, CORE_SEAL);
     if (e)
         e->attempt = a->id;
+    core_locks_release(self, a, true);
     (void)pw_table_del(self->attempts, a->id);
+    core_shipping(self, build, -1);
     pw_schema_clear(&rec_end_schema, &a->end);
+    free(a->hold);
     free(a);
     job_unneeded(self, build);
 }
@@ -103,10 +113,12 @@ void core_build_finish(core *self, core_build *b, pw_result result, const char *
     pw_log(PW_LOG_INFO, "build_finished", "build=%" PRIu64 " builder=\"%s\" result=%s", b->id,
            builder->name ? builder->name : "?", pw_result_name(result));
     core_tell_build(self, b, result, previous, reason);
+    builder->usual = 0; /* looked up anew when it is asked for */
     uint64_t id = b->id;
     core_stamp *stamp = core_stamp_ref(r->stamp);
     (void)pw_table_del(self->builds, id);
     r->build = NULL; /* r outlives it when the turn breaks here */
+    core_build_unlock(b);
     free(b);
     job_unneeded(self, id);
     core_request_finish(self, r, 0);
@@ -268,6 +280,9 @@ void core_att_step_ended(core *self, core_attempt *a, const rec_step_end *r)
         return;
     (void)core_ok(self, store_step_end(self->st, &s, &err), &err);
     core_note_event(self, EVENT_STEP, a->build);
+    if (r->step >= a->steps_over)
+        a->steps_over = r->step + 1;
+    core_locks_release(self, a, false);
 }
 
 int core_property_check(const char *name, pw_err *err)
@@ -330,6 +345,7 @@ void core_att_note(core *self, core_attempt *a, const rec_note *r)
 void core_att_ended(core *self, core_attempt *a, const rec_end *r)
 {
     core_build *b = pw_table_get(self->builds, a->build);
+    core_locks_release(self, a, true); /* its runner is at its end */
     if (a->state > ATT_RUNNING || !b || b->live != a)
         return; /* superseded: kept beside the build, counted nowhere */
     queue_remove(b->request->builder, b->request);

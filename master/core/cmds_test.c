@@ -306,7 +306,8 @@ static void why(void)
     ok(why_says(w, a, "connected"), "not connected");
     (void)ask(w, CMD_WORKER_PAUSE, (say){.name = "w1", .reason = "lunch"});
     up(w, id, 7, 1);
-    ok(why_says(w, a, "paused by ann: lunch") && request(w, a).state == REQ_WAITING, "paused");
+    ok(why_says(w, a, "paused by ann because lunch") && request(w, a).state == REQ_WAITING,
+       "paused");
     ok(why_says(w, b, "tags \\\"huge\\\""), "tags");
     (void)ask(w, CMD_WORKER_DRAIN, (say){.name = "w1", .reason = "x"});
     ok(why_says(w, a, "draining") && request(w, a).state == REQ_WAITING, "draining");
@@ -318,7 +319,7 @@ static void why(void)
     if (w->core)
         core_worker_beat(w->core, id, 1, NULL);
     (void)world_go(w);
-    ok(why_says(w, c, "1 of 1), 0 waiting"), "busy");
+    ok(why_says(w, c, "(1 of 1); it is number 1 in line, 0 waiting before it"), "busy");
     ok(why_says(w, a, "worker \\\"w1\\\""), "sent");
     ok(why_says(w, request(w, a).build, "sent to be run"), "by build, too");
     run(w, 1, PW_SUCCESS);

@@ -188,6 +188,7 @@ static void silence(core *self, pw_usec now, pw_usec step)
     core_attempt *a;
     for (size_t pos = 0; (a = pw_table_next(self->attempts, &pos));) {
         const core_worker *w = core_worker_get(self, a->worker);
+        core_locks_silence(self, a, w, step);
         if (a->state > ATT_RUNNING || !w)
             continue;
         /* one that nobody has taken over yet holds a slot of the worker that came back otherwise */
@@ -206,7 +207,7 @@ static void silence(core *self, pw_usec now, pw_usec step)
             continue;
         }
         a->silent_us += step;
-        if (a->silent_us < self->conf->lost_after && (a->any || a->silent_us < CORE_MOVE_OFFER_US))
+        if (a->silent_us < core_patience(self, a))
             continue;
         core_build *b = pw_table_get(self->builds, a->build);
         if (w->connected ||
@@ -347,10 +348,13 @@ core *core_free(core *self)
     for (size_t pos = 0; self->attempts && (v = pw_table_next(self->attempts, &pos));) {
         core_attempt *a = v;
         pw_schema_clear(&rec_end_schema, &a->end);
+        free(a->hold);
         free(a);
     }
-    for (size_t pos = 0; self->builds && (v = pw_table_next(self->builds, &pos));)
+    for (size_t pos = 0; self->builds && (v = pw_table_next(self->builds, &pos));) {
+        core_build_unlock(v);
         free(v);
+    }
     for (size_t pos = 0; self->requests && (v = pw_table_next(self->requests, &pos));) {
         core_request *r = v;
         core_stamp_unref(r->stamp);
@@ -361,6 +365,8 @@ core *core_free(core *self)
         core_worker *w = v;
         store_worker_clear(&w->row);
         free(w->gate);
+        free(w->lock);
+        core_facts_clear(&w->facts);
         free(w);
     }
     pw_table_free(self->attempts);
@@ -371,14 +377,16 @@ core *core_free(core *self)
     pw_table_free(self->lanes);
     free(self->over);
     pw_table_free(self->keys);
+    pw_table_free(self->shipping);
+    free(self->lock);
     for (size_t i = 0; self->builder && i < self->n_builders; i++) {
-        free(self->builder[i].heap);
+        queue_free(&self->builder[i]);
         core_pause_free(self->builder[i].pause);
     }
     free(self->builder);
     for (core_builder *b = self->gone, *next; b; b = next) {
         next = b->next;
-        free(b->heap);
+        queue_free(b);
         free(b);
     }
     for (size_t i = 0; self->project && i < self->conf->n_projects; i++) {

@@ -204,6 +204,11 @@ void core_provider_done(core *self, const core_provided *a);
 
 /* ---- attempts (called by master/link's resync and ingest) */
 enum { CORE_ATT_PROPS = PW_ENV_MAX, CORE_ATT_NOTES = 1000 };
+typedef struct core_hold { /* a lock that an attempt holds */
+    size_t lock;           /* index in the configuration */
+    bool exclusive;
+    uint64_t until; /* steps; 0: as long as it runs */
+} core_hold;
 struct core_attempt {
     uint64_t id, epoch, build, worker, offers;
     att_state state;
@@ -228,6 +233,9 @@ struct core_attempt {
     rec_end end;        /* end record read, waits for `stored` to reach it */
     uint64_t window;    /* link: bytes that its worker was allowed to have under way */
     uint64_t end_at;    /* its end offset; 0: none yet */
+    core_hold *hold;    /* owned */
+    size_t n_holds;
+    uint64_t steps_over; /* so many have ended */
 };
 core_attempt *core_attempt_find(core *self, uint64_t id); /* open ones only; NULL else */
 /* Each open attempt, in id order. */

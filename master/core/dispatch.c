@@ -1,6 +1,5 @@
-/* Which build goes to which worker: the oldest by priority whose builder has a free, fitting
- * worker. */
-#include "master/core/model.h"
+/* What begins: the oldest by priority for which there is a free, fitting worker, and its locks. */
+#include "master/core/decide.h"
 #include "master/core/secrets.h"
 
 #include <stdlib.h>
@@ -11,86 +10,6 @@
 core_worker *core_worker_get(const core *self, uint64_t id)
 {
     return pw_table_get(self->workers, id);
-}
-
-bool core_tag_is(const char *tags, const char *tag)
-{
-    size_t n = strlen(tag);
-    for (const char *p = tags; p && *p;) {
-        size_t k = strcspn(p, " ");
-        if (k == n && memcmp(p, tag, n) == 0)
-            return true;
-        p += k;
-        p += strspn(p, " ");
-    }
-    return false;
-}
-
-/* A fact is a tag too: os=debian-12. */
-static bool has_fact(const core_worker *w, const char *tag)
-{
-    char name[PW_NAME_MAX + 1], value[PW_TEXT_MAX + 1];
-    size_t n = strcspn(tag, "=");
-    if (!tag[n] || n >= sizeof(name))
-        return false;
-    memcpy(name, tag, n);
-    name[n] = '\0';
-    return core_fact_get(w->row.facts, name, value, sizeof(value)) &&
-           strcmp(value, tag + n + 1) == 0;
-}
-
-/* A worker says itself which tags it has; which one it is the master knows by its key. */
-static bool has(const core_worker *w, const char *tag)
-{
-    static const char name[] = "worker=";
-    if (strncmp(tag, name, sizeof(name) - 1) == 0)
-        return strcmp(w->row.name, tag + sizeof(name) - 1) == 0;
-    return core_tag_is(w->row.tags, tag) || has_fact(w, tag);
-}
-
-core_block core_worker_block(const core *self, const core_worker *w, const core_request *r)
-{
-    const core_builder *b = r->builder;
-    const char *isolation;
-    if (w->row.removed)
-        return BLOCK_REMOVED;
-    if (!w->row.has_key)
-        return BLOCK_NEW;
-    for (size_t i = 0; b->conf && i < b->conf->tags.n; i++)
-        if (!has(w, b->conf->tags.v[i]))
-            return BLOCK_TAGS;
-    core_block apart = core_isolation_block(self, w, r, &isolation);
-    if (apart != BLOCK_NONE)
-        return apart;
-    if (!w->connected)
-        return BLOCK_OFFLINE;
-    if (w->row.paused)
-        return BLOCK_PAUSED;
-    if (w->row.draining)
-        return BLOCK_DRAINING;
-    if (w->row.quarantine > pw_wall(self->host))
-        return BLOCK_QUARANTINE;
-    if (w->gate)
-        return BLOCK_GATE;
-    if (w->rejecting)
-        return BLOCK_REJECTED;
-    return w->busy < w->row.slots ? BLOCK_NONE : BLOCK_BUSY;
-}
-
-/* The least busy one; for a repeated build another one than last time, where there is another. */
-static core_worker *pick_worker(const core *self, const core_request *r)
-{
-    core_worker *w, *best = NULL;
-    uint64_t avoid = r->build ? r->build->last_worker : 0;
-    for (size_t pos = 0; (w = pw_table_next(self->workers, &pos));) {
-        if (w->busy >= w->row.slots || core_worker_block(self, w, r) != BLOCK_NONE)
-            continue;
-        if (!best || (best->row.id == avoid) > (w->row.id == avoid) ||
-            ((best->row.id == avoid) == (w->row.id == avoid) &&
-             w->busy * best->row.slots < best->busy * w->row.slots))
-            best = w;
-    }
-    return best;
 }
 
 void core_offer_effect(core *self, core_attempt *a, pw_buf *job, pw_list *secrets)
@@ -146,6 +65,7 @@ static core_attempt *new_attempt(core *self, core_build *b, core_worker *w)
     a->offered_at = pw_now(self->host);
     memcpy(a->spool, w->row.spool, 16);
     memcpy(a->boot, w->row.boot, 16);
+    core_shipping(self, b->id, 1);
     b->live = a;
     b->last_worker = w->row.id;
     w->busy++;
@@ -193,8 +113,10 @@ void core_request_end(core *self, core_request *r, const char *reason)
 static bool fence(core *self, core_build *b)
 {
     pw_err err = {0};
-    bool began = b->live->any;
-    core_attempt_over(self, b->live, ATT_CLOSED, PW_RETRY, "lost: another worker takes over");
+    core_attempt *old = b->live;
+    bool began = old->any;
+    core_attempt_over(self, old, ATT_CLOSED, PW_RETRY, "lost: another worker takes over");
+    core_locks_release(self, old, true); /* it was silent for as long as it may go on */
     if (!core_turn(self) || !core_ok(self, store_build_requeue(self->st, b->id, &err), &err))
         return false;
     if (!began && b->tries > 0)
@@ -218,6 +140,8 @@ static void offer(core *self, core_request *r, core_worker *w)
     if (b->live && !fence(self, b))
         return;
     b->tries++;
+    if (fresh && core_build_lock(self, b, core_request_def(r)) < 0)
+        return;
     int code = fresh ? core_freeze(self, b, self->next_attempt, w, &job, &secrets, &err)
                      : core_thaw(self, b, self->next_attempt, w, &job, &secrets, &err);
     /* what nobody can send must not stop all others */
@@ -230,6 +154,7 @@ static void offer(core *self, core_request *r, core_worker *w)
     core_attempt *a = core_ok(self, code, &err) ? new_attempt(self, b, w) : NULL;
     if (!a)
         return;
+    core_locks_take(self, a, b->locks, b->n_locks);
     b->state = BUILD_DISPATCHED;
     if (fresh ? !build_row(self, b, a, &job)
               : !core_ok(self,
@@ -259,28 +184,19 @@ static void offer(core *self, core_request *r, core_worker *w)
 
 void core_dispatch(core *self)
 {
-    while (!self->fault.code && !core_why_full(self)) {
-        core_request *best = NULL;
-        core_worker *on = NULL;
-        bool room = false;
-        const core_worker *w;
-        for (size_t pos = 0; !room && (w = pw_table_next(self->workers, &pos));)
-            room = w->connected && w->busy < w->row.slots;
-        for (size_t i = 0; room && i < self->n_builders; i++) {
-            core_builder *b = &self->builder[i];
-            if (b->n == 0 || !b->conf || b->pause)
-                continue;
-            core_request *r = b->heap[0];
-            if (best && (best->key < r->key || (best->key == r->key && best->id < r->id)))
-                continue;
-            core_worker *found = pick_worker(self, r);
-            if (found) {
-                best = r;
-                on = found;
-            }
-        }
-        if (!best)
-            return;
-        offer(self, best, on);
+    core_round round = {0};
+    core_request *r;
+    core_decision d;
+    if (self->fault.code || core_why_full(self) || !core_round_begin(self, &round)) {
+        core_round_end(&round);
+        return;
     }
+    while (!self->fault.code && round.n_free && (r = core_round_next(&round))) {
+        core_decide(self, &round, r, false, &d);
+        if (d.reason == REASON_START)
+            offer(self, r, d.worker);
+        else
+            core_round_drop(&round); /* nor can those behind it, which ask for the same */
+    }
+    core_round_end(&round);
 }

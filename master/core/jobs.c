@@ -172,7 +172,13 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
     PW_AUTO(pw_buf_clearp) pw_buf reason = PW_BUF(65536);
     char rev[2 * STORE_REV_MAX + 1];
     pw_list given = {0};
+    PW_AUTO(pw_buf_clearp) pw_buf event = PW_BUF(32);
     int r = store_buildset_reason(self->st, b->request->buildset, &reason, err);
+    /* the reason of a scheduler is a word for what made it act; people have their own */
+    if (r >= 0 && (r = store_buildset_scheduled(self->st, b->request->buildset, err)) >= 0 &&
+        pw_buf_addf(&event, "%.*s", r ? (int)strcspn(pw_buf_str(&reason), " ") : 5,
+                    r ? pw_buf_str(&reason) : "force") < 0)
+        r = pw_fail(err, PW_ENOMEM, "out of memory");
     if (r < 0 || (r = with_facts(b, w, &given, err)) < 0)
         return r;
     store_rev_text(&b->request->stamp->rev, rev);
@@ -199,6 +205,8 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
                   .reason = pw_buf_str(&reason),
                   .worker = w->row.name,
                   .untrusted = !core_trusted(self, b->request),
+                  .event = pw_buf_str(&event),
+                  .lost_after_ms = (uint64_t)self->conf->lost_after / 1000,
                   .given = given.v,
                   .n_given = given.n};
     (void)core_isolation_block(self, w, b->request, &f.isolation);

@@ -202,10 +202,13 @@ static int load_build(void *p, const store_build *row)
                       .last_worker = row->worker,
                       .created = row->created,
                       .started = row->started};
+    bool waits = r->pos != NULL && row->state == BUILD_QUEUED;
+    queue_remove(r->builder, r); /* by what its job asks for, not by what its builder does now */
     r->build = b;
-    if (row->state != BUILD_QUEUED)
-        queue_remove(r->builder, r);
-    return 0;
+    int code = core_build_load_locks(l->self, b, l->err);
+    if (code == 0 && waits && queue_push(r->builder, r) < 0)
+        code = pw_fail(l->err, PW_ENOMEM, "out of memory");
+    return code;
 }
 
 static int load_attempt(void *p, const store_attempt *row)
@@ -239,7 +242,8 @@ static int load_attempt(void *p, const store_attempt *row)
             w->busy++;
     } else
         a->superseded = row->state == ATT_CLOSED;
-    return 0;
+    core_shipping(l->self, row->build, 1);
+    return core_attempt_load_locks(l->self, a, l->err);
 }
 
 /* What waits for a builder that the configuration has no more ends with that reason; what runs goes
@@ -264,10 +268,10 @@ int core_load_all(core *self, pw_err *err)
         self->follows |= s->kind == SCHED_DEPENDENT;
         self->minds |= s->testfix || s->supersede != SUPERSEDE_NONE;
     }
-    if (!(self->lanes = pw_table_new(err)) || !(self->mergeable = pw_table_new(err)) ||
-        !(self->keys = pw_table_new(err)) || !(self->requests = pw_table_new(err)) ||
-        !(self->builds = pw_table_new(err)) || !(self->attempts = pw_table_new(err)) ||
-        !(self->workers = pw_table_new(err)))
+    if (!(self->lanes = pw_table_new(err)) || !(self->shipping = pw_table_new(err)) ||
+        !(self->mergeable = pw_table_new(err)) || !(self->keys = pw_table_new(err)) ||
+        !(self->requests = pw_table_new(err)) || !(self->builds = pw_table_new(err)) ||
+        !(self->attempts = pw_table_new(err)) || !(self->workers = pw_table_new(err)))
         return PW_ENOMEM;
     self->project =
         calloc(self->conf->n_projects ? self->conf->n_projects : 1, sizeof(*self->project));

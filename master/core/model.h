@@ -3,6 +3,7 @@
 #ifndef PW_MASTER_CORE_MODEL_H
 #define PW_MASTER_CORE_MODEL_H
 #include "master/core/core.h"
+#include "master/core/lock_rule.h"
 #include "master/core/outbox.h"
 #include "master/core/provide.h"
 #include "shared/base/table.h"
@@ -14,6 +15,9 @@ enum {
     CORE_FIRST_RECORD_US = 15 * 1000000,
     /* an offer without any record may move to another worker after that silence */
     CORE_MOVE_OFFER_US = 30 * 1000000,
+    /* beyond lost_after: its runner looks each second, and a worker that cannot be heard may hear
+     */
+    CORE_LOCK_SPARE_US = 10 * 1000000,
     CORE_STRIKES = 3,               /* exceptions in a row, of so many builds, are the worker's */
     CORE_QUARANTINE_MS = 5 * 60000, /* the first; each that follows is twice as long */
     CORE_QUARANTINE_MAX_MS = 3600000,
@@ -44,8 +48,10 @@ typedef struct core_stamp {
 
 typedef struct core_build core_build;
 typedef struct core_builder core_builder;
+typedef struct core_queue core_queue;
 
-typedef struct core_request {
+typedef struct core_request core_request;
+struct core_request {
     uint64_t id, buildset;
     core_builder *builder;
     core_stamp *stamp;
@@ -56,16 +62,19 @@ typedef struct core_request {
     size_t props_len;
     core_build *build; /* set once claimed; waiting again when its attempt is to be repeated */
     int64_t key;       /* order in the queue: smaller first */
-    size_t pos;        /* place in the builder's heap + 1; 0: not waiting, or held */
-    uint64_t merge;    /* its key in core.mergeable; 0: merges with nobody */
+    core_queue *pos;   /* where it waits; NULL: not waiting, or held */
+    core_request *left, *right; /* in its queue */
+    size_t size;
+    bool trusted;               /* see isolation.c */
+    uint64_t merge;             /* its key in core.mergeable; 0: merges with nobody */
     const config_scheduler *by; /* who asked; NULL: people, or nobody wants to know */
     bool gated;                 /* waits while its branch is red: see testfix.c */
     uint64_t held;              /* the build since which it does; 0: it does not now */
     uint64_t change;            /* gated: the oldest change that waits for it; 0: not known */
     /* its key in core.lanes, and its neighbours there; 0: nothing newer cancels it */
     uint64_t lane;
-    struct core_request *older, *newer;
-} core_request;
+    core_request *older, *newer;
+};
 
 struct core_build {
     uint64_t id;
@@ -75,6 +84,15 @@ struct core_build {
     uint64_t last_worker;
     pw_msec created, started;
     core_attempt *live; /* NULL while queued */
+    pl_lock *locks;     /* owned: what its job takes */
+    size_t n_locks;
+};
+
+/* Requests that ask for the same, of workers and of locks: see queue.c. */
+struct core_queue {
+    core_queue *next; /* of the builder */
+    core_request *root;
+    core_request *first; /* the next one; NULL: it is empty */
 };
 
 /* People switched it off. */
@@ -90,8 +108,9 @@ struct core_builder {
     size_t project;
     const config_builder *conf; /* NULL: gone */
     char *name;
-    core_request **heap;
-    size_t n, cap;
+    core_queue *queue;  /* owned */
+    size_t n;           /* that wait */
+    pw_msec usual;      /* how long its builds take; -1 not known, 0 not looked up */
     core_builder *next; /* of `gone` */
 };
 
@@ -150,6 +169,24 @@ typedef struct core_intent { /* an open promotion */
     pw_usec retry_at; /* 0: under way */
 } core_intent;
 
+/* One lock: of the master, or of one worker. */
+typedef struct core_lock {
+    uint64_t exclusive, counting; /* attempts that hold it */
+    /* during one round of decisions: what requests before want */
+    uint64_t round, wants_counting;
+    bool wants_exclusive;
+    uint64_t before; /* the first of them */
+} core_lock;
+/* Facts of a worker, taken apart. */
+typedef struct core_facts {
+    char *text; /* owned; as they were when they were taken apart */
+    struct core_fact {
+        const char *name, *value; /* in text */
+        size_t n, len;
+    } * fact; /* owned */
+    size_t n_facts;
+} core_facts;
+
 typedef struct core_worker {
     store_worker row;
     bool enrolled;
@@ -168,6 +205,8 @@ typedef struct core_worker {
     size_t held;     /* jobs in its spool that are not wanted from it */
     uint64_t told;   /* how often it was told to be missing or back: odd, missing */
     pw_usec away_us; /* time that this process saw pass without it */
+    core_lock *lock; /* owned: those that are one per worker; NULL: none was touched */
+    core_facts facts;
 } core_worker;
 
 typedef struct core_trouble { /* of one of a provider's commands */
@@ -234,7 +273,10 @@ struct core {
     pw_msec loaded;    /* when */
     core_cond *cond;
     size_t n_conds;
+    core_lock *lock; /* owned; NULL: none was touched */
+    uint64_t round;  /* of decisions */
     pw_table *requests, *builds, *attempts, *workers;
+    pw_table *shipping; /* build -> how many open attempts it has, as a number */
     /* hash of builder, branch and properties -> the newest request that others may merge into */
     pw_table *mergeable;
     /* hash of builder and branch -> the newest open request of a scheduler with `supersede` */
@@ -294,10 +336,42 @@ core_stamp *core_stamp_load(core *self, uint64_t id);
 core_stamp *core_stamp_ref(core_stamp *s);
 core_stamp *core_stamp_unref(core_stamp *s);
 
-/* ---- queue.c: a builder's heap of waiting requests */
+/* ---- queue.c: a builder's waiting requests */
 int queue_push(core_builder *b, core_request *r);
 void queue_remove(core_builder *b, core_request *r);
 int64_t queue_key(int64_t prio, pw_msec created);
+bool queue_before(const core_request *a, const core_request *b);
+/* How many of the queue come before r, which may be of another. */
+size_t queue_rank(const core_queue *q, const core_request *r);
+/* Frees empty queues, but for one. */
+void queue_sweep(core_builder *b);
+void queue_free(core_builder *b);
+/* The locks that its build takes. */
+const pl_lock *core_request_locks(const core_request *r, size_t *ret_n);
+/* What is to be built; NULL: the configuration has it no more. */
+static inline const pl_builder *core_request_def(const core_request *r)
+{
+    return r->builder->conf;
+}
+
+/* ---- locks.c */
+int64_t core_lock_find(const core *self, const char *name);
+/* Its state, on that worker if it is one per worker (NULL then: none); NULL breaks the turn else.
+ */
+core_lock *core_lock_at(core *self, size_t lock, core_worker *w);
+/* The attempt begins to hold those that its steps so far have not given back. */
+void core_locks_take(core *self, core_attempt *a, const pl_lock *locks, size_t n);
+/* Those whose steps are over, or all. */
+void core_locks_release(core *self, core_attempt *a, bool all);
+bool core_locks_alone(const core_attempt *a); /* it holds one exclusively */
+pw_usec core_patience(const core *self, const core_attempt *a);
+/* An attempt that is over, but may still be running where nobody hears it. */
+void core_locks_silence(core *self, core_attempt *a, const core_worker *w, pw_usec step);
+/* The build takes what the builder says now, when its job is frozen; it keeps it. */
+int core_build_lock(core *self, core_build *b, const pl_builder *def);
+void core_build_unlock(core_build *b);
+int core_build_load_locks(core *self, core_build *b, pw_err *err);
+int core_attempt_load_locks(core *self, core_attempt *a, pw_err *err);
 
 /* ---- requests.c */
 /* A request of the branch waits that would ride with a newer one. */
@@ -402,6 +476,7 @@ typedef enum core_block {
     BLOCK_REMOVED,
     BLOCK_NEW,
     BLOCK_TAGS,
+    BLOCK_REQUIRES,
     BLOCK_ISOLATION,
     BLOCK_UNTRUSTED,
     BLOCK_OFFLINE,
@@ -414,7 +489,18 @@ typedef enum core_block {
 } core_block;
 /* Ends a request that nobody will build any more: as a build that never began, which says why. */
 void core_request_end(core *self, core_request *r, const char *reason);
+/* ---- fits.c */
+/* BLOCK_TAGS, BLOCK_REQUIRES or BLOCK_NONE: what the builder asks for, and the worker. Pure. */
+core_block core_fits(const pl_builder *def, const core_worker *w);
+/* Which condition it is. */
+void core_fits_why(const pl_builder *def, const core_worker *w, pw_buf *out);
+/* Takes the facts apart, unless they are those that were; false: no memory. */
+bool core_facts_take(core_facts *f, const char *text);
+void core_facts_clear(core_facts *f);
+/* ---- decide.c, which has a header of its own */
 core_block core_worker_block(const core *self, const core_worker *w, const core_request *r);
+
+/* ---- dispatch.c */
 void core_dispatch(core *self);
 core_worker *core_worker_get(const core *self, uint64_t id);
 /* Takes what the buffer and the list hold. */
@@ -501,6 +587,8 @@ void core_build_again(core *self, core_build *b, const char *reason, bool spare)
 bool core_build_last_try(const core_build *b);
 /* core_att_lost; spare: uses no retry. */
 void core_att_close(core *self, core_attempt *a, const char *why, bool gone, bool spare);
+/* An attempt of the build is there, or gone. */
+void core_shipping(core *self, uint64_t build, int by);
 /* Frees the slot, closes the row. */
 void core_attempt_over(core *self, core_attempt *a, att_state to, pw_result result,
                        const char *reason);

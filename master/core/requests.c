@@ -73,6 +73,7 @@ static core_request *request_new(core *self, const store_request *row, core_buil
         memcpy(r->props, row->props, row->props_len);
         r->props_len = row->props_len;
     }
+    r->trusted = core_trusted(self, r);
     if (pw_table_put(self->requests, r->id, r, &err) < 0)
         goto fail;
     if (core_lane_put(self, r, &err) < 0 || queue_push(b, r) < 0) {

@@ -1,9 +1,16 @@
-/* Why a request is not running: the same questions that dispatch asks, answered in words. */
-#include "master/core/model.h"
+/* Why a request is not running: the decision of dispatch itself, in words. First what can begin is
+ * begun, so that what is left waits for something; then the same round of decisions is walked up to
+ * the queue of the request. Those behind the first of a queue wait for what the first waits for. */
+#include "master/core/decide.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "shared/base/num.h"
+
+enum { NAMED_MAX = 3 /* holders and workers that are named; the rest is counted */ };
 
 static void answer(core_cmd *c, const char *state, const char *text)
 {
@@ -13,101 +20,359 @@ static void answer(core_cmd *c, const char *state, const char *text)
     (void)pw_buf_adds(&c->body, "}");
 }
 
-static size_t ahead_of(const core_builder *b, const core_request *r)
+typedef struct asked {
+    core *self;
+    const core_request *r;
+    const core_decision *d;
+    pw_buf *text;
+    size_t ahead; /* of those that want the same workers */
+    pw_msec eta;  /* until it may begin; -1: nothing is known */
+} asked;
+
+/* ---- reasons, one function each */
+static void because_held(asked *a)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < b->n; i++)
-        n += b->heap[i]->key < r->key || (b->heap[i]->key == r->key && b->heap[i]->id < r->id);
-    return n;
+    (void)pw_buf_addf(a->text,
+                      "held by testfix since build %" PRIu64
+                      ": it rides with the next change whose message has [testfix], or builds "
+                      "when branch \"%s\" is green",
+                      a->r->held, a->r->stamp->branch);
 }
 
-/* The worker that is nearest to taking it decides the text: the least lasting block. */
+static void because_paused(asked *a)
+{
+    core_pause_text(a->text, "builder", a->r->builder->name, a->r->builder->pause);
+}
+
+static void because_full(asked *a)
+{
+    (void)pw_buf_addf(a->text, "the master begins no builds: %s", core_why_full(a->self));
+}
+
+static void because_no_worker(asked *a)
+{
+    (void)pw_buf_adds(a->text, "there is no worker: add one with \"pawl worker add NAME\"");
+}
+
+static void because_gone(asked *a)
+{
+    (void)pw_buf_adds(a->text, "its builder is not in the configuration");
+}
+
+static void because_start(asked *a)
+{
+    (void)pw_buf_addf(a->text, "it is next: worker \"%s\" takes it", a->d->worker->row.name);
+}
+
+static void tags(asked *a)
+{
+    const pl_builder *def = core_request_def(a->r);
+    (void)pw_buf_adds(a->text, "no worker has the tags");
+    for (size_t i = 0; i < def->tags.n; i++)
+        (void)pw_buf_addf(a->text, " \"%s\"", def->tags.v[i]);
+}
+
+/* Each worker lacks something of its own. */
+static void requires(asked *a)
+{
+    const pl_builder *def = core_request_def(a->r);
+    const core_worker *w;
+    size_t named = 0, more = 0;
+    (void)pw_buf_addf(a->text, "no worker meets \"requires\": %.200s: ", expr_text(def->requires));
+    for (size_t pos = 0; (w = pw_table_next(a->self->workers, &pos));) {
+        if (core_worker_block(a->self, w, a->r) != BLOCK_REQUIRES)
+            continue;
+        if (named == NAMED_MAX) {
+            more++;
+            continue;
+        }
+        (void)pw_buf_adds(a->text, named++ ? "; " : "");
+        core_fits_why(def, w, a->text);
+    }
+    if (more)
+        (void)pw_buf_addf(a->text, "; and %zu more", more);
+}
+
+static void isolation(asked *a)
+{
+    const char *kind = NULL;
+    (void)core_isolation_block(a->self, a->d->worker, a->r, &kind);
+    (void)pw_buf_addf(a->text, "no worker offers isolation \"%s\"%s", kind ? kind : "",
+                      a->r->trusted ? "" : ", which a build of untrusted code needs");
+}
+
+static void quarantine(asked *a)
+{
+    char at[PW_TIME_MAX];
+    const store_worker *w = &a->d->worker->row;
+    (void)pw_buf_addf(a->text, "worker \"%s\" is in quarantine until %s: %s", w->name,
+                      pw_time_text(w->quarantine, at), w->reason ? w->reason : "");
+}
+
+static void because_worker(asked *a)
+{
+    const core_worker *w = a->d->worker;
+    const char *name = w->row.name;
+    switch (a->d->block) {
+    case BLOCK_TAGS:
+        tags(a);
+        break;
+    case BLOCK_REQUIRES:
+        requires(a)
+        ;
+        break;
+    case BLOCK_ISOLATION:
+        isolation(a);
+        break;
+    case BLOCK_UNTRUSTED:
+        (void)pw_buf_adds(a->text, "it is not from a configured branch of the project's own "
+                                   "repository, and no worker takes such builds (\"untrusted: "
+                                   "true\" in worker.yaml)");
+        break;
+    case BLOCK_QUARANTINE:
+        quarantine(a);
+        break;
+    case BLOCK_NEW:
+        (void)pw_buf_addf(a->text, "worker \"%s\" has not joined yet", name);
+        break;
+    case BLOCK_OFFLINE:
+        (void)pw_buf_addf(a->text, "no fitting worker is connected (\"%s\" would fit)", name);
+        break;
+    case BLOCK_PAUSED:
+        (void)pw_buf_addf(a->text, "worker \"%s\" is paused by %s because %s", name,
+                          w->row.who ? w->row.who : "?",
+                          w->row.reason ? w->row.reason : "no reason was given");
+        break;
+    case BLOCK_DRAINING:
+        (void)pw_buf_addf(a->text, "worker \"%s\" is draining", name);
+        break;
+    case BLOCK_GATE:
+        (void)pw_buf_addf(a->text, "worker \"%s\" takes no new jobs: %s", name, w->gate);
+        break;
+    case BLOCK_NONE: /* see usable() of decide.c: never the reason of a wait for a worker */
+    case BLOCK_REMOVED:
+    case BLOCK_REJECTED:
+    case BLOCK_BUSY:
+        (void)pw_buf_addf(a->text, "worker \"%s\" is busy", name);
+        break;
+    }
+}
+
+static const char *lock_name(const asked *a)
+{
+    return a->self->conf->locks[a->d->lock].name;
+}
+
+static bool holds(const asked *a, const core_attempt *t)
+{
+    bool here = !a->d->on || a->d->on->row.id == t->worker;
+    for (size_t i = 0; here && i < t->n_holds; i++)
+        if (t->hold[i].lock == a->d->lock)
+            return true;
+    return false;
+}
+
+static void add_on(const asked *a)
+{
+    if (a->d->on)
+        (void)pw_buf_addf(a->text, " of worker \"%s\"", a->d->on->row.name);
+}
+
+static void because_lock(asked *a)
+{
+    const core_attempt *t;
+    size_t n = 0;
+    (void)pw_buf_addf(a->text, "lock \"%s\"", lock_name(a));
+    add_on(a);
+    (void)pw_buf_adds(a->text, " is held by");
+    for (size_t pos = 0; (t = pw_table_next(a->self->attempts, &pos));) {
+        if (!holds(a, t) || n++ >= NAMED_MAX)
+            continue;
+        (void)pw_buf_addf(a->text, "%s build %" PRIu64 "%s", n > 1 ? "," : "", t->build,
+                          t->state > ATT_RUNNING ? " (which is over, but not known to have ended)"
+                                                 : "");
+    }
+    if (n > NAMED_MAX)
+        (void)pw_buf_addf(a->text, " and %zu more", n - NAMED_MAX);
+}
+
+static void because_turn(asked *a)
+{
+    (void)pw_buf_addf(a->text, "lock \"%s\"", lock_name(a));
+    add_on(a);
+    (void)pw_buf_addf(a->text, " goes to request %" PRIu64 " first", a->d->before);
+}
+
+static void because_slots(asked *a)
+{
+    char text[32];
+    pw_msec round = a->eta > 600000 ? 60000 : 1000; /* it is an estimate */
+    (void)pw_buf_addf(a->text,
+                      "all %" PRIu64 " slots of fitting workers are busy (%" PRIu64 " of %" PRIu64
+                      "); it is number %zu in line, %zu waiting before it",
+                      a->d->slots, a->d->busy, a->d->slots, a->ahead + 1, a->ahead);
+    if (a->eta >= 0)
+        (void)pw_buf_addf(a->text, "; estimated to begin in %s, by what the last builds took",
+                          pw_duration_text((a->eta + round - 1) / round * round * 1000, text));
+}
+
+static const struct because {
+    const char *cause; /* for programs */
+    void (*say)(asked *a);
+} because[] = {
+    [REASON_START] = {"next", because_start},
+    [REASON_FULL] = {"master", because_full},
+    [REASON_NO_WORKER] = {"no_worker", because_no_worker},
+    [REASON_WORKER] = {"worker", because_worker},
+    [REASON_LOCK] = {"lock", because_lock},
+    [REASON_TURN] = {"lock_turn", because_turn},
+    [REASON_SLOTS] = {"slots", because_slots},
+    [REASON_HELD] = {"testfix", because_held},
+    [REASON_PAUSED] = {"paused", because_paused},
+    [REASON_GONE] = {"builder", because_gone},
+};
+
+/* ---- place in line, and an estimate */
+static pw_msec usual(core *self, core_builder *b)
+{
+    pw_err err = {0};
+    pw_msec ms = -1;
+    if (!b->usual && core_ok(self, store_builder_usual(self->st, b->row, &ms, &err), &err))
+        b->usual = ms > 0 ? ms : ms < 0 ? -1 : 1;
+    return b->usual ? b->usual : -1;
+}
+
+/* Whether requests of that queue may take a worker that r may take. */
+static bool rivals(const asked *a, const core_queue *q)
+{
+    const core_worker *w;
+    if (q == a->r->pos)
+        return true;
+    for (size_t pos = 0; (w = pw_table_next(a->self->workers, &pos));) {
+        core_block mine = core_worker_block(a->self, w, a->r);
+        if ((mine == BLOCK_NONE || mine >= BLOCK_REJECTED) &&
+            core_fits(core_request_def(q->first), w) == BLOCK_NONE)
+            return true;
+    }
+    return false;
+}
+
+static void place(asked *a)
+{
+    for (size_t i = 0; i < a->self->n_builders; i++) {
+        const core_builder *b = &a->self->builder[i];
+        for (const core_queue *q = b->queue; b->conf && q; q = q->next)
+            if (q->first && queue_before(q->first, a->r) && rivals(a, q))
+                a->ahead += queue_rank(q, a->r);
+    }
+}
+
+static int by_size(const void *a, const void *b)
+{
+    pw_msec x = *(const pw_msec *)a, y = *(const pw_msec *)b;
+    return (x > y) - (x < y);
+}
+
+/* When the running builds of the workers that fit end, if each takes what its builder's usually do;
+ * those in line before take the slots in that order. */
+static void estimate(asked *a)
+{
+    core *self = a->self;
+    const core_attempt *t;
+    size_t n = 0;
+    pw_msec now = pw_wall(self->host), mine = usual(self, a->r->builder);
+    PW_AUTO(pw_freep) pw_msec *left = calloc(pw_table_count(self->attempts) + 1, sizeof(*left));
+    a->eta = -1;
+    for (size_t pos = 0; left && (t = pw_table_next(self->attempts, &pos));) {
+        const core_worker *w = core_worker_get(self, t->worker);
+        const core_build *b = pw_table_get(self->builds, t->build);
+        if (t->state > ATT_RUNNING || !w || !b || core_worker_block(self, w, a->r) < BLOCK_REJECTED)
+            continue;
+        pw_msec ms = usual(self, b->request->builder);
+        if (ms < 0)
+            return; /* one of which nothing is known makes all a guess */
+        pw_msec ran = b->started ? now - b->started : 0;
+        left[n++] = ms > ran ? ms - ran : 0;
+    }
+    if (!left || !n || (a->ahead >= n && mine < 0))
+        return;
+    qsort(left, n, sizeof(*left), by_size);
+    a->eta = left[a->ahead % n] + (a->ahead >= n ? (pw_msec)(a->ahead / n) * mine : 0);
+}
+
+/* ---- a waiting request */
+static void add_again(const asked *a)
+{
+    const core_build *b = a->r->build;
+    if (!b)
+        return;
+    (void)pw_buf_addf(a->text, "; it is attempt %" PRIu64 " of build %" PRIu64, b->tries + 1,
+                      b->id);
+    if (b->live)
+        (void)pw_buf_addf(a->text, ", since worker \"%s\" is silent",
+                          core_worker_name(a->self, b->live->worker));
+}
+
+/* The decision about the first of its queue, with all that come before it. */
+static bool decide(core *self, const core_request *r, core_decision *ret)
+{
+    core_round round = {0};
+    core_request *first;
+    bool found = false;
+    *ret = (core_decision){.reason = core_kept_back(r)};
+    if (ret->reason != REASON_START)
+        return true;
+    if (core_round_begin(self, &round))
+        while (!found && (first = core_round_next(&round))) {
+            found = first->pos == r->pos;
+            core_decide(self, &round, first, found, ret);
+            if (!found)
+                core_round_drop(&round);
+        }
+    core_round_end(&round);
+    return found && !self->fault.code;
+}
+
+/* There may be a worker that is not there yet: then that is the reason. */
+static void add_elastic(const asked *a)
+{
+    PW_AUTO(pw_buf_clearp) pw_buf elastic = PW_BUF(2000);
+    core_reason why = a->d->reason;
+    if (why != REASON_NO_WORKER && why != REASON_WORKER && why != REASON_SLOTS)
+        return;
+    core_provider_why(a->self, a->r->builder, &elastic);
+    if (elastic.len && why != REASON_SLOTS && a->d->block <= BLOCK_OFFLINE)
+        pw_buf_reset(a->text);
+    if (elastic.len)
+        (void)pw_buf_addf(a->text, "%s%s", a->text->len ? "; " : "", pw_buf_str(&elastic));
+}
+
 static void waiting(core *self, core_cmd *c, const core_request *r)
 {
-    const core_builder *b = r->builder;
-    const core_worker *w, *nearest = NULL;
-    core_block block = BLOCK_NONE;
-    uint64_t slots = 0, busy = 0, workers = 0;
-    PW_AUTO(pw_buf_clearp) pw_buf text = PW_BUF(2000);
-    for (size_t pos = 0; (w = pw_table_next(self->workers, &pos));) {
-        core_block k = core_worker_block(self, w, r);
-        if (k == BLOCK_REMOVED)
-            continue;
-        workers++;
-        if (k == BLOCK_BUSY || k == BLOCK_NONE) {
-            slots += w->row.slots;
-            busy += w->busy;
-        }
-        if (!nearest || k == BLOCK_NONE || (block != BLOCK_NONE && k > block)) {
-            nearest = w;
-            block = k;
-        }
+    PW_AUTO(pw_buf_clearp) pw_buf text = PW_BUF(4000);
+    core_decision d = {0};
+    asked a = {.self = self, .r = r, .d = &d, .text = &text, .eta = -1};
+    if (!decide(self, r, &d)) {
+        core_cmd_fail(c, 503, "unavailable", "the master cannot tell: %s",
+                      self->fault.code ? self->fault.text : "out of memory");
+        return;
     }
-    if (r->held)
-        (void)pw_buf_addf(&text,
-                          "held by testfix since build %" PRIu64
-                          ": it rides with the next change whose message has [testfix], or builds "
-                          "when branch \"%s\" is green",
-                          r->held, r->stamp->branch);
-    else if (b->pause)
-        core_pause_text(&text, "builder", b->name, b->pause);
-    else if (core_why_full(self))
-        (void)pw_buf_addf(&text, "the master begins no builds: %s", core_why_full(self));
-    else if (!workers)
-        (void)pw_buf_adds(&text, "there is no worker: add one with \"pawl worker add NAME\"");
-    else if (block == BLOCK_NONE)
-        (void)pw_buf_addf(&text, "it is next: worker \"%s\" takes it", nearest->row.name);
-    else if (block == BLOCK_NEW)
-        (void)pw_buf_addf(&text, "worker \"%s\" has not joined yet", nearest->row.name);
-    else if (block == BLOCK_TAGS) {
-        (void)pw_buf_adds(&text, "no worker has the tags");
-        for (size_t i = 0; b->conf && i < b->conf->tags.n; i++)
-            (void)pw_buf_addf(&text, " \"%s\"", b->conf->tags.v[i]);
-    } else if (block == BLOCK_ISOLATION) {
-        const char *isolation = NULL;
-        (void)core_isolation_block(self, nearest, r, &isolation);
-        (void)pw_buf_addf(&text, "no worker offers isolation \"%s\"%s", isolation ? isolation : "",
-                          core_trusted(self, r) ? "" : ", which a build of untrusted code needs");
-    } else if (block == BLOCK_UNTRUSTED)
-        (void)pw_buf_adds(&text, "it is not from a configured branch of the project's own "
-                                 "repository, and no worker takes such builds (\"untrusted: true\" "
-                                 "in worker.yaml)");
-    else if (block == BLOCK_OFFLINE)
-        (void)pw_buf_addf(&text, "no fitting worker is connected (\"%s\" would fit)",
-                          nearest->row.name);
-    else if (block == BLOCK_PAUSED)
-        (void)pw_buf_addf(&text, "worker \"%s\" is paused by %s: %s", nearest->row.name,
-                          nearest->row.who ? nearest->row.who : "?",
-                          nearest->row.reason ? nearest->row.reason : "no reason given");
-    else if (block == BLOCK_DRAINING)
-        (void)pw_buf_addf(&text, "worker \"%s\" is draining", nearest->row.name);
-    else if (block == BLOCK_QUARANTINE) {
-        char at[PW_TIME_MAX];
-        (void)pw_buf_addf(&text, "worker \"%s\" is in quarantine until %s: %s", nearest->row.name,
-                          pw_time_text(nearest->row.quarantine, at),
-                          nearest->row.reason ? nearest->row.reason : "");
-    } else if (block == BLOCK_GATE)
-        (void)pw_buf_addf(&text, "worker \"%s\" takes no new jobs: %s", nearest->row.name,
-                          nearest->gate);
-    else if (block == BLOCK_REJECTED)
-        (void)pw_buf_addf(&text,
-                          "worker \"%s\" said no a moment ago; it is asked again after its next "
-                          "sign of a free slot",
-                          nearest->row.name);
-    else
-        (void)pw_buf_addf(&text,
-                          "all %" PRIu64 " slots of fitting workers are busy (%" PRIu64
-                          " of %" PRIu64 "), %zu waiting before it",
-                          slots, busy, slots, ahead_of(b, r));
-    PW_AUTO(pw_buf_clearp) pw_buf elastic = PW_BUF(2000);
-    if ((!nearest || block != BLOCK_NONE) && !core_why_full(self))
-        core_provider_why(self, b, &elastic);
-    if (elastic.len &&
-        (!nearest || block <= BLOCK_OFFLINE)) /* there will be a worker that is not there yet */
-        pw_buf_reset(&text);
-    if (elastic.len)
-        (void)pw_buf_addf(&text, "%s%s", text.len ? "; " : "", pw_buf_str(&elastic));
-    answer(c, "waiting", pw_buf_str(&text));
+    if (d.reason == REASON_SLOTS) {
+        place(&a);
+        estimate(&a);
+    }
+    because[d.reason].say(&a);
+    add_elastic(&a);
+    add_again(&a);
+    c->status = 200;
+    (void)pw_buf_addf(&c->body, "{\"id\":%" PRIu64 ",\"state\":\"waiting\",\"reason\":", c->id);
+    (void)pw_buf_json(&c->body, pw_buf_str(&text));
+    (void)pw_buf_addf(&c->body, ",\"cause\":\"%s\"", because[d.reason].cause);
+    if (d.reason == REASON_SLOTS)
+        (void)pw_buf_addf(&c->body, ",\"ahead\":%zu", a.ahead);
+    if (a.eta >= 0)
+        (void)pw_buf_addf(&c->body, ",\"eta_ms\":%" PRId64, a.eta);
+    (void)pw_buf_adds(&c->body, "}");
 }
 
 static void done(core *self, uint64_t id, char *text, size_t room)
@@ -130,6 +395,12 @@ void core_why(core *self, core_cmd *c)
     char text[300];
     if (!r && b)
         r = b->request;
+    if (r && r->pos) { /* what can begin begins now: it is claimed then, or even gone */
+        core_dispatch(self);
+        r = pw_table_get(self->requests, c->id);
+        b = pw_table_get(self->builds, c->id);
+        r = r || !b ? r : b->request;
+    }
     if (r && (r->pos || r->held)) {
         waiting(self, c, r);
     } else if (r && r->build && r->build->live) {

@@ -134,3 +134,29 @@ int store_steps_over(store *self, uint64_t attempt, pw_result result, const char
     return store_write(self, S_STEPS_OVER,
                        SQL_ARGS(sql_u(attempt), sql_result(result), sql_i(at), sql_t(reason)), err);
 }
+
+int store_steps_over_count(store *self, uint64_t attempt, uint64_t *ret, pw_err *err)
+{
+    PW_AUTO(sql_end) sql_cur cur = {0};
+    int rc = sql_query(&self->c, S_STEPS_OVER_COUNT, SQL_ARGS(sql_u(attempt)), &cur, err);
+
+    if (rc == 0)
+        rc = sql_next(&cur, err);
+    if (rc < 0)
+        return rc;
+    *ret = rc == 0 || sql_col_null(&cur, 0) ? 0 : sql_col_u(&cur, 0) + 1;
+    return 0;
+}
+
+int store_builder_usual(store *self, uint64_t builder, pw_msec *ret, pw_err *err)
+{
+    PW_AUTO(sql_end) sql_cur cur = {0};
+    int rc = sql_query(&self->c, S_BUILDER_USUAL, SQL_ARGS(sql_u(builder)), &cur, err);
+
+    if (rc == 0)
+        rc = sql_next(&cur, err);
+    if (rc < 0)
+        return rc;
+    *ret = rc == 0 || sql_col_null(&cur, 0) ? -1 : sql_col_i(&cur, 0);
+    return 0;
+}

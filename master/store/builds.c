@@ -27,6 +27,18 @@ int store_buildset_reason(store *self, uint64_t id, pw_buf *reason, pw_err *err)
     return rc < 0 ? rc : sql_col_buf(&cur, 0, reason, err);
 }
 
+int store_buildset_scheduled(store *self, uint64_t id, pw_err *err)
+{
+    PW_AUTO(sql_end) sql_cur cur = {0};
+    int rc = sql_query(&self->c, S_BUILDSET_SCHEDULED, SQL_ARGS(sql_u(id)), &cur, err);
+
+    if (rc == 0)
+        rc = sql_next(&cur, err);
+    if (rc == 0)
+        return pw_fail(err, PW_ENOTFOUND, "no build set %llu", (unsigned long long)id);
+    return rc < 0 ? rc : !sql_col_null(&cur, 0);
+}
+
 int store_request_add(store *self, const store_request *r, pw_err *err)
 {
     return store_write_one(self, S_REQUEST_ADD,

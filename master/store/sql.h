@@ -121,6 +121,7 @@
 #define SQL_BUILDS(X)                                                                              \
     X(BUILDSET_ADD, "INSERT INTO buildset(id,scheduler,reason,who,stamp,created)"                  \
                     " VALUES(?1,?2,?3,?4,?5,?6)")                                                  \
+    X(BUILDSET_SCHEDULED, "SELECT scheduler FROM buildset WHERE id=?1")                            \
     X(BUILDSET_REASON, "SELECT reason FROM buildset WHERE id=?1")                                  \
     X(REQUEST_ADD, "INSERT INTO request(id,buildset,builder,stamp,prio,state,created,build,"       \
                    "rode_with,collapse,props) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)")         \
@@ -200,6 +201,10 @@
                 "signal=excluded.signal,lines=excluded.lines,bytes=excluded.bytes,"                \
                 "cpu_ms=excluded.cpu_ms,max_rss=excluded.max_rss,reason=excluded.reason,"          \
                 "read_bytes=excluded.read_bytes,write_bytes=excluded.write_bytes")                 \
+    X(STEPS_OVER_COUNT, "SELECT max(idx) FROM step WHERE attempt=?1 AND state=2")                  \
+    X(BUILDER_USUAL, "SELECT avg(d) FROM (SELECT d FROM (SELECT finished-started AS d,result,"     \
+                     "started FROM build WHERE builder=?1 ORDER BY id DESC LIMIT 100)"             \
+                     " WHERE result IN (0,1,2) AND started NOT NULL LIMIT 10)")                    \
     X(STEPS_OVER, "UPDATE step SET state=2,result=?2,finished=?3,reason=?4"                        \
                   " WHERE attempt=?1 AND state<2")
 

@@ -45,6 +45,8 @@ static const struct {
     {"MESSAGE_TARGETS", "outbox USING INDEX outbox_open"},
     {"MESSAGES_GIVE_UP", "outbox USING INDEX outbox_open"},
     {"MESSAGES_EXPIRE", "(subquery-1)"}, /* at most ?2 rows */
+    {"BUILDER_USUAL", "(subquery-1)"},   /* at most 10 rows */
+    {"BUILDER_USUAL", "(subquery-2)"},   /* at most 100 */
     {"EDGES", "edge"},
     {"PAUSED", "paused"},
     {"REQUEST_RIDERS", "x"}, /* what the walk itself found */

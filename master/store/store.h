@@ -270,6 +270,8 @@ int store_schedule_put(store *self, const char *name, pw_msec fired, uint64_t st
 /* ---- requests and builds */
 int store_buildset_add(store *self, uint64_t id, const char *scheduler, const char *reason,
                        const char *who, uint64_t stamp, pw_msec created, pw_err *err);
+/* 1: a scheduler made it; 0: somebody asked for it. */
+int store_buildset_scheduled(store *self, uint64_t id, pw_err *err);
 int store_buildset_reason(store *self, uint64_t id, pw_buf *reason, pw_err *err);
 int store_request_add(store *self, const store_request *r, pw_err *err);
 /* waiting -> claimed */
@@ -333,6 +335,11 @@ int store_kept_expire(store *self, pw_msec now, pw_err *err);
 /* Appends the path to dir. PW_ENOTFOUND. */
 int store_kept_get(store *self, uint64_t build, uint64_t *ret_worker, pw_buf *dir,
                    pw_msec *ret_until, pw_err *err);
+/* So many steps of the attempt, from the first on, have ended (the last that did decides). */
+int store_steps_over_count(store *self, uint64_t attempt, uint64_t *ret, pw_err *err);
+/* How long the builder's last 10 builds took that say something of the code, on average; -1: there
+ * is none among its last 100. */
+int store_builder_usual(store *self, uint64_t builder, pw_msec *ret, pw_err *err);
 /* What is unfinished, in id order, for the start. The row is borrowed during the callback; a
  * negative return ends the walk. */
 int store_open_requests(store *self, int (*cb)(void *, const store_request *), void *cb_self,
