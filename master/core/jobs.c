@@ -206,7 +206,7 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
                   .worker = w->row.name,
                   .untrusted = !core_trusted(self, b->request),
                   .event = pw_buf_str(&event),
-                  .lost_after_ms = (uint64_t)self->conf->lost_after / 1000,
+                  .lost_after_ms = (uint64_t)core_locks_limit(self) / 1000,
                   .given = given.v,
                   .n_given = given.n};
     (void)core_isolation_block(self, w, b->request, &f.isolation);

@@ -73,12 +73,18 @@ bool core_locks_alone(const core_attempt *a)
     return false;
 }
 
+pw_usec core_locks_limit(const core *self)
+{
+    pw_usec lost = self->conf->lost_after;
+    return lost > CORE_LOCK_LEAST_US ? lost : CORE_LOCK_LEAST_US;
+}
+
 /* How long an attempt may be silent before another may begin. */
 pw_usec core_patience(const core *self, const core_attempt *a)
 {
     pw_usec lost = self->conf->lost_after;
     if (core_locks_alone(a)) /* its runner ends it then, seen from its own clock */
-        return lost + CORE_LOCK_SPARE_US;
+        return core_locks_limit(self) + CORE_LOCK_SPARE_US;
     return a->any || lost < CORE_MOVE_OFFER_US ? lost : CORE_MOVE_OFFER_US;
 }
 

@@ -18,6 +18,7 @@ enum {
     /* beyond lost_after: its runner looks each second, and a worker that cannot be heard may hear
      */
     CORE_LOCK_SPARE_US = 10 * 1000000,
+    CORE_LOCK_LEAST_US = 30 * 1000000, /* signs of life come each 10 s */
     CORE_STRIKES = 3,               /* exceptions in a row, of so many builds, are the worker's */
     CORE_QUARANTINE_MS = 5 * 60000, /* the first; each that follows is twice as long */
     CORE_QUARANTINE_MAX_MS = 3600000,
@@ -365,6 +366,8 @@ void core_locks_take(core *self, core_attempt *a, const pl_lock *locks, size_t n
 void core_locks_release(core *self, core_attempt *a, bool all);
 bool core_locks_alone(const core_attempt *a); /* it holds one exclusively */
 pw_usec core_patience(const core *self, const core_attempt *a);
+/* How long a job that holds one exclusively may go on without its master. */
+pw_usec core_locks_limit(const core *self);
 /* An attempt that is over, but may still be running where nobody hears it. */
 void core_locks_silence(core *self, core_attempt *a, const core_worker *w, pw_usec step);
 /* The build takes what the builder says now, when its job is frozen; it keeps it. */

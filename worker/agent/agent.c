@@ -8,7 +8,9 @@
 
 #include "shared/base/log.h"
 #include "shared/job/job.h"
+#include "shared/base/fs.h"
 #include "worker/agent/features.h"
+#include "worker/agent/heard.h"
 #include "worker/agent/rejects.h"
 #include "worker/agent/ship.h"
 
@@ -33,7 +35,8 @@ struct agent {
     bool kept_listed;       /* the last one did */
     uint64_t settled_epoch; /* its master has had the chance to ask for kept jobs; 0: none */
     pw_usec poll_at, care_at, pump_at;
-    pw_usec tidied_at;   /* a time long ago: not yet */
+    pw_usec tidied_at; /* a time long ago: not yet */
+    heard heard;
     pw_usec resync_at;   /* -1: all jobs of the session are shipped */
     int64_t disk;        /* free bytes, as last seen */
     char gate[GATE_MAX]; /* why no job should come; "": none */
@@ -398,6 +401,7 @@ static void on_message(void *self, const pw_msg *m, const void *bulk, size_t n)
     agent *a = self;
     agent_job *j;
     const msg_ack_item *item;
+    heard_keep(&a->heard, session_heard(a->session));
     switch (m->type) {
     case PW_MSG_JOB:
         on_job(a, &m->u.job, bulk, n);
@@ -455,6 +459,7 @@ agent *agent_new(const worker_conf *conf, spool_home *home, const agent_deps *de
     }
     a->conf = conf;
     a->home = home;
+    a->heard.fd = -1;
     a->deps = *deps;
     a->poll_at = a->care_at = a->pump_at = pw_now(deps->host);
     a->resync_at = -1;
@@ -462,7 +467,7 @@ agent *agent_new(const worker_conf *conf, spool_home *home, const agent_deps *de
     memcpy(a->mark, home->mark, home->mark_n);
     a->mark_n = home->mark_n;
     a->settled_epoch = home->epoch;
-    if (read_facts(a, err) < 0)
+    if ((a->heard.fd = spool_heard_open(home->path, err)) < 0 || read_facts(a, err) < 0)
         return NULL;
     a->jobs = jobs_new(deps->host, home->path, home->id, home->other_boot, &on_jobs, a, err);
     if (!a->jobs)
@@ -486,6 +491,7 @@ agent *agent_free(agent *a)
     (void)ship_free(a->ship);
     facts_clear(&a->facts);
     rejects_clear(&a->rejected);
+    pw_closep(&a->heard.fd);
     free(a);
     return NULL;
 }

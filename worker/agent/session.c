@@ -17,6 +17,7 @@ struct session {
     session_state state;
     bool open; /* the wire */
     uint64_t nonce, id, dropped;
+    pw_usec sign_at; /* newest message of a session that is up */
     pw_usec dial_at, heard_at, beat_at, up_at, pause, beat_every;
     pw_buf head; /* kept between messages */
     char why[WHY_MAX];
@@ -60,6 +61,11 @@ session_state session_where(const session *self)
 uint64_t session_id(const session *self)
 {
     return self->state == SESSION_UP ? self->id : 0;
+}
+
+pw_usec session_heard(const session *self)
+{
+    return self->sign_at;
 }
 
 uint64_t session_dropped(const session *self)
@@ -241,7 +247,7 @@ static void welcome(session *self, const msg_welcome *w)
     self->beat_every = every < SESSION_BEAT_MIN ? SESSION_BEAT_MIN : every;
     self->state = SESSION_UP;
     self->id = w->session;
-    self->heard_at = self->up_at = now;
+    self->heard_at = self->up_at = self->sign_at = now;
     self->beat_at = now; /* the first one at once: it carries the free slots */
     self->why[0] = '\0';
     pw_log(PW_LOG_INFO, "session_up", "session=%016" PRIx64 " epoch=%016" PRIx64, w->session,
@@ -309,7 +315,7 @@ void session_input(session *self, const void *head, size_t head_n, const void *b
     } else if (self->state != SESSION_UP || claims(&m) != self->id) {
         self->dropped++;
     } else {
-        self->heard_at = pw_now(self->host);
+        self->heard_at = self->sign_at = pw_now(self->host);
         if (m.type == PW_MSG_PING && m.u.ping.ask)
             self->beat_at = self->heard_at;
         self->ops.message(self->ops_self, &m, bulk, bulk_n);

@@ -68,7 +68,9 @@ void session_again(session *self, const char *reason);
 void session_stop(session *self, const char *reason);
 
 session_state session_where(const session *self);
-uint64_t session_id(const session *self);      /* 0: none */
+uint64_t session_id(const session *self); /* 0: none */
+/* When the master was heard last, in any session of this process; 0: never. */
+pw_usec session_heard(const session *self);
 uint64_t session_dropped(const session *self); /* messages of other sessions, or not understood */
 const char *session_why(
     const session *self); /* why there is none, for people; "" while there is one */

@@ -5,9 +5,10 @@
 #include "worker/agent/conf.h"
 
 enum { TOOL_VERSION_MAX = 100, TOOL_OUTPUT_MAX = 16 * 1024 };
-#define TOOL_DEADLINE INT64_C(5000000)   /* of one */
-#define TOOLS_DEADLINE INT64_C(15000000) /* of all: the master calls an agent missing after 25 s   \
-                                          */
+#define TOOL_DEADLINE INT64_C(5000000) /* of one */
+#define TOOLS_DEADLINE                                                                             \
+    INT64_C(15000000) /* of all: the master calls an agent missing after 25 s                      \
+                       */
 
 /* Adds a fact `tools.NAME` for each tool that answers; the others are logged and have none. */
 int tools_read(const worker_conf *conf, pw_list *facts, pw_err *err);

@@ -176,6 +176,7 @@ static bool over(checkout *c)
         return false;
     exec_end end = {.why = c->r->cancelled   ? EXEC_CANCELLED
                            : c->r->no_room   ? EXEC_NO_ROOM
+                           : c->r->forsaken  ? EXEC_FORSAKEN
                            : c->r->timed_out ? EXEC_JOB_TIMEOUT
                                              : EXEC_STOPPED};
     exec_judge(c->r, NULL, &end, c->out);

@@ -16,6 +16,7 @@
 #include "shared/base/fs.h"
 #include "shared/base/num.h"
 #include "shared/base/spawn.h"
+#include "worker/run/alone.h"
 #include "worker/run/inside.h"
 #include "worker/run/procs.h"
 #include "worker/run/pty.h"
@@ -147,8 +148,8 @@ static void stop(exec *e, exec_why why)
     if (!first || !e->pid)
         return;
     e->kill_at = now_of(e);
-    if (why == EXEC_PROCESSES || why == EXEC_MEMORY)
-        return; /* grace would be time to take more */
+    if (why == EXEC_PROCESSES || why == EXEC_MEMORY || why == EXEC_FORSAKEN)
+        return; /* grace would be time to take more, or to be beside somebody else */
     e->kill_at += e->spec->grace ? e->spec->grace : RUN_GRACE_MS * 1000LL;
     (void)kill(-e->pid, SIGTERM);
     procs_signal_tree(SIGTERM);
@@ -171,6 +172,11 @@ static void check_limits(exec *e, pw_usec now)
         stop(e, EXEC_STOPPED);
     if (r->no_room)
         stop(e, EXEC_NO_ROOM);
+    alone_look(r);
+    if (r->forsaken) {
+        stop(e, EXEC_FORSAKEN);
+        e->kill_at = e->killed ? e->kill_at : now; /* whatever grace it was given before */
+    }
     if (r->deadline && now >= r->deadline) {
         r->timed_out = true;
         stop(e, EXEC_JOB_TIMEOUT);
@@ -300,6 +306,7 @@ static pw_usec next_due(const exec *e)
     if (e->why != EXEC_EXITED)
         return earlier(at, e->kill_at);
     at = earlier(at, e->watch_at);
+    at = earlier(at, alone_due(e->r));
     if (s->timeout)
         at = earlier(at, e->begin + s->timeout);
     if (s->idle && !e->full_since) {
@@ -500,6 +507,10 @@ void exec_judge(const run_job *r, const exec_spec *spec, const exec_end *end, st
         break;
     case EXEC_NO_ROOM:
         step_fail(s, PW_EXCEPTION, "no room in the spool");
+        break;
+    case EXEC_FORSAKEN:
+        s->result = PW_EXCEPTION;
+        alone_text(r, s->reason, sizeof(s->reason));
         break;
     case EXEC_STOPPED:
         step_fail(s, PW_EXCEPTION, "the runner was told to end by signal %d", r->stopped);

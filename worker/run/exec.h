@@ -34,6 +34,7 @@ typedef enum exec_why {
     EXEC_JOB_TIMEOUT,
     EXEC_CANCELLED,
     EXEC_NO_ROOM,
+    EXEC_FORSAKEN, /* see alone.h */
     EXEC_STOPPED,
     EXEC_STUCK,     /* not even KILL ended it */
     EXEC_NOT_INSIDE /* its isolation could not be entered */

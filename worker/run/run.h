@@ -70,16 +70,19 @@ typedef struct run_job {
     cgroup_job group; /* none of the machine: an empty one */
     pw_usec deadline; /* of the whole job; 0: none */
     bool cancelled;
-    bool timed_out; /* the whole job */
-    bool no_room;   /* the spool's disk was full for too long */
-    int stopped;    /* signal that told the runner itself to end */
+    bool timed_out;                /* the whole job */
+    size_t step;                   /* that runs, or is next */
+    pw_usec alone_at, alone_since; /* see alone.h */
+    bool forsaken;                 /* no sign of the master for too long */
+    bool no_room;                  /* the spool's disk was full for too long */
+    int stopped;                   /* signal that told the runner itself to end */
     char cancel_text[SPOOL_TEXT_MAX + 1];
 } run_job;
 
 /* True when nothing more may be started. */
 static inline bool run_over(const run_job *r)
 {
-    return r->cancelled || r->timed_out || r->no_room || r->stopped;
+    return r->cancelled || r->timed_out || r->no_room || r->stopped || r->forsaken;
 }
 /* Reads waiting orders and signals; sets the flags above. */
 void run_listen(run_job *r);

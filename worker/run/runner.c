@@ -15,6 +15,7 @@
 #include "shared/base/fault.h"
 #include "shared/base/fs.h"
 #include "shared/base/log.h"
+#include "worker/run/alone.h"
 #include "worker/run/cond.h"
 #include "worker/run/inside.h"
 #include "worker/run/kept.h"
@@ -164,6 +165,7 @@ static int prepare(run_job *r, pw_err *err)
         rc = mask_secrets(r, err);
     if (rc < 0)
         return rc;
+    alone_begin(r);
     r->control = spool_control_bind(r->host->spool_id, r->id, err);
     if (r->control < 0)
         return r->control;
@@ -244,7 +246,9 @@ static int one_step(run_job *r, size_t i, bool *halted, outcome *o, pw_err *err)
 {
     const job_step *s = (const job_step *)r->spec.steps.v + i;
     step_result res = {.result = PW_SKIPPED};
+    r->step = i;
     run_listen(r);
+    alone_look(r);
     if (r->deadline && pw_now(r->host->clock) >= r->deadline)
         r->timed_out = true;
     o->flags[i] = job_step_flags(s);
@@ -287,7 +291,7 @@ static void outside_causes(const run_job *r, const outcome *o, size_t n, rec_end
         met = met || o->result[i] == PW_CANCELLED;
     if (r->timed_out)
         cause = PW_FAILURE;
-    if (r->no_room || r->stopped)
+    if (r->no_room || r->stopped || r->forsaken)
         cause = PW_EXCEPTION;
     if (r->cancelled && met)
         cause = PW_CANCELLED;
@@ -300,6 +304,8 @@ static void outside_causes(const run_job *r, const outcome *o, size_t n, rec_end
         (void)snprintf(text, room, "%s", r->cancel_text);
     else if (r->no_room)
         (void)snprintf(text, room, "no room in the spool");
+    else if (r->forsaken)
+        alone_text(r, text, room);
     else if (r->stopped)
         (void)snprintf(text, room, "the runner was told to end by signal %d", r->stopped);
     else
