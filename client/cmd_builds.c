@@ -141,6 +141,23 @@ static void notes_text(const json_value *build, pw_buf *b)
     }
 }
 
+/* What its steps wrote for people, as they wrote it. A master that cannot give it is no reason not
+ * to show the build. */
+static void add_summary(client *c, uint64_t id, pw_buf *b)
+{
+    char path[80];
+    PW_AUTO(rest_answer_clear) rest_answer r = {0};
+    (void)snprintf(path, sizeof(path), "/api/v1/builds/%" PRIu64 "/summary", id);
+    if (rest_get(c, path, &r, NULL) < 0 || !r.text.len)
+        return;
+    (void)pw_buf_adds(b, "\n");
+    for (size_t i = 0; i < r.text.len; i++) {
+        unsigned char ch = (unsigned char)r.text.p[i];
+        bool shown = ch >= 0x20 || ch == '\n' || ch == '\t'; /* a terminal obeys the others */
+        (void)pw_buf_add(b, shown && ch != 0x7f ? (const char *)&ch : "?", 1);
+    }
+}
+
 static int run_build(client *c, const args *a, pw_err *err)
 {
     uint64_t id;
@@ -160,6 +177,7 @@ static int run_build(client *c, const args *a, pw_err *err)
     if (steps_text(c, r.value, &b) < 0)
         return pw_fail(err, PW_ENOMEM, "out of memory");
     notes_text(r.value, &b);
+    add_summary(c, id, &b);
     return client_put(c, &b, err);
 }
 

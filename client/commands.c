@@ -7,7 +7,7 @@
 static const command *const tables[] = {cmd_status, cmd_builds,     cmd_log,        cmd_force,
                                         cmd_change, cmd_workers,    cmd_promotions, cmd_cron,
                                         cmd_doctor, cmd_demo,       cmd_token,      cmd_outbox,
-                                        cmd_local,  cmd_schedulers, cmd_shell};
+                                        cmd_local,  cmd_schedulers, cmd_shell,      cmd_artifacts};
 enum { TABLES = sizeof(tables) / sizeof(tables[0]), NAMES_MAX = 64 };
 
 const command *commands_find(const char *name)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "master/backup/backup.h"
+#include "master/blobs/blobs.h"
 #include "master/backup/names.h"
 #include "master/backup/tar.h"
 #include "master/store/deep.h"
@@ -26,6 +27,8 @@ typedef struct make {
     pw_buf sums;
     uint64_t n_sums, in_sums; /* members of sums so far; files in the next one */
     uint8_t *piece;
+    bool any_sum;
+    uint8_t last_sum[BLOBS_SUM]; /* of files of builds, the one before */
     pw_err *err;
 } make;
 
@@ -125,6 +128,21 @@ static int add_sealed(void *p, const store_log *l)
     return name ? add_file(p, name, NULL, true) : PW_ENOMEM;
 }
 
+/* What comes in was added before: what was put in place meanwhile is found here. Rows come in the
+ * order of sums, each of which is wanted once. */
+static int add_artifact(void *p, const store_artifact *a)
+{
+    make *m = p;
+    char name[BLOBS_NAME];
+    if (m->any_sum && memcmp(m->last_sum, a->sha256, sizeof(m->last_sum)) == 0)
+        return 0;
+    m->any_sum = true;
+    memcpy(m->last_sum, a->sha256, sizeof(m->last_sum));
+    blobs_name(a->sha256, name);
+    PW_AUTO(pw_freep) char *path = pw_strf("artifacts/%s", name);
+    return path ? add_file(m, path, NULL, a->state == FILE_STORED) : PW_ENOMEM;
+}
+
 /* ---- whole folders */
 
 static int by_name(const struct dirent **a, const struct dirent **b)
@@ -221,7 +239,8 @@ static int add_all(make *m, const char *db)
         (r = add_file(m, "master.yaml", NULL, false)) < 0 ||
         (r = store_deep_segments(rows, add_segment, m, m->err)) < 0 ||
         (r = store_deep_sealed(rows, add_sealed, m, m->err)) < 0 ||
-        (r = add_tree(m, "artifacts", 0)) < 0)
+        (r = add_tree(m, "artifacts/in", 0)) < 0 ||
+        (r = store_deep_artifacts(rows, add_artifact, m, m->err)) < 0)
         return r;
     if (m->o->mirrors && (r = add_tree(m, "mirrors", 0)) < 0)
         return r;

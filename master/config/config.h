@@ -57,6 +57,8 @@ typedef struct config_project {
     char *hook_secret;         /* name of the secret that webhooks are signed with; NULL: none */
     config_strs allow_secrets; /* names that a pipeline file may use */
     config_login login;        /* of `credentials` */
+    pw_usec keep_artifacts;    /* retention: default 30 days */
+    uint64_t files_max, files_bytes; /* that a build may leave; default 10,000, 4 GiB */
 } config_project;
 
 typedef struct config_lock {

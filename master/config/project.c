@@ -7,11 +7,12 @@
 
 #include "master/config/load.h"
 #include "shared/base/fs.h"
+#include "shared/job/record.h"
 
-static const char *const project_keys[] = {"name",  "repository",  "branches", "tags",
-                                           "poll",  "build_first", "source",   "hook_secret",
-                                           "allow", "credentials", NULL};
-static const char *const project_later[] = {"pipeline", "retention", NULL};
+static const char *const project_keys[] = {
+    "name",        "repository", "branches",    "tags",      "poll",      "build_first", "source",
+    "hook_secret", "allow",      "credentials", "retention", "artifacts", NULL};
+static const char *const project_later[] = {"pipeline", NULL};
 
 enum { REPOSITORY_MAX = 2000 };
 
@@ -108,6 +109,34 @@ static void read_allow(config_reader *r, const yaml_node *map, config_project *p
             r, yaml_node_type(list) == YAML_LIST ? yaml_node_item(list, i) : list, s->v[i]);
 }
 
+/* How long what builds leave is kept. */
+static void read_retention(config_reader *r, const yaml_node *map, config_project *p)
+{
+    static const char *const keys[] = {"artifacts", NULL};
+    static const char *const later[] = {"logs", "builds", NULL};
+    const yaml_node *v = yaml_node_value(map, "retention");
+    p->keep_artifacts = 30 * 24 * 3600 * PL_SECOND;
+    if (v && (yaml_check_keys(v, "\"retention\"", keys, later, r->errors) ||
+              yaml_node_type(v) == YAML_MAP))
+        (void)pl_get_time(&r->pl, v, "artifacts", 60 * PL_SECOND, &p->keep_artifacts);
+}
+
+/* How much one build may leave. */
+static void read_artifacts(config_reader *r, const yaml_node *map, config_project *p)
+{
+    static const char *const keys[] = {"count", "size", NULL};
+    const yaml_node *v = yaml_node_value(map, "artifacts");
+    int64_t count = 10000;
+    p->files_bytes = (uint64_t)4 << 30;
+    if (v && (yaml_check_keys(v, "\"artifacts\"", keys, NULL, r->errors) ||
+              yaml_node_type(v) == YAML_MAP)) {
+        (void)yaml_get_int(v, "count", 0, PW_FILES_MAX, &count, r->errors);
+        if (yaml_get_size(v, "size", &p->files_bytes, r->errors) && p->files_bytes > PW_FILE_MAX)
+            yaml_fail(r->errors, yaml_node_value(v, "size"), "\"size\" must be at most 1024G");
+    }
+    p->files_max = (uint64_t)count;
+}
+
 static void read_project(config_reader *r, size_t i)
 {
     static const char *const sources[] = {"origin", NULL}, *const sources_later[] = {"master",
@@ -133,6 +162,8 @@ static void read_project(config_reader *r, size_t i)
         (void)config_check_secret(r, yaml_node_get(map, "hook_secret"), p->hook_secret);
     read_allow(r, map, p);
     config_read_login(r, map, p->repository, &p->login);
+    read_retention(r, map, p);
+    read_artifacts(r, map, p);
 }
 
 void config_read_projects(config_reader *r)

@@ -247,6 +247,7 @@ void core_tick(core *self)
     if (now >= self->housekeeping) {
         pw_err err = {0};
         int n = 0;
+        bool more = false;
         self->housekeeping = now + 60 * 1000000LL;
         if (core_turn(self)) {
             n = store_events_expire(self->st, wall - CORE_EVENTS_MS, 2000, &err);
@@ -259,8 +260,9 @@ void core_tick(core *self)
                        core_ok(self,
                                store_messages_expire(self->st, wall - CORE_MESSAGES_MS, 2000, &err),
                                &err));
+            more = !self->fault.code && core_files_expire(self);
         }
-        if (n == 2000)
+        if (n == 2000 || more)
             self->housekeeping = now + 1000000;
     }
     core_worker *w;

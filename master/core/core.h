@@ -11,6 +11,7 @@
 #include "master/config/config.h"
 #include "master/core/cmd.h"
 #include "master/notify/notify.h"
+#include "master/store/files.h"
 #include "master/store/store.h"
 #include "shared/job/job.h"
 #include "shared/job/record.h"
@@ -30,6 +31,9 @@ typedef enum core_effect_kind {
     CORE_EVENT,     /* events up to id can be read */
     CORE_REPLY,     /* cmd is answered: call done */
     CORE_SEAL,      /* attempt is complete: its logs can be sealed */
+    CORE_PUBLISH,   /* file number id of attempt, with index bytes and sum digest, is to be put in
+                       place */
+    CORE_UNLINK,    /* the bytes of the sum digest are no longer wanted */
     CORE_SEND,      /* message id, try number attempt: send job (its body) with key text to target
                        index; once: core_outbox_done */
     /* run a command of provider index (attempt: core_provider_act) for machine id; text: its
@@ -271,6 +275,14 @@ void core_att_present(core *self, core_attempt *a);
  * exception and quarantine). */
 void core_att_reoffer(core *self, core_attempt *a);
 void core_att_rejected(core *self, core_attempt *a, const char *why, pw_usec retry_after);
+/* A file of it is whole and on disk; keep, step ... are f's. CORE_PUBLISH follows. */
+void core_att_file(core *self, const core_attempt *a, const store_artifact *f);
+/* It is in place, or its bytes are not what they were. */
+void core_file_stored(core *self, uint64_t attempt, uint64_t file, bool damaged);
+void core_file_removed(core *self, const uint8_t sum[32]); /* answers of CORE_UNLINK */
+void core_file_kept(core *self);                           /* not now: again later */
+void core_att_tests(core *self, const core_attempt *a, const rec_tests *t);
+void core_att_report(core *self, const core_attempt *a, const rec_report *r);
 /* The log store has sealed the log. */
 void core_log_sealed(core *self, uint64_t attempt, uint64_t idx, uint64_t stream, uint64_t packed);
 

@@ -208,7 +208,9 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
                   .event = pw_buf_str(&event),
                   .lost_after_ms = (uint64_t)core_locks_limit(self) / 1000,
                   .given = given.v,
-                  .n_given = given.n};
+                  .n_given = given.n,
+                  .files_max = project->files_max,
+                  .files_bytes = project->files_bytes};
     (void)core_isolation_block(self, w, b->request, &f.isolation);
     if (core_trusted(self, b->request))
         lend_login(c, &project->login, &f, &names);

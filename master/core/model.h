@@ -31,6 +31,7 @@ enum {
     CORE_BACKOFF_MAX_US = 300 * 1000000,
     CORE_PUSH_RETRY_US = 30 * 1000000,
     CORE_ID_SKIP = 1000000,
+    CORE_TESTS_MAX = 200000, /* rows of test cases of one attempt */
 };
 
 /* A stamp that somebody proposes: not to be trusted, or at the tip of a branch of ours. */
@@ -309,9 +310,13 @@ struct core {
     core_join_line *join;
     void *join_self;
     uint64_t finished[7];
-    uint64_t facts_build; /* the job decoded last: steps of one build come in rows */
+    uint64_t gone_under_way; /* CORE_UNLINK that are not answered */
+    uint64_t facts_build;    /* the job decoded last: steps of one build come in rows */
     job_spec facts;
 };
+
+/* ---- files.c: true when there is more to be removed at once */
+bool core_files_expire(core *self);
 
 /* ---- core.c */
 /* core_new; before: see there, may be NULL. */

@@ -98,6 +98,7 @@ static void take_over(core *self, core *old)
     self->seen_base = old->seen_base;
     self->seen_from = old->seen_from;
     self->housekeeping = old->housekeeping;
+    self->gone_under_way = old->gone_under_way;
     self->join = old->join;
     self->join_self = old->join_self;
 }

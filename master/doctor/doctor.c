@@ -83,6 +83,7 @@ static void deep(look *l)
     if (path && access(path, F_OK) == 0)
         kept = pw_fs_lock_shared(path, NULL);
     look_output(l);
+    look_files(l);
     pw_closep(&kept);
     load_config(l);
     look_strays(l);

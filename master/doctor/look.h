@@ -23,6 +23,9 @@ void look_token(look *l);
 /* ---- rows.c: the database, and the output that it names */
 void look_database(look *l);
 void look_output(look *l);
+/* ---- files.c: files of builds */
+void look_files(look *l);
+void look_stray_files(look *l);
 /* ---- strays.c: files that nothing names */
 void look_strays(look *l);
 /* ---- repos.c: each repository of the configuration */

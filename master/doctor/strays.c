@@ -160,6 +160,7 @@ void look_strays(look *l)
     each(l, "logs", folder);
     each(l, "logs/seg", segment);
     each(l, "mirrors", mirror);
+    look_stray_files(l);
     if (!findings_of(l->f, "orphan"))
         findings_add(l->f, "orphan", FIND_OK, NULL, "every file has a row that names it");
 }

@@ -42,6 +42,7 @@ typedef struct web_options {
     config *conf;       /* referenced; NULL: nobody is known, default limits */
     const char *db;     /* path of the database */
     logs *log_store;    /* borrowed */
+    const char *files;  /* folder of the store of files (master/blobs) */
     pw_chan *commands;  /* borrowed: core_cmd pointers go here */
     const web_gauges *gauges;
     const pw_host *host;

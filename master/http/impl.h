@@ -194,6 +194,7 @@ struct web_server {
     uint8_t csrf_key[32]; /* of this process: for people that a proxy names */
     char *db;
     logs *log_store;
+    char *files_dir; /* owned */
     pw_chan *commands;
     const web_gauges *gauges;
     const pw_host *host;
@@ -249,6 +250,8 @@ struct web_req {
     MHD_ContentReaderCallback stream; /* NULL: out is the answer */
     MHD_ContentReaderFreeCallback stream_free;
     void *stream_self; /* taken by the response */
+    int file;          /* owned; -1: none. Bytes file_at .. file_at + file_n are the answer */
+    uint64_t file_at, file_n;
     web_ask *ask;
 };
 
@@ -408,7 +411,12 @@ int web_event_text(web_server *web, reader *rd, uint64_t epoch, uint64_t seq, ev
                    uint64_t id, pw_buf *b);
 const char *web_event_name(event_kind kind);
 
+/* ---- logs.c: bytes=A-B, A-, -N of `size` bytes. 1: a range; 0: none that is understood; -1:
+ * beyond the end. */
+int web_range(const char *s, uint64_t size, uint64_t *ret_first, uint64_t *ret_n);
+
 /* ---- builds.c: shared with pages and events */
+int web_any_build(void *self, const reader_build *r); /* for looking whether there is one */
 int web_steps(reader *rd, uint64_t build, uint64_t nth, bool open, pw_buf *b, pw_err *err);
 uint64_t web_request_build(reader *rd, const reader_request *r);
 
@@ -439,5 +447,6 @@ web_handler web_get_status, web_get_projects, web_get_builders, web_get_builder,
     web_post_cancel, web_post_cancel_request, web_post_worker, web_post_worker_action,
     web_delete_worker, web_get_outbox, web_post_outbox, web_post_promote, web_post_hook,
     web_get_session, web_page_login, web_post_login, web_post_logout, web_post_rotate,
-    web_post_token, web_get_tokens, web_delete_token, web_get_audit;
+    web_post_token, web_get_tokens, web_delete_token, web_get_audit, web_get_artifacts,
+    web_get_artifact, web_get_tarball, web_get_summary, web_get_tests;
 #endif

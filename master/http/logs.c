@@ -331,8 +331,7 @@ static int whole(log_view *v, log_text *t, pw_buf *b, pw_err *err)
     return (int)n;
 }
 
-/* bytes=A-B, A-, -N of `size` bytes. 1: a range; 0: none that is understood; -1: beyond the end. */
-static int range_of(const char *s, uint64_t size, uint64_t *ret_first, uint64_t *ret_n)
+int web_range(const char *s, uint64_t size, uint64_t *ret_first, uint64_t *ret_n)
 {
     char a[24], b[24];
     uint64_t first = 0, last = size ? size - 1 : 0;
@@ -365,7 +364,7 @@ static int range_of(const char *s, uint64_t size, uint64_t *ret_first, uint64_t 
 
 static void cut_range(web_req *q, const char *range, uint64_t size, uint64_t *first, uint64_t *n)
 {
-    int r = range_of(range, size, first, n);
+    int r = web_range(range, size, first, n);
     if (r < 0) {
         web_fail(q, 416, "bad_request", "the log has %" PRIu64 " bytes", size);
         web_header(q, "Content-Range", "bytes */%" PRIu64, size);

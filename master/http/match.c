@@ -55,11 +55,19 @@ int web_has_word(const char *words, const char *word, size_t n)
     return 0;
 }
 
+/* The last part of a pattern takes all that is left when it is {path}. */
+static bool takes_rest(const char *pattern)
+{
+    return strcmp(pattern, "/{path}") == 0;
+}
+
 /* One part of pattern and path at a time: a pattern without braces must be equal, byte for byte. */
 static bool fits(const char *pattern, const char *path)
 {
     for (;;) {
         size_t a = strcspn(pattern + 1, "/"), b = strcspn(path + 1, "/");
+        if (takes_rest(pattern))
+            return path[1] != '\0';
         if (pattern[1] == '{' ? b == 0 : a != b || memcmp(pattern + 1, path + 1, a) != 0)
             return false;
         pattern += 1 + a;
@@ -73,12 +81,12 @@ static int take_params(const char *pattern, const char *path, web_match *m, pw_e
 {
     size_t used = 0, len;
     for (; *pattern; pattern += 1 + strcspn(pattern + 1, "/"), path += 1 + strcspn(path + 1, "/")) {
+        size_t part = takes_rest(pattern) ? strlen(path + 1) : strcspn(path + 1, "/");
         if (pattern[1] != '{')
             continue;
         if (m->n == WEB_PARAMS)
             return pw_fail(err, PW_ELIMIT, "too many parts");
-        int r = web_unescape(path + 1, strcspn(path + 1, "/"), 0, m->text + used,
-                             sizeof(m->text) - used, &len, err);
+        int r = web_unescape(path + 1, part, 0, m->text + used, sizeof(m->text) - used, &len, err);
         if (r < 0)
             return r == PW_ELIMIT ? pw_fail(err, PW_EINVAL, "the address is too long") : r;
         m->param[m->n++] = m->text + used;

@@ -23,6 +23,9 @@ static const schema schemas[] = {
                 "revision:string? reason:string? who:string? "
                 "priority:integer state:string build:integer? rode_with:integer? held:string? "
                 "created:time"},
+    {"File", "path:string kind:string step:integer size:integer mode:integer sha256:string "
+             "state:string expires:time"},
+    {"Tests", "reports:array items:array next:string?"},
     {"Change", "id:integer project:string branch:string revision:string? author:string? "
                "subject:string? source:string? at:time tip:boolean "
                "forced:boolean note:string? files:array? held:string?"},

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "master/http/impl.h"
+#include "shared/base/fs.h"
 #include "shared/base/log.h"
 #include "shared/base/num.h"
 
@@ -17,6 +18,7 @@ web_req *web_req_new(web_server *web, struct MHD_Connection *con, const char *ur
         return NULL;
     q->web = web;
     q->con = con;
+    q->file = -1;
     web_request_begin(web);
     q->conn = web_gate_conn(con);
     web_gate_reading(q, web->limits.request_time);
@@ -40,6 +42,7 @@ void web_req_free(web_req *q)
         q->stream_free(q->stream_self);
     web_reader_give(q->web, q->rd);
     web_query_clear(&q->query);
+    pw_closep(&q->file);
     pw_buf_clear(&q->in);
     pw_buf_clear(&q->out);
     free(q->uri);
@@ -249,6 +252,10 @@ enum MHD_Result web_req_reply(web_req *q)
                                               q->stream_free);
         if (r)
             q->stream_self = NULL;
+    } else if (q->file >= 0 && q->status < 300) {
+        r = MHD_create_response_from_fd_at_offset64(q->file_n, q->file, q->file_at);
+        if (r)
+            q->file = -1;
     } else {
         if (q->out.failed || q->status == 0)
             web_fail(q, 500, "internal", "the answer could not be made: %s",

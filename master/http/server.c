@@ -288,6 +288,7 @@ web_server *web_start(const web_options *o, pw_err *err)
     self->commands = o->commands;
     self->gauges = o->gauges;
     self->db = pw_strdup(o->db, &failed);
+    self->files_dir = o->files ? pw_strdup(o->files, &failed) : NULL;
     fd = listen_on(o->listen, self->tls, self->address, sizeof(self->address), err);
     if (fd < 0)
         return web_stop(self);
@@ -321,6 +322,7 @@ web_server *web_stop(web_server *self)
     (void)pthread_mutex_destroy(&self->pool_lock);
     config_unref(self->conf);
     free(self->db);
+    free(self->files_dir);
     free(self->url);
     free(self);
     return NULL;

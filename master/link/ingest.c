@@ -52,8 +52,7 @@ static bool has_pending(const sessions *self, uint64_t attempt, size_t from)
     return false;
 }
 
-static int hold_frame(sessions *self, const core_attempt *a, uint64_t end, uint32_t chain,
-                      const store_frame *f, pw_err *err)
+static int pend_room(sessions *self, pw_err *err)
 {
     if (self->n_pend == self->cap_pend) {
         size_t cap = self->cap_pend ? 2 * self->cap_pend : 64;
@@ -63,11 +62,35 @@ static int hold_frame(sessions *self, const core_attempt *a, uint64_t end, uint3
         self->pend = v;
         self->cap_pend = cap;
     }
+    return 0;
+}
+
+/* There is room. */
+static void hold_frame(sessions *self, const core_attempt *a, uint64_t end, uint32_t chain,
+                       const store_frame *f)
+{
     pending p = {.attempt = a->id, .end = end, .chain = chain, .frame = *f};
     log_key key = {a->id, (uint32_t)f->idx, (uint32_t)f->stream};
     (void)logs_position(self->logs, key, &p.log_bytes, &p.log_lines, &p.log_packed);
     self->pend[self->n_pend++] = p;
-    return 0;
+}
+
+static int apply_file(sessions *self, core_attempt *a, const journal_rec *rec, uint64_t end,
+                      pw_err *err)
+{
+    pending p = {.what = rec->kind == PW_REC_FILE ? PEND_FILE : PEND_PIECE,
+                 .attempt = a->id,
+                 .end = end,
+                 .chain = rec->chain};
+    int r = pend_room(self, err);
+    if (r == 0)
+        r = rec->kind == PW_REC_FILE ? files_whole(self, a, rec, &p, err)
+                                     : files_piece(self, a, rec, err);
+    if (r == 0)
+        self->pend[self->n_pend++] = p;
+    else
+        pending_clear(&p);
+    return r;
 }
 
 static int apply_log(sessions *self, core_attempt *a, const journal_rec *rec, uint64_t end,
@@ -79,10 +102,8 @@ static int apply_log(sessions *self, core_attempt *a, const journal_rec *rec, ui
     if (code < 0)
         return code;
     /* room first: a frame in the store that nobody remembers would never be committed */
-    store_frame none = {0};
-    if ((code = hold_frame(self, a, end, rec->chain, &none, err)) < 0)
+    if ((code = pend_room(self, err)) < 0)
         return code;
-    self->n_pend--;
     code = logs_append(self->logs, a->id, &r, &f, err);
     if (code == PW_ECONFLICT)
         return 0;            /* stored already */
@@ -98,7 +119,8 @@ static int apply_log(sessions *self, core_attempt *a, const journal_rec *rec, ui
         return code;
     self->took = true;
     self->fig.log_bytes += r.raw_len;
-    return hold_frame(self, a, end, rec->chain, &f, err);
+    hold_frame(self, a, end, rec->chain, &f);
+    return 0;
 }
 
 /* One state record. Malformed content is an error of the worker's, never ours. */
@@ -158,6 +180,10 @@ static int apply_state(sessions *self, core_attempt *a, const journal_rec *rec, 
          * to place */
         return 0;
     }
+    case PW_REC_TEST:
+        return files_tests(self, a, rec, err);
+    case PW_REC_REPORT:
+        return files_report(self, a, rec, err);
     case PW_REC_END:
         pw_schema_clear(&rec_end_schema, &a->end);
         if ((r = pw_schema_decode(&rec_end_schema, rec->payload, rec->len, &a->end, err)) == 0)
@@ -212,6 +238,8 @@ static int apply_all(sessions *self, core_attempt *a, uint64_t at, uint32_t chai
             int r = 0;
             if (rec.kind == PW_REC_LOG) {
                 r = apply_log(self, a, &rec, end, err);
+            } else if (rec.kind == PW_REC_ARTIFACT || rec.kind == PW_REC_FILE) {
+                r = apply_file(self, a, &rec, end, err);
             } else if (end > a->applied || rec.kind == PW_REC_END) {
                 r = apply_state(self, a, &rec, end, err);
                 *ret_state = true;
@@ -295,6 +323,8 @@ static void sync_failed(sessions *self, const char *text)
     trouble(self, &err);
     pw_log(PW_LOG_ERROR, "log_sync_failed", "reason=\"%s\"", text);
     logs_forget_unsynced(self->logs);
+    if (self->blobs)
+        blobs_forget_unsynced(self->blobs);
     for (size_t i = 0; i < self->n_pend; i++) {
         core_attempt *a = core_attempt_find(self->core, self->pend[i].attempt);
         session *s = a ? sessions_of_worker(self, a->worker) : NULL;
@@ -310,6 +340,7 @@ static void sync_failed(sessions *self, const char *text)
             sessions_queue(self, s->peer, PW_MSG_REFUSED, &m, NULL, 0);
             sessions_end(self, s, "the log store failed");
         }
+        pending_clear(&self->pend[i]);
     }
     self->n_pend = 0;
 }
@@ -348,11 +379,16 @@ void sessions_synced(sessions *self, uint64_t ticket, int code, const char *text
     for (size_t i = 0; i < n; i++) {
         const pending *p = &self->pend[i];
         const store_frame *f = &p->frame;
+        const core_attempt *of = core_attempt_find(self->core, p->attempt);
+        if (p->file && of)
+            core_att_file(self->core, of, p->file);
+        if (p->what != PEND_FRAME)
+            continue;
         core_att_frame(self->core, f);
         bool last = true; /* one row of the log for all its frames in this batch */
         for (size_t k = i + 1; k < n && last; k++)
-            last = self->pend[k].frame.attempt != f->attempt || self->pend[k].frame.idx != f->idx ||
-                   self->pend[k].frame.stream != f->stream;
+            last = self->pend[k].what != PEND_FRAME || self->pend[k].frame.attempt != f->attempt ||
+                   self->pend[k].frame.idx != f->idx || self->pend[k].frame.stream != f->stream;
         if (last) {
             store_log row = {.attempt = f->attempt,
                              .idx = f->idx,
@@ -377,6 +413,8 @@ void sessions_synced(sessions *self, uint64_t ticket, int code, const char *text
         else
             advance(self, a, a->received, a->received_chain);
     }
+    for (size_t i = 0; i < n; i++)
+        pending_clear(&self->pend[i]);
     self->n_pend -= n;
     memmove(self->pend, self->pend + n, self->n_pend * sizeof(*self->pend));
 }

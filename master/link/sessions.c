@@ -55,9 +55,16 @@ sessions *sessions_free(sessions *self)
     pw_table_free(self->by_worker);
     drop_queue(self);
     free(self->out);
+    for (size_t i = 0; i < self->n_pend; i++)
+        pending_clear(&self->pend[i]);
     free(self->pend);
     free(self);
     return NULL;
+}
+
+void sessions_keep_files(sessions *self, blobs *b)
+{
+    self->blobs = b;
 }
 
 void sessions_adopt(sessions *self, core *c)

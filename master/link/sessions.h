@@ -4,6 +4,7 @@
  * sends is queued until the turn is committed. The core's thread. */
 #ifndef PW_MASTER_LINK_SESSIONS_H
 #define PW_MASTER_LINK_SESSIONS_H
+#include "master/blobs/blobs.h"
 #include "master/core/core.h"
 #include "master/logs/logs.h"
 
@@ -25,6 +26,8 @@ typedef int sessions_send(void *self, uint64_t peer, const void *head, size_t he
 /* mark_key: secret of this master for the marks. All borrowed but the key. */
 sessions *sessions_new(core *c, logs *l, const pw_host *host, const uint8_t mark_key[32],
                        sessions_send *send, void *send_self, pw_err *err);
+/* Where files of steps go; its sync is a part of the log store's (logs_also). Borrowed. */
+void sessions_keep_files(sessions *self, blobs *b);
 sessions *sessions_free(sessions *self);
 PW_DEFINE_FREEP(sessions, sessions_free)
 /* The core was replaced by one that core_reload() made: sessions and frames under way stay. */

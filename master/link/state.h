@@ -2,6 +2,8 @@
 #ifndef PW_MASTER_LINK_STATE_H
 #define PW_MASTER_LINK_STATE_H
 #include "master/link/sessions.h"
+#include "master/store/files.h"
+#include "shared/journal/journal.h"
 #include "shared/base/table.h"
 #include "shared/wire/msg.h"
 
@@ -23,17 +25,21 @@ typedef struct outgoing {
     size_t head_len, bulk_len;
 } outgoing;
 
-typedef struct pending {   /* a frame in the log store, not yet known to be on disk */
+/* What is not yet known to be on disk. */
+typedef struct pending {
+    enum { PEND_FRAME, PEND_PIECE, PEND_FILE } what;
     uint64_t attempt, end; /* journal offset behind its record */
     uint32_t chain;
-    uint64_t ticket; /* 0: not asked for yet */
-    store_frame frame;
+    uint64_t ticket;                           /* 0: not asked for yet */
+    store_artifact *file;                      /* PEND_FILE; owned, its path too */
+    store_frame frame;                         /* PEND_FRAME, in the log store */
     uint64_t log_bytes, log_lines, log_packed; /* where its log stood after it */
 } pending;
 
 struct sessions {
     core *core;
     logs *logs;
+    blobs *blobs; /* NULL: none */
     const pw_host *host;
     uint8_t mark_key[32];
     sessions_send *send;
@@ -67,6 +73,14 @@ void sessions_credit_tick(sessions *self);
 
 /* ---- hello.c */
 void sessions_hello(sessions *self, uint64_t peer, uint64_t worker, const msg_hello *m);
+
+/* ---- files.c */
+void pending_clear(pending *p);
+int files_piece(sessions *self, core_attempt *a, const journal_rec *rec, pw_err *err);
+/* *p gets its file. */
+int files_whole(sessions *self, core_attempt *a, const journal_rec *rec, pending *p, pw_err *err);
+int files_tests(sessions *self, core_attempt *a, const journal_rec *rec, pw_err *err);
+int files_report(sessions *self, core_attempt *a, const journal_rec *rec, pw_err *err);
 
 /* ---- ingest.c */
 /* Whether the log store may be believed again after it refused bytes. */

@@ -118,9 +118,13 @@ static void sync_round(logs *self)
     segment *list = dirty_take(self);
     logs_unlock(self);
     a.code = sync_files(self, list, &err);
+    int also = self->also ? self->also(self->also_self, a.code < 0 ? NULL : &err) : 0;
+    int own = a.code;
+    if (own == 0)
+        a.code = also;
     logs_lock(self);
     for (segment *s = list; s; s = s->sync_next) {
-        if (a.code == 0)
+        if (own == 0)
             s->fresh = false;
         else if (s->fresh)
             segment_close(self, s, true); /* its name may be lost */

@@ -83,6 +83,8 @@ struct logs {
     _Atomic uint64_t generation;
     void (*grew)(void *);
     void *grew_self;
+    int (*also)(void *, pw_err *);
+    void *also_self;
     uint32_t last_segment; /* highest id that was ever seen; core's thread */
     segment *current;      /* counted; core's thread */
     bool new_dirs;         /* folders of sealed logs may not be on disk; archive thread */

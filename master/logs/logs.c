@@ -32,6 +32,12 @@ uint64_t logs_generation(logs *self)
     return atomic_load(&self->generation);
 }
 
+void logs_also(logs *self, int (*sync)(void *, pw_err *), void *sync_self)
+{
+    self->also = sync;
+    self->also_self = sync_self;
+}
+
 void logs_on_growth(logs *self, void (*cb)(void *), void *cb_self)
 {
     self->grew = cb;

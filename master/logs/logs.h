@@ -60,6 +60,9 @@ int logs_load_frame(logs *self, const store_frame *f, pw_err *err);
  * logs_loaded, as at start. Views stay open. Without it a frame that is on disk, but whose row was
  * lost with the transaction, would count as known when the worker sends it again. */
 void logs_reset(logs *self);
+/* What else an answer of logs_sync stands for: called by the archive thread in each round, before
+ * it is answered; negative: the ticket failed. Before the first logs_sync. */
+void logs_also(logs *self, int (*sync)(void *, pw_err *), void *sync_self);
 /* After loading: removes segments that nothing names. */
 int logs_loaded(logs *self, pw_err *err);
 /* Writes the frame to the segment and shows it to viewers; *ret = the row to commit with the offset

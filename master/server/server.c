@@ -113,7 +113,8 @@ static int open_queues(server *s, pw_err *err)
         !(s->git_answers = pw_chan_new(QUEUE_ANSWERS, NULL, err)) ||
         !(s->net_answers = pw_chan_new(QUEUE_ANSWERS, NULL, err)) ||
         !(s->provider_answers = pw_chan_new(QUEUE_ANSWERS, NULL, err)) ||
-        !(s->log_answers = pw_chan_new(QUEUE_ANSWERS, free, err)))
+        !(s->log_answers = pw_chan_new(QUEUE_ANSWERS, free, err)) ||
+        !(s->file_answers = pw_chan_new(QUEUE_ANSWERS, free, err)))
         return err->code;
     if (!(s->loop = pw_loop_new(&pw_host_real, err)) ||
         !pw_loop_signals(s->loop, signals, on_signal, s, err) ||
@@ -123,6 +124,7 @@ static int open_queues(server *s, pw_err *err)
         !pw_loop_fd(s->loop, "providers", pw_chan_fd(s->provider_answers), EPOLLIN, turn_providers,
                     s, err) ||
         !pw_loop_fd(s->loop, "logs", pw_chan_fd(s->log_answers), EPOLLIN, turn_logs, s, err) ||
+        !pw_loop_fd(s->loop, "files", pw_chan_fd(s->file_answers), EPOLLIN, turn_files, s, err) ||
         !(s->tick = pw_loop_timer(s->loop, "tick", 0, turn_tick, s, err)))
         return err->code;
     pw_loop_after(s->loop, turn_hook, s);
@@ -153,6 +155,7 @@ static int open_web(server *s, pw_err *err)
                      .conf = s->conf,
                      .db = s->db,
                      .log_store = s->log_store,
+                     .files = s->file_dir,
                      .commands = s->commands,
                      .gauges = &s->gauges,
                      .host = &pw_host_real};
@@ -213,6 +216,7 @@ static void close_all(server *s)
     s->listener = link_listener_free(s->listener);
     s->ctx = link_ctx_free(s->ctx);
     s->log_store = logs_close(s->log_store);
+    s->files = blobs_close(s->files);
     turn_unload(s);
     while (s->git_answers && (j = pw_chan_recv(s->git_answers)))
         git_job_free(j);
@@ -222,11 +226,13 @@ static void close_all(server *s)
     s->commands = pw_chan_free(s->commands);
     s->git_answers = pw_chan_free(s->git_answers);
     s->log_answers = pw_chan_free(s->log_answers);
+    s->file_answers = pw_chan_free(s->file_answers);
     s->net_answers = pw_chan_free(s->net_answers);
     s->provider_answers = pw_chan_free(s->provider_answers);
     web_targets_free(atomic_load(&s->gauges.targets));
     free(s->db);
     free(s->log_dir);
+    free(s->file_dir);
     free(s->mirror_dir);
     pw_closep(&s->lock);
     config_unref(s->conf);

@@ -62,8 +62,9 @@ int state_open(server *s, const char *dir, pw_err *err)
     PW_AUTO(pw_freep) char *keys = pw_path_join(dir, "keys");
     s->db = pw_path_join(dir, "pawl.db");
     s->log_dir = pw_path_join(dir, "logs");
+    s->file_dir = pw_path_join(dir, "artifacts");
     s->mirror_dir = pw_path_join(dir, "mirrors");
-    if (!lock || !keys || !s->db || !s->log_dir || !s->mirror_dir)
+    if (!lock || !keys || !s->db || !s->log_dir || !s->mirror_dir || !s->file_dir)
         return pw_fail(err, PW_ENOMEM, "out of memory");
     if ((s->lock = pw_fs_lock_soon(lock, err)) < 0)
         return s->lock == PW_EAGAIN

@@ -34,15 +34,16 @@ typedef struct janitor {
 typedef struct server {
     const server_options *options;
     const char *dir;
-    char *db, *log_dir, *mirror_dir; /* owned */
+    char *db, *log_dir, *mirror_dir, *file_dir; /* owned */
     int lock;
     bool new_key;
     uint8_t secret[CRYPT_KEY], public[CRYPT_KEY], mark_key[CRYPT_KEY];
     config *conf, *conf_begun; /* the present one; that of the start, whose addresses are in use */
     pw_loop *loop;
-    pw_chan *commands, *git_answers, *log_answers, *net_answers, *provider_answers;
+    pw_chan *commands, *git_answers, *log_answers, *net_answers, *provider_answers, *file_answers;
     store *st;
     logs *log_store;
+    blobs *files;
     core *core; /* NULL after a failed commit, until it is loaded anew */
     sessions *links;
     git_service *git;
@@ -63,6 +64,7 @@ typedef struct server {
     const char *lacks;     /* what ran out then: name of a check of /healthz */
     unsigned janitor_seen; /* janitor.changes that the core was told of */
     pw_usec retry_at;
+    pw_usec publish_at;       /* files that could not be put in place are tried again; 0: none */
     pw_usec seal_at;          /* what could not be sealed is tried again; 0: nothing */
     const char *logs_trouble; /* STATE/logs was gone at the start; NULL: it was not */
     pw_usec reload_at;        /* the configuration is to be read anew then; 0: not */
@@ -119,6 +121,13 @@ void turn_unload(server *s);
 /* Whatever the model held is in doubt: it is thrown away, and loaded anew from the database. */
 void turn_crash(server *s, const pw_err *err);
 void turn_apply(void *self, const core_effect *e); /* core_effect_cb; self: the server */
+
+/* ---- files.c: between the core and the store of files */
+/* Opens it, and asks for what a crash cut off; after each load of the core. */
+int files_load(server *s, pw_err *err);
+void files_effect(server *s, const core_effect *e);
+void files_tick(server *s);
+void turn_files(pw_loop *loop, int fd, uint32_t events, void *self);
 
 /* ---- outbox.c: between the core's messages and the net service */
 int outbox_prepare(server *s, const config *conf, pw_err *err);

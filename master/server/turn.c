@@ -68,6 +68,8 @@ int turn_load(server *s, pw_err *err)
     if (!(s->links =
               sessions_new(s->core, s->log_store, &pw_host_real, s->mark_key, send_frame, s, err)))
         return err->code;
+    if (files_load(s, err) < 0)
+        return err->code;
     core_set_join(s->core, state_join_line, s);
     state_conditions(s);
     s->janitor_seen = atomic_load(&s->janitor.changes) - 1;
@@ -121,7 +123,12 @@ void turn_apply(void *p, const core_effect *e)
     case CORE_LOOKED:
         web_look(s->web, e->worker, e->attempt, (pw_msec)e->id, e->text);
         break;
+    case CORE_PUBLISH:
+    case CORE_UNLINK:
+        files_effect(s, e);
+        break;
     case CORE_SEAL:
+        files_effect(s, e);
         if (logs_seal_attempt(s->log_store, e->attempt, &err) < 0) {
             pw_log_err(PW_LOG_WARN, "seal_failed", &err);
             s->seal_at = pw_now(&pw_host_real) + SEAL_RETRY_US;
@@ -247,6 +254,7 @@ void turn_tick(pw_loop *loop, void *p)
         if (store_logs_open(s->st, seal_left_over, s, &err) < 0)
             pw_log_err(PW_LOG_WARN, "seal_failed", &err);
     }
+    files_tick(s);
     core_tick(s->core);
     sessions_tick(s->links);
 }

@@ -262,3 +262,35 @@ int store_deep_rules(store_deep *self, pw_msec now, store_rule_cb *cb, void *cb_
     }
     return 0;
 }
+
+int store_deep_artifacts(store_deep *self, int (*cb)(void *, const store_artifact *), void *cb_self,
+                         pw_err *err)
+{
+    PW_AUTO(sql_end) sql_cur cur = {0};
+    if (self->schema < 3)
+        return 0;
+    int rc = sql_query(&self->c, D_ARTIFACTS, SQL_NO_ARGS, &cur, err);
+    while (rc == 0 && (rc = sql_next(&cur, err)) > 0) {
+        store_artifact a;
+        row_artifact(&cur, &a);
+        rc = sql_row(cb(cb_self, &a));
+    }
+    return rc;
+}
+
+static int is_there(store_deep *self, enum deep_stmt id, const sql_arg *arg, size_t n, pw_err *err)
+{
+    PW_AUTO(sql_end) sql_cur cur = {0};
+    int rc = self->schema < 3 ? 0 : sql_query(&self->c, id, arg, n, &cur, err);
+    return rc < 0 || self->schema < 3 ? rc : sql_next(&cur, err);
+}
+
+int store_deep_sum_is(store_deep *self, const uint8_t sha256[32], pw_err *err)
+{
+    return is_there(self, D_SUM_IS, SQL_ARGS(sql_b(sha256, 32)), err);
+}
+
+int store_deep_part_is(store_deep *self, uint64_t attempt, uint64_t file, pw_err *err)
+{
+    return is_there(self, D_PART_IS, SQL_ARGS(sql_u(attempt), sql_u(file)), err);
+}

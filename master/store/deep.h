@@ -4,6 +4,7 @@
  * from 1 on are understood, as a backup is wanted before an upgrade too. */
 #ifndef PW_MASTER_STORE_DEEP_H
 #define PW_MASTER_STORE_DEEP_H
+#include "master/store/files.h"
 #include "master/store/store.h"
 
 /* A copy of all pages in one read transaction: the state of one commit, whatever is written
@@ -42,6 +43,13 @@ int store_deep_frames(store_deep *self, int (*cb)(void *, const store_frame *), 
 /* 0 no such row, 1 not sealed, 2 sealed */
 int store_deep_log_is(store_deep *self, uint64_t attempt, uint64_t idx, uint64_t stream,
                       pw_err *err);
+/* Files of builds, in the order of their sums; none in a schema before 3. */
+int store_deep_artifacts(store_deep *self, int (*cb)(void *, const store_artifact *), void *cb_self,
+                         pw_err *err);
+/* 1: a row names the sum, or says that its bytes are to go. */
+int store_deep_sum_is(store_deep *self, const uint8_t sha256[32], pw_err *err);
+/* 1: more of that attempt may come, or it is on its way into its place. */
+int store_deep_part_is(store_deep *self, uint64_t attempt, uint64_t file, pw_err *err);
 /* 1: the row is there */
 int store_deep_frame_is(store_deep *self, const store_frame *f, pw_err *err);
 int store_deep_segment_is(store_deep *self, uint64_t segment, pw_err *err);

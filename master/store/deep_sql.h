@@ -27,6 +27,12 @@
               "segment,at,len FROM frame ORDER BY attempt,idx,stream,raw_pos")                     \
     X(FRAME_IS, "SELECT 1 FROM frame WHERE attempt=?1 AND idx=?2 AND stream=?3 AND raw_pos=?4")    \
     X(SEGMENT_IS, "SELECT 1 FROM frame WHERE segment=?1 LIMIT 1")                                  \
+    X(ARTIFACTS, "SELECT attempt,file,step,kind,path,size,mode,sha256,state,at,expires"            \
+                 " FROM artifact ORDER BY sha256,attempt,file")                                    \
+    X(SUM_IS, "SELECT 1 WHERE EXISTS(SELECT 1 FROM artifact WHERE sha256=?1)"                      \
+              " OR EXISTS(SELECT 1 FROM artifact_gone WHERE sha256=?1)")                           \
+    X(PART_IS, "SELECT 1 WHERE EXISTS(SELECT 1 FROM attempt WHERE id=?1 AND state<4)"              \
+               " OR EXISTS(SELECT 1 FROM artifact WHERE attempt=?1 AND file=?2 AND state<>1)")     \
     X(INTEGRITY, "PRAGMA integrity_check(20)")                                                     \
     X(PROJECT_IS, "SELECT name FROM project WHERE id=?1")                                          \
     X(TOKEN_IS, "SELECT revoked IS NOT NULL OR coalesce(expires<?2,0) FROM token WHERE hash=?1")   \

@@ -4,6 +4,7 @@
 #ifndef PW_MASTER_STORE_ROWS_H
 #define PW_MASTER_STORE_ROWS_H
 #include "master/store/conn.h"
+#include "master/store/files.h"
 
 /* How many columns each takes (C_REQUEST ... in sql.h). */
 enum { COLS_REQUEST = 11, COLS_BUILD = 13, COLS_CHANGE = 10, COLS_WORKER = 20 };
@@ -16,6 +17,7 @@ void row_log(const sql_cur *cur, store_log *ret);
 void row_worker(const sql_cur *cur, store_worker *ret);
 void row_promotion(const sql_cur *cur, store_promotion *ret);
 void row_token(const sql_cur *cur, store_token *ret);
+void row_artifact(const sql_cur *cur, store_artifact *ret); /* its text is borrowed */
 void row_message(const sql_cur *cur, store_message *ret);
 void row_paused(const sql_cur *cur, store_paused *ret);
 void row_change(const sql_cur *cur, store_change *ret);

@@ -4,6 +4,7 @@
 #ifndef PW_MASTER_STORE_SQL_H
 #define PW_MASTER_STORE_SQL_H
 #include "master/store/conn.h"
+#include "master/store/sql_files.h"
 
 /* ---- columns, in the order in which rows.c reads them */
 #define C_REQUEST                                                                                  \
@@ -377,6 +378,7 @@
     SQL_BUILDS(X)                                                                                  \
     SQL_ATTEMPTS(X)                                                                                \
     SQL_LOGS(X)                                                                                    \
+    SQL_FILES(X)                                                                                   \
     SQL_WORKERS(X)                                                                                 \
     SQL_PROMOTIONS(X)                                                                              \
     SQL_MISC(X)                                                                                    \
@@ -532,6 +534,7 @@
 #define READER_SQL(X)                                                                              \
     READER_BUILDS(X)                                                                               \
     READER_ONE_BUILD(X)                                                                            \
+    READER_FILES(X)                                                                                \
     READER_LISTS(X)
 
 #define SQL_STORE_ENUM(name, sql) S_##name,

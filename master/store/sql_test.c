@@ -41,6 +41,8 @@ static const struct {
     {"BUILDS_OPEN", "b USING INDEX build_open"},
     {"ATTEMPTS_OPEN", "attempt USING INDEX attempt_open"},
     {"LOGS_OPEN", "log USING INDEX log_open"},
+    {"ARTIFACTS_OPEN", "artifact USING INDEX artifact_open"},
+    {"GONES", "artifact_gone"},
     {"PROMOTIONS_OPEN", "promotion USING INDEX promotion_open"},
     {"MESSAGE_TARGETS", "outbox USING INDEX outbox_open"},
     {"MESSAGES_GIVE_UP", "outbox USING INDEX outbox_open"},

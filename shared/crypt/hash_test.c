@@ -2,7 +2,26 @@
 
 #include <string.h>
 
+#include "shared/base/num.h"
 #include "tests/tap.h"
+
+static void sha256(void)
+{
+    static const char want[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    uint8_t sum[CRYPT_HASH];
+    char hex[2 * CRYPT_HASH + 1];
+    pw_err err = {0};
+    PW_AUTO(crypt_sha256_freep) crypt_sha256 *h = crypt_sha256_new(&err);
+    ok(h || err.code == PW_ENOMEM, "made, or out of memory is told");
+    for (int i = 0; h && i < 2; i++) {
+        crypt_sha256_reset(h);
+        crypt_sha256_add(h, "a", 1);
+        crypt_sha256_add(h, "bc", 2);
+        crypt_sha256_end(h, sum);
+        pw_hex(sum, sizeof(sum), hex);
+        ok(strcmp(hex, want) == 0, "SHA-256 of abc, as its standard has it");
+    }
+}
 
 int main(void)
 {
@@ -28,5 +47,6 @@ int main(void)
     crypt_hasher_end(h, b);
     crypt_hash("", 0, a);
     ok(memcmp(a, b, sizeof(a)) == 0, "of nothing too");
+    sha256();
     return tap_done();
 }

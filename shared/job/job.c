@@ -10,6 +10,14 @@ enum {
     GIT_HOSTS_MAX = 64 * 1024,
 };
 
+static const pw_field report_fields[] = {
+    PW_F_STR(job_report, format, "format", true, WORD_MAX, "`junit`, `tap`, `subunit`, `gotest`"),
+    PW_F_STRS(job_report, paths, "paths", true, PW_GLOBS_MAX, PW_GLOBS_MAX, "globs"),
+    PW_F_BOOL(job_report, optional, "optional", false, "that there is none is no failure"),
+};
+const pw_schema job_report_schema =
+    PW_SCHEMA("job.reports", job_report, report_fields, "Test reports that a step writes.");
+
 static const pw_field step_fields[] = {
     PW_F_STR(job_step, name, "name", true, PW_NAME_MAX, "name, unique in the job"),
     PW_F_STR(job_step, kind, "kind", true, WORD_MAX,
@@ -42,6 +50,13 @@ static const pw_field step_fields[] = {
     PW_F_STRS(job_step, keys, "keys", false, PATH_BYTES, PW_WITH_MAX,
               "cache: beginnings of keys that will do as well"),
     PW_F_STR(job_step, cond, "if", false, PW_COND_MAX, "condition; false: the step is skipped"),
+    PW_F_STRS(job_step, artifacts, "artifacts", false, PW_GLOBS_MAX, PW_GLOBS_MAX,
+              "files to be kept: globs"),
+    PW_F_U64(job_step, keep_ms, "keep_ms", false, "how long, 0: as long as the project says"),
+    PW_F_BOOL(job_step, optional, "optional", false,
+              "artifacts: that nothing matches is no failure"),
+    PW_F_LIST(job_step, reports, "reports", false, PW_REPORTS_MAX, &job_report_schema,
+              "reports to be read and kept"),
 };
 const pw_schema job_step_schema =
     PW_SCHEMA("job.steps", job_step, step_fields, "One step of a job.");
@@ -95,6 +110,8 @@ static const pw_field spec_fields[] = {
     PW_F_U64(job_spec, lost_after_ms, "lost_after_ms", false,
              "longest time without a sign of the master while a lock is held exclusively"),
     PW_F_STR(job_spec, event, "event", false, WORD_MAX, "what made the build"),
+    PW_F_U64(job_spec, files_max, "files_max", false, "files that it may leave"),
+    PW_F_U64(job_spec, files_bytes, "files_bytes", false, "bytes of them"),
 };
 const pw_schema job_spec_schema =
     PW_SCHEMA("job.spec", job_spec, spec_fields, "A job as the master froze it.");

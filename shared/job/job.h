@@ -14,11 +14,19 @@ enum {
     PW_WITH_MAX = 100,
     PW_LOCKS_MAX = 100,
     PW_COND_MAX = 8 * 1024,
+    PW_GLOBS_MAX = 1000, /* of one list, and bytes of one */
+    PW_REPORTS_MAX = 16,
 };
+
+typedef struct job_report { /* of a step: what tests say */
+    char *format;           /* "junit" "tap" "subunit" "gotest" */
+    pw_strs paths;          /* globs */
+    bool optional;          /* none of them, or empty ones, are no failure */
+} job_report;
 
 typedef struct job_step {
     char *name;
-    char *kind;   /* "run" "checkout" ... */
+    char *kind;   /* of kind.h */
     char *script; /* run: text for the shell; NULL when argv is used */
     pw_strs argv; /* run: program and arguments, no shell */
     char *shell;  /* run: "sh" (-e) or "bash" (-eo pipefail); NULL: sh */
@@ -37,6 +45,11 @@ typedef struct job_step {
     pw_strs paths; /* cache: what is kept */
     pw_strs keys;  /* cache: beginnings of keys that will do as well */
     char *cond;    /* `if`: skipped when it is false; NULL: none */
+    /* ---- what is taken after it, whatever came of it; globs, relative to the work directory */
+    pw_strs artifacts;
+    uint64_t keep_ms; /* how long; 0: as long as the project says */
+    bool optional;    /* artifacts: that nothing matches is no failure */
+    pw_list reports;  /* job_report */
 } job_step;
 
 typedef struct job_lock { /* taken by the master before the job is sent */
@@ -66,12 +79,13 @@ typedef struct job_spec {
     /* with what git logs in at the repository: names of secrets (which `secrets` has, too), a name
      * of a user, the text of a known_hosts file; NULL: the worker's own means */
     char *git_key, *git_password, *git_user, *git_hosts;
-    pw_list locks; /* job_lock */
+    uint64_t files_max, files_bytes; /* that it may leave */
+    pw_list locks;                   /* job_lock */
     /* how long the job may go on without a sign of the master while it holds a lock exclusively */
     uint64_t lost_after_ms;
     char *event; /* what made the build: "change" "force" ..; NULL: not known */
 } job_spec;
-extern const pw_schema job_step_schema, job_lock_schema, job_spec_schema;
+extern const pw_schema job_report_schema, job_step_schema, job_lock_schema, job_spec_schema;
 /* The values, as the agent hands them to the runner. */
 typedef struct job_secrets {
     uint64_t epoch, attempt;

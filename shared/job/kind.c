@@ -10,6 +10,8 @@ static const char *const names[JOB_KINDS] = {
     [JOB_KIND_HTTP] = "http",
     [JOB_KIND_CACHE] = "cache",
     [JOB_KIND_CACHE_SAVE] = "cache-save",
+    [JOB_KIND_ARTIFACTS] = "artifacts",
+    [JOB_KIND_REPORTS] = "reports",
 };
 
 const char *job_kind_name(uint64_t kind)
@@ -38,8 +40,13 @@ size_t job_must(const job_spec *job, const char *out[JOB_MUST_MAX])
 {
     size_t n = 0;
     const job_step *s = job->steps.v;
-    for (size_t i = 0; i < job->steps.n; i++)
+    for (size_t i = 0; i < job->steps.n; i++) {
         add(out, &n, s[i].kind);
+        if (s[i].artifacts.n)
+            add(out, &n, names[JOB_KIND_ARTIFACTS]);
+        if (s[i].reports.n)
+            add(out, &n, names[JOB_KIND_REPORTS]);
+    }
     if (job->secrets.n)
         add(out, &n, PW_FEATURE_SECRETS);
     return n;

@@ -19,6 +19,12 @@ int main(void)
        "each kind once");
     job.secrets = (pw_strs){secrets, 1};
     ok(job_must(&job, out) == 4 && strcmp(out[3], PW_FEATURE_SECRETS) == 0, "and secrets");
+    job.steps.n = 2;
+    step[1].artifacts = (pw_strs){secrets, 1};
+    step[1].reports.n = 1;
+    ok(job_must(&job, out) == 5 && strcmp(out[2], "artifacts") == 0 &&
+           strcmp(out[3], "reports") == 0,
+       "and what a step leaves");
     job.steps.n = 0;
     job.secrets.n = 0;
     ok(job_must(&job, out) == 0, "an empty job needs nothing");

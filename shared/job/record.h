@@ -1,6 +1,6 @@
-/* record.h - payloads of the journal's records (framing: shared/journal). All but `log` are schema
- * maps; a log record is a fixed head of RECORD_LOG_HEAD bytes, little endian, and then the frame,
- * which is stored by the master as it is. */
+/* record.h - payloads of the journal's records (framing: shared/journal). All but `log` and
+ * `artifact` are schema maps; these two are a fixed head, little endian, and then bytes which are
+ * stored by the master as they are. */
 #ifndef PW_SHARED_JOB_RECORD_H
 #define PW_SHARED_JOB_RECORD_H
 #include "shared/job/result.h"
@@ -19,7 +19,9 @@ typedef enum pw_rec_kind {
     PW_REC_TRIGGER,
     PW_REC_NOTE,
     PW_REC_STEP_END,
-    PW_REC_END
+    PW_REC_END,
+    PW_REC_FILE,  /* a file is whole: its bytes stand in PW_REC_ARTIFACT records before it */
+    PW_REC_REPORT /* what a test report says as a whole */
 } pw_rec_kind;
 enum { PW_REC_CRITICAL = 1 }; /* flag: a master that does not know the kind must stop there */
 
@@ -95,4 +97,66 @@ void rec_log_put_head(const rec_log *r, uint8_t out[RECORD_LOG_HEAD]);
 /* Reads a payload and bounds every number (codec, stream, lengths; a raw frame's length must be
  * raw_len). */
 int rec_log_get(const uint8_t *payload, size_t n, rec_log *out, pw_err *err);
+
+/* ---- files that a step leaves: pieces in order, then one PW_REC_FILE. Both are critical. */
+enum {
+    RECORD_PIECE_HEAD = 16,
+    PW_PIECE_MAX = 256 * 1024,
+    PW_FILES_MAX = 100000, /* of one job */
+    PW_PATH_MAX = 1000,
+    PW_CASES_MAX = 256, /* of one record */
+};
+#define PW_FILE_MAX ((uint64_t)1 << 40) /* bytes of one file */
+#define PW_FILE_KEEP_MAX_MS (UINT64_C(3650) * 24 * 3600 * 1000)
+typedef struct rec_piece {
+    uint32_t file; /* number in the job, from 0 */
+    uint64_t position;
+    const uint8_t *p; /* borrowed */
+    size_t n;         /* 1..PW_PIECE_MAX */
+} rec_piece;
+void rec_piece_put_head(const rec_piece *r, uint8_t out[RECORD_PIECE_HEAD]);
+int rec_piece_get(const uint8_t *payload, size_t n, rec_piece *out, pw_err *err);
+
+typedef enum pw_file_kind {
+    PW_FILE_ARTIFACT,
+    PW_FILE_REPORT,
+    PW_FILE_SUMMARY,
+    PW_FILE_KINDS
+} pw_file_kind;
+typedef struct rec_file {
+    uint64_t file, step, kind;
+    char *path; /* see rec_path_ok() */
+    uint64_t size, mode;
+    pw_bytes sha256;
+    uint64_t keep_ms; /* 0: as long as its project says */
+} rec_file;
+/* Relative, no part that is empty, "." or "..", 1..PW_PATH_MAX bytes of UTF-8 without control
+ * characters. */
+bool rec_path_ok(const char *path);
+/* Bounds of every number, the path and the sum of a decoded record. */
+int rec_file_check(const rec_file *r, pw_err *err);
+
+typedef enum pw_case_result {
+    PW_CASE_PASSED,
+    PW_CASE_FAILED,
+    PW_CASE_SKIPPED,
+    PW_CASES
+} pw_case_result;
+typedef struct rec_case {
+    char *suite, *name; /* suite may be NULL */
+    uint64_t result;    /* pw_case_result */
+    uint64_t ms;
+} rec_case;
+typedef struct rec_tests { /* PW_REC_TEST: cases of a step, in the order of its reports */
+    uint64_t step;
+    pw_list cases; /* rec_case */
+} rec_tests;
+typedef struct rec_report {
+    uint64_t step;
+    char *format; /* "junit" ... */
+    char *path;
+    uint64_t tests, failed, skipped;
+    char *reason; /* why it could not be read; NULL: it could */
+} rec_report;
+extern const pw_schema rec_file_schema, rec_case_schema, rec_tests_schema, rec_report_schema;
 #endif

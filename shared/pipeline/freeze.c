@@ -12,6 +12,11 @@ static char *lend(const char *s)
     return (char *)(uintptr_t)s;
 }
 
+_Static_assert(sizeof(pl_report) == sizeof(job_report) &&
+                   offsetof(pl_report, paths) == offsetof(job_report, paths) &&
+                   offsetof(pl_report, optional) == offsetof(job_report, optional),
+               "a report of a builder is lent to the job as it is");
+
 static void step_from(job_step *s, const pl_step *c)
 {
     *s = (job_step){.name = c->name,
@@ -37,7 +42,11 @@ static void step_from(job_step *s, const pl_step *c)
                     .depth = c->depth,
                     .with = {c->with, c->n_with},
                     .paths = {c->paths.v, c->paths.n},
-                    .keys = {c->keys.v, c->keys.n}};
+                    .keys = {c->keys.v, c->keys.n},
+                    .artifacts = {c->artifacts.v, c->artifacts.n},
+                    .keep_ms = MS(c->keep),
+                    .optional = c->optional,
+                    .reports = {c->reports, c->n_reports}};
 }
 _Static_assert(sizeof(pl_pair) == sizeof(msg_pair) &&
                    offsetof(pl_pair, value) == offsetof(msg_pair, value),
@@ -107,6 +116,8 @@ int pl_freeze(const pl_builder *b, const pl_facts *f, pw_buf *out, pw_err *err)
                      .git_key = lend(f->git_key),
                      .git_password = lend(f->git_password),
                      .git_user = lend(f->git_user),
-                     .git_hosts = lend(f->git_hosts)};
+                     .git_hosts = lend(f->git_hosts),
+                     .files_max = f->files_max,
+                     .files_bytes = f->files_bytes};
     return pw_schema_encode(&job_spec_schema, &spec, out, err);
 }

@@ -1,5 +1,6 @@
 /* Freeing. */
 #include "shared/pipeline/pipeline.h"
+#include "shared/pipeline/read.h"
 
 #include <stdlib.h>
 
@@ -25,6 +26,8 @@ static void step_clear(pl_step *s)
     free(s->kind);
     free(s->script);
     pl_strs_clear(&s->argv);
+    pl_strs_clear(&s->artifacts);
+    pl_reports_free(s->reports, s->n_reports);
     free(s->shell);
     free(s->dir);
     pl_pairs_free(s->env, s->n_env);

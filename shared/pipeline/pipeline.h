@@ -28,6 +28,11 @@ typedef struct pl_lock {
     bool exclusive; /* else counting */
     size_t until;   /* given back when so many steps are over; 0: with the build */
 } pl_lock;
+typedef struct pl_report {
+    char *format; /* "junit" "tap" "subunit" "gotest" */
+    pl_strs paths;
+    bool optional;
+} pl_report;
 
 typedef struct pl_step {
     /* unique in the builder: unnamed ones are called by their kind, repeated ones get -2, -3 */
@@ -51,6 +56,12 @@ typedef struct pl_step {
     pl_pair *with;
     size_t n_with;
     pl_strs paths, keys; /* cache: what is kept; beginnings of keys that will do as well */
+    /* what is taken after it */
+    pl_strs artifacts; /* globs; of kind "artifacts" its `paths` */
+    pw_usec keep;      /* 0: as long as the project says */
+    bool optional;     /* kind "artifacts": it may find nothing */
+    pl_report *reports;
+    size_t n_reports;
 } pl_step;
 
 typedef struct pl_axis { /* of a matrix */
@@ -146,8 +157,8 @@ typedef struct pl_facts { /* what a build adds to its builder; all borrowed */
     const char *project, *repository, *branch, *revision, *reason, *worker;
     const char *isolation; /* NULL: the worker's first */
     bool untrusted;
-    bool no_keep; /* the work directory is not kept when it fails, whatever the builder says */
-    const char *event;      /* what made it: "change" "force" ..; NULL: not known */
+    bool no_keep;      /* the work directory is not kept when it fails, whatever the builder says */
+    const char *event; /* what made it: "change" "force" ..; NULL: not known */
     uint64_t lost_after_ms; /* see job_spec */
     /* given by scheduler, person or trigger: over the builder's own of the same name */
     const msg_pair *given;
@@ -156,6 +167,7 @@ typedef struct pl_facts { /* what a build adds to its builder; all borrowed */
     /* with what its checkouts log in, as in job_spec; NULL: nothing */
     const char *git_key, *git_password, *git_user, *git_hosts;
     pw_strs secrets; /* names of what it gets, the builder's among them; v NULL: the builder's */
+    uint64_t files_max, files_bytes; /* that it may leave */
 } pl_facts;
 /* The job, encoded (job_spec_schema). PW_ELIMIT: it is too long to be sent. */
 int pl_freeze(const pl_builder *b, const pl_facts *f, pw_buf *out, pw_err *err);

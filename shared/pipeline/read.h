@@ -91,6 +91,17 @@ expr *pl_read_expr(pl_reader *r, const yaml_node *n, const char *key);
 /* ---- locks.c */
 /* `locks` of a builder (until 0), or of its step number `until` (from 1). */
 void pl_read_locks(pl_reader *r, const yaml_node *map, pl_builder *b, size_t until);
+/* ---- step.c: tells of keys that only a step with `run` has */
+void pl_refuse_run_keys(pl_reader *r, const yaml_node *map);
+
+/* ---- leave.c: what steps leave */
+/* `artifacts` and `reports` beside `run`. */
+void pl_read_leavings(pl_reader *r, const yaml_node *map, pl_step *s);
+void pl_read_artifacts_step(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_step *s);
+void pl_read_reports_step(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_step *s);
+void pl_reports_free(pl_report *v, size_t n);
+/* Globs beneath the work directory: a text or a list, at least one. */
+bool pl_get_files(pl_reader *r, const yaml_node *map, const char *key, pl_strs *out);
 
 /* ---- secrets.c */
 /* Checks each ${secret:NAME} in a text, adds the names to *used. */

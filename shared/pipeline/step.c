@@ -29,8 +29,10 @@ static const char *const step_keys[] = {"name",
                                         "grace",
                                         "log_limit",
                                         "stderr",
+                                        "artifacts",
+                                        "reports",
                                         NULL};
-static const char *const step_later[] = {"reports", "artifacts", "trigger", "fetch", NULL};
+static const char *const step_later[] = {"trigger", "fetch", NULL};
 
 #define LOG_LIMIT_MIN ((uint64_t)4096)
 #define LOG_LIMIT_MAX ((uint64_t)1 << 40)
@@ -120,7 +122,18 @@ static void read_run(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_st
     (void)yaml_get_enum(map, "stderr", stderrs, &err, r->errors);
     s->stderr_separate = err == 1;
     place(r, map, secrets, s);
+    pl_read_leavings(r, map, s);
 }
+
+void pl_refuse_run_keys(pl_reader *r, const yaml_node *map)
+{
+    for (size_t i = 0; run_only[i]; i++) {
+        const yaml_node *key = yaml_node_key(map, run_only[i]);
+        if (key)
+            yaml_fail(r->errors, key, "\"%s\" is for steps with \"run\"", run_only[i]);
+    }
+}
+
 static void read_checkout(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_step *s)
 {
     (void)secrets;
@@ -130,11 +143,7 @@ static void read_checkout(pl_reader *r, const yaml_node *map, pl_strs *secrets, 
     const yaml_node *v = yaml_node_value(map, "checkout");
     int mode = 1;
     int64_t depth = 0;
-    for (size_t i = 0; run_only[i]; i++) {
-        const yaml_node *key = yaml_node_key(map, run_only[i]);
-        if (key)
-            yaml_fail(r->errors, key, "\"%s\" is for steps with \"run\"", run_only[i]);
-    }
+    pl_refuse_run_keys(r, map);
     if (v && (yaml_check_keys(v, "\"checkout\"", keys, later, r->errors) ||
               yaml_node_type(v) == YAML_MAP)) {
         (void)yaml_get_enum(v, "mode", modes, &mode, r->errors);
@@ -157,17 +166,20 @@ static void read_flags(pl_reader *r, const yaml_node *map, pl_step *s)
 static const struct step_kind {
     const char *name;
     void (*read)(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_step *s);
+    bool also_of_run; /* the same key stands beside `run` for what is taken after it */
 } kinds[] = {
-    {"run", read_run},
-    {"checkout", read_checkout},
-    {"set_property", pl_read_set_property},
-    {"annotate", pl_read_annotate},
-    {"http", pl_read_http},
-    {"cache", pl_read_cache},
+    {"run", read_run, false}, /* the first */
+    {"checkout", read_checkout, false},
+    {"set_property", pl_read_set_property, false},
+    {"annotate", pl_read_annotate, false},
+    {"http", pl_read_http, false},
+    {"cache", pl_read_cache, false},
+    {"artifacts", pl_read_artifacts_step, true},
+    {"reports", pl_read_reports_step, true},
 };
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
-/* "run" and "checkout", in the order of the table. */
+/* In the order of the table. */
 static void say_kinds(pw_buf *b, const char *last)
 {
     for (size_t i = 0; i < KINDS; i++)
@@ -180,8 +192,11 @@ static const struct step_kind *read_kind(pl_reader *r, const yaml_node *map, boo
 {
     PW_AUTO(pw_buf_clearp) pw_buf all = PW_BUF(400);
     const struct step_kind *kind = NULL;
+    const bool run = yaml_node_key(map, kinds[0].name);
     for (size_t i = 0; i < KINDS; i++) {
         const yaml_node *key = yaml_node_key(map, kinds[i].name);
+        if (run && kinds[i].also_of_run)
+            continue;
         if (key && kind) {
             say_kinds(&all, " and ");
             yaml_fail(r->errors, yaml_node_key(map, kind->name),

@@ -24,6 +24,9 @@ POINTS = {
     "cancel.send": [("master", "cancel")], "cmd.answer": [("master", "force"), ("master", "cancel")],
     "logs.append": [("master", "force")], "logs.sync": [("master", "force")], "logs.seal": [("master", "force")],
     "seal.written": [("master", "force")], "seal.renamed": [("master", "force")], "seal.committed": [("master", "force")],
+    "blobs.append": [("master", "force")], "blobs.sync": [("master", "force")], "blobs.committed": [("master", "force")],
+    "blobs.rename": [("master", "force")], "blobs.same": [("master", "force")],
+    "run.piece": [("agent", "force")], "run.file": [("agent", "force")],
     "resync.hello": [("master", "hello")], "resync.welcome": [("master", "hello")],
     "change.seen": [("master", "push")], "schedule.fired": [("master", "calm")], "epoch.begun": [("master", "epoch")],
     "promotion.intent": [("master", "push")], "push.before": [("master", "push")], "push.after": [("master", "push")],
@@ -42,7 +45,8 @@ POINTS = {
     "run.ending": [("agent", "force")], "run.ended": [("agent", "force")],
 }
 # killed in a test of their own: the file that has it
-ELSEWHERE = {"run.kept": "tests/system/test_kept.py", "tidy.remove": "tests/system/test_kept.py",
+ELSEWHERE = {"blobs.remove": "tests/system/test_artifacts.py", "blobs.removed": "tests/system/test_artifacts.py",
+             "run.kept": "tests/system/test_kept.py", "tidy.remove": "tests/system/test_kept.py",
              "backup.copy": "tests/system/test_backup.py", "backup.write": "tests/system/test_backup.py", "backup.rename": "tests/system/test_backup.py",
              "restore.unpack": "tests/system/test_backup.py", "restore.epoch": "tests/system/test_backup.py",
              "store.migrate": "master/store/migrate_test.c", "config.before": "tests/system/test_reload.py", "config.swapped": "tests/system/test_reload.py",
@@ -70,7 +74,7 @@ projects:
   - {{name: p, repository: "{repo}", poll: 1s, build_first: true}}
 builders:
   - {{name: main, project: p, retries: 20, properties: {{tag: main}}, requires: {{tags: [main]}}, steps: [{{name: one, run: "{small}"}}, {{name: two, run: "echo end of $tag"}}]}}
-  - {{name: any, project: p, retries: 20, collapse: false, env: {{S: "${{secret:s}}"}}, properties: {{tag: none}}, requires: {{tags: [main]}}, steps: [{{name: one, run: "{small}"}}, {{name: two, run: "echo end of $tag"}}]}}
+  - {{name: any, project: p, retries: 20, collapse: false, env: {{S: "${{secret:s}}"}}, properties: {{tag: none}}, requires: {{tags: [main]}}, steps: [{{name: one, run: "{small}; echo file of $tag > $tag.txt; echo same > same.bin", artifacts: ["${{tag}}.txt", "same.*"]}}, {{name: two, run: "echo end of $tag"}}]}}
   - {{name: calm, project: p, retries: 20, properties: {{tag: calm}}, requires: {{tags: [main]}}, steps: [{{name: one, run: "{small}"}}, {{name: two, run: "echo end of $tag"}}]}}
   - {{name: slow, project: p, collapse: false, requires: {{tags: [main]}}, steps: [{{name: one, run: [sleep, "60"]}}]}}
 schedulers:
@@ -446,6 +450,18 @@ class World(Pawl):
         must(b["result"] == result, "wrong result:", b)
         if not tag or result != "success":
             return
+        if b["builder"].split("/")[-1] == "any":
+            for path, text in ((f"{tag}.txt", f"file of {tag}\n"), ("same.bin", "same\n")):
+                while True:
+                    try:
+                        status, body, _ = self.request("GET", f"/builds/{b['id']}/artifacts/{path}")
+                        if status == 200:
+                            break
+                        must(status == 503, "artifact", b["id"], path, status, body)
+                    except (OSError, urllib.error.URLError, http_error):
+                        pass
+                    self.alive("an artifact")
+                must(body.decode() == text, f"artifact {path} of build {b['id']} differs: {body}")
         for step, text in (("one", "".join(f"line {i} of {tag}\n" for i in range(1, 61))), ("two", f"end of {tag}\n")):
             while True:
                 try:

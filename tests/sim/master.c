@@ -87,6 +87,7 @@ static void close_up(void)
     janitor_stop(&s->janitor);
     s->links = sessions_free(s->links);
     s->log_store = logs_close(s->log_store);
+    s->files = blobs_close(s->files);
     turn_unload(s);
     while (s->git_answers && (j = pw_chan_recv(s->git_answers)))
         git_job_free(j);
@@ -95,8 +96,10 @@ static void close_up(void)
     s->commands = pw_chan_free(s->commands);
     s->git_answers = pw_chan_free(s->git_answers);
     s->log_answers = pw_chan_free(s->log_answers);
+    s->file_answers = pw_chan_free(s->file_answers);
     free(s->db);
     free(s->log_dir);
+    free(s->file_dir);
     free(s->mirror_dir);
     pw_closep(&s->lock);
     config_unref(s->conf);
@@ -126,7 +129,8 @@ static int open_up(server *s, pw_err *err)
     int r = state_open(s, STATE, err);
     if (r < 0 || !(s->commands = pw_chan_new(4096, NULL, err)) ||
         !(s->git_answers = pw_chan_new(65536, NULL, err)) ||
-        !(s->log_answers = pw_chan_new(65536, free, err)))
+        !(s->log_answers = pw_chan_new(65536, free, err)) ||
+        !(s->file_answers = pw_chan_new(65536, free, err)))
         return r < 0 ? r : err->code;
     if ((r = turn_load(s, err)) < 0)
         return r;
@@ -227,6 +231,7 @@ static void turn(void)
     turn_commands(NULL, -1, 0, s);
     turn_git(NULL, -1, 0, s);
     turn_logs(NULL, -1, 0, s);
+    turn_files(NULL, -1, 0, s);
     turn_hook(NULL, s);
     if (!s->core && sim_mas.tick_at == NEVER)
         sim_mas.tick_at = sim_now + SEC;
@@ -296,6 +301,7 @@ int master_prepare(void)
     pw_closep(&s.lock);
     free(s.db);
     free(s.log_dir);
+    free(s.file_dir);
     free(s.mirror_dir);
     disk_process_set(-1);
     (void)disk_process_end(p);

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "master/store/files.h"
 #include "master/store/reader.h"
+#include "shared/base/fs.h"
 #include "tests/sim/oracle.h"
 
 oracle_figures oracle_sum;
@@ -75,6 +77,46 @@ static void check_logs(uint64_t id, bool whole)
         oracle_fail("the log of attempt %llu is of two runs", (unsigned long long)id);
 }
 
+/* ---- files */
+typedef struct seen_files {
+    unsigned n;
+    uint64_t runs;
+} seen_files;
+
+static int one_file(void *p, const store_artifact *a)
+{
+    static char want[TEXT_MAX], have[TEXT_MAX];
+    seen_files *v = p;
+    uint64_t runs = 0;
+    pw_err err = {0};
+    v->n++;
+    int fd = blobs_read("/sim/0/state/artifacts", a->sha256, a->attempt, a->file, &err);
+    int r = fd < 0 ? fd : pw_fs_pread_all(fd, have, (size_t)a->size, 0, &err);
+    pw_closep(&fd);
+    if (r < 0 || a->state != FILE_STORED) {
+        oracle_fail("file %llu of attempt %llu, state %d: %s", (unsigned long long)a->file,
+                    (unsigned long long)a->attempt, (int)a->state, err.text);
+        return -1;
+    }
+    for (unsigned run = 0; run == 0 || (run < oracle_attempt_of(a->attempt)->runs && run < 64);
+         run++)
+        if (runner_file(a->attempt, run, (unsigned)a->file, want, sizeof(want)) == a->size &&
+            memcmp(want, have, (size_t)a->size) == 0)
+            runs |= UINT64_C(1) << run;
+    v->runs &= runs;
+    return 0;
+}
+
+static void check_files(const final *f, uint64_t id, bool whole)
+{
+    seen_files v = {.runs = UINT64_MAX};
+    (void)reader_artifacts(f->rd, id, -1, 1000, one_file, &v, NULL);
+    if (!v.runs)
+        oracle_fail("the files of attempt %llu are not what one run left", (unsigned long long)id);
+    if (whole ? v.n != STEPS : v.n > STEPS)
+        oracle_fail("attempt %llu left %u files", (unsigned long long)id, v.n);
+}
+
 /* A try is an attempt that was heard of; a build is given up after the last one only. */
 static void check_tries(const store_build *b, unsigned heard)
 {
@@ -128,6 +170,8 @@ static int check_build(void *p, const reader_build *r)
     }
     if (b->attempt)
         check_logs(b->attempt, says);
+    if (b->attempt && !oracle_broken())
+        check_files(f, b->attempt, says);
     return oracle_broken() ? -1 : 0;
 }
 

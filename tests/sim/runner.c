@@ -7,12 +7,23 @@
 
 #include "shared/base/fs.h"
 #include "shared/base/num.h"
+#include "shared/crypt/hash.h"
 #include "shared/job/job.h"
 #include "shared/job/record.h"
 #include "shared/journal/journal.h"
 #include "tests/sim/sim.h"
 
-typedef enum phase { SPAWNED, LOCKED, STEP_BEGIN, OUTPUT, STEP_DONE_, END, SYNC, GONE } phase;
+typedef enum phase {
+    SPAWNED,
+    LOCKED,
+    STEP_BEGIN,
+    OUTPUT,
+    FILE_,
+    STEP_DONE_,
+    END,
+    SYNC,
+    GONE
+} phase;
 typedef struct runner {
     phase phase;
     int worker, process;
@@ -49,6 +60,11 @@ size_t runner_text(uint64_t attempt, unsigned run, unsigned step, char *out, siz
     if (x % 3 == 0 && k > 0)
         k--; /* no line end at the end */
     return k;
+}
+
+size_t runner_file(uint64_t attempt, unsigned run, unsigned step, char *out, size_t cap)
+{
+    return mix(attempt, step + 77) % 3 == 0 ? 0 : runner_text(attempt, run, step + 500, out, cap);
 }
 
 pw_result runner_result(uint64_t attempt)
@@ -175,6 +191,34 @@ static int output(runner *r, const char *text, size_t n)
     return rc;
 }
 
+static int piece(runner *r, const char *text, size_t n)
+{
+    uint8_t head[RECORD_PIECE_HEAD];
+    rec_piece p = {.file = r->step, .position = r->pos, .n = n};
+    rec_piece_put_head(&p, head);
+    struct iovec iov[2] = {{head, sizeof(head)}, {(void *)(uintptr_t)text, n}};
+    int rc = journal_append(r->w, PW_REC_ARTIFACT, PW_REC_CRITICAL, (uint64_t)(sim_now - r->began),
+                            iov, 2, NULL);
+    if (rc == 0)
+        r->pos += n;
+    return rc;
+}
+
+static int whole_file(runner *r, const char *text, size_t n)
+{
+    char path[24];
+    uint8_t sum[CRYPT_HASH];
+    crypt_sha256 *h = crypt_sha256_new(NULL);
+    if (!h)
+        abort();
+    crypt_sha256_add(h, text, n);
+    crypt_sha256_end(h, sum);
+    crypt_sha256_free(h);
+    (void)snprintf(path, sizeof(path), "dir/%u", r->step);
+    rec_file f = {.file = r->step, .step = r->step, .path = path, .size = n, .sha256 = {sum, 32}};
+    return append(r, PW_REC_FILE, &rec_file_schema, &f);
+}
+
 static int step(runner *r)
 {
     static char text[TEXT_MAX];
@@ -194,8 +238,19 @@ static int step(runner *r)
             size_t k = 1 + (size_t)sim_pick(n - r->pos < 700 ? n - r->pos : 700);
             rc = output(r, text + r->pos, k);
         }
-        if (rc == 0 && r->pos >= n)
+        if (rc == 0 && r->pos >= n) {
+            r->phase = FILE_;
+            r->pos = 0;
+        }
+        break;
+    case FILE_:
+        n = runner_file(r->job.attempt, r->run, r->step, text, sizeof(text));
+        if (r->pos < n) {
+            size_t k = 1 + (size_t)sim_pick(n - r->pos < 1500 ? n - r->pos : 1500);
+            rc = piece(r, text + r->pos, k);
+        } else if ((rc = whole_file(r, text, n)) == 0) {
             r->phase = STEP_DONE_;
+        }
         break;
     case STEP_DONE_: {
         rec_step_end e = {.step = r->step, .result = PW_SUCCESS, .ran = true, .wall_ms = 2};

@@ -116,6 +116,8 @@ void runners_power_cut(int worker);
 size_t runners_alive(int worker);
 /* What a step of an attempt prints when it comes to its end, and how that attempt ends. A second
  * run of an attempt (its machine lost the first) prints something else. */
+/* The file that a step leaves as dir/STEP. */
+size_t runner_file(uint64_t attempt, unsigned run, unsigned step, char *out, size_t cap);
 size_t runner_text(uint64_t attempt, unsigned run, unsigned step, char *out, size_t cap);
 pw_result runner_result(uint64_t attempt);
 
@@ -202,7 +204,7 @@ void oracle_announced(uint64_t event);
 void oracle_look(void); /* rows against what was seen before */
 void oracle_turn(void); /* after each turn of the master: what must be looked at in time */
 bool oracle_idle(void);
-uint64_t oracle_work(void); /* changes when there was something to do */
+uint64_t oracle_work(void);    /* changes when there was something to do */
 const char *oracle_busy(void); /* what it waits for */
 void oracle_final(void);
 typedef struct oracle_figures {

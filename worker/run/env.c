@@ -240,6 +240,10 @@ static int env_pairs(env_list *e, const subst_from *from, const pw_list *pairs, 
 static int env_own(env_list *e, const env_place *place, const job_spec *job, pw_err *err)
 {
     char build[24], attempt[24], shard[24], shards[24], name[SPOOL_JOB_NAME];
+    PW_AUTO(pw_freep) char *artifacts = pw_strf("%s/" ENV_ARTIFACTS, place->tmpdir);
+    PW_AUTO(pw_freep) char *summary = pw_strf("%s/" ENV_SUMMARY, place->tmpdir);
+    if (!artifacts || !summary)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
     (void)snprintf(build, sizeof(build), "%" PRIu64, job->build);
     /* the id, not the try number: it grows over all builds, which a fencing token must */
     (void)snprintf(attempt, sizeof(attempt), "%" PRIu64, job->attempt);
@@ -260,6 +264,8 @@ static int env_own(env_list *e, const env_place *place, const job_spec *job, pw_
         {"PAWL_ATTEMPT", attempt},
         {"PAWL_WORKER", job->worker},
         {"PAWL_WORKDIR", place->workdir},
+        {"PAWL_ARTIFACTS", artifacts},
+        {"PAWL_SUMMARY", summary},
         /* how an agent finds what a dead runner left behind */
         {"PAWL_JOB", spool_job_name((spool_job){job->epoch, job->attempt}, name)},
     };

@@ -20,6 +20,10 @@ enum {
     ENV_COUNT_MAX = 8192,
 };
 
+/* Folders in TMPDIR for what a step leaves; each step begins with empty ones. */
+#define ENV_ARTIFACTS "pawl-artifacts"
+#define ENV_SUMMARY "pawl-summary"
+
 typedef struct env_list {
     char **v; /* "NAME=value", owned, NULL behind the last */
     size_t n, cap;

@@ -175,6 +175,12 @@ void inside_close(run_job *r)
     r->in.read = NULL;
 }
 
+int inside_give(const run_job *r, const char *dir, pw_err *err)
+{
+    const iso_user *u = r->in.user;
+    return u ? own(dir, u->uid, u->gid, err) : 0;
+}
+
 int inside_own(run_job *r, const char *dir, pw_err *err)
 {
     const iso_user *u = r->in.user;

@@ -11,6 +11,8 @@
 int inside_open(run_job *r, pw_err *err);
 /* Nothing of the user is left; the folders are the agent's again. A no-op when it is not open. */
 void inside_close(run_job *r);
+/* A folder that the agent made elsewhere, for the job. */
+int inside_give(const run_job *r, const char *dir, pw_err *err);
 /* A folder that the agent made in the work directory becomes the job's. */
 int inside_own(run_job *r, const char *dir, pw_err *err);
 /* What git needs to read the mirror, which is another user's. */

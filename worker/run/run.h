@@ -64,6 +64,8 @@ typedef struct run_job {
     int control;            /* orders of the agent */
     int signals;            /* signalfd: SIGCHLD, SIGTERM, SIGINT */
     char *workdir, *tmpdir; /* owned */
+    uint32_t files;         /* numbers given to files that steps left */
+    uint64_t file_bytes, summary_bytes;
     int work_lock;
     run_inside in;
     size_t bad_step;  /* the first that went wrong; SIZE_MAX: none */

@@ -11,6 +11,7 @@
 
 #include "shared/base/fs.h"
 #include "worker/run/checkout.h"
+#include "worker/run/collect.h"
 #include "worker/run/kinds.h"
 #include "worker/run/workdir.h"
 
@@ -254,6 +255,11 @@ static void kind_cache_save(run_job *r, size_t index, const job_step *s, step_re
     with_folder(r, index, s, step_cache_save, out);
 }
 
+static void kind_none(run_job *r, size_t index, const job_step *s, step_result *out)
+{
+    (void)r, (void)index, (void)s, (void)out;
+}
+
 /* What a step does, by its kind: *out is a success before, and what it says after is its result. */
 typedef void step_kind(run_job *r, size_t index, const job_step *s, step_result *out);
 static const struct {
@@ -267,6 +273,8 @@ static const struct {
     {"http", kind_http},
     {"cache", kind_cache},
     {"cache-save", kind_cache_save},
+    {"artifacts", kind_none}, /* what is taken after every step */
+    {"reports", kind_none},
 };
 
 static void step_run_kind(run_job *r, size_t index, const job_step *s, step_result *out)
@@ -286,6 +294,8 @@ void step_run(run_job *r, size_t index, step_result *out)
     *out = (step_result){.result = PW_SUCCESS};
     int rc = workdir_tmp_again(r->tmpdir, &err);
     if (rc == 0)
+        rc = collect_prepare(r, &err);
+    if (rc == 0)
         rc = out_begin(&r->stream[0], &r->out, index, PW_STREAM_OUT, s->log_limit, &err);
     if (rc == 0 && s->stderr_separate)
         rc = out_begin(&r->stream[1], &r->out, index, PW_STREAM_ERR, s->log_limit, &err);
@@ -294,6 +304,7 @@ void step_run(run_job *r, size_t index, step_result *out)
         return;
     }
     step_run_kind(r, index, s, out);
+    collect_step(r, index, s, out);
     exec_finish_output(r);
     if (r->no_room)
         step_fail(out, PW_EXCEPTION, "no room in the spool");

@@ -61,7 +61,9 @@ static int writer_append(run_writer *w, pw_rec_kind kind, const struct iovec *io
     pw_usec t = pw_now(w->clock) - w->start;
     if (pw_fault("run.append"))
         return pw_fail(err, PW_EFULL, "no room for a record");
-    return journal_append(w->journal, (uint8_t)kind, 0, t > 0 ? (uint64_t)t : 0, iov, n, err);
+    /* a master that does not know them must not go on as if there was nothing */
+    uint8_t flags = kind == PW_REC_ARTIFACT || kind == PW_REC_FILE ? PW_REC_CRITICAL : 0;
+    return journal_append(w->journal, (uint8_t)kind, flags, t > 0 ? (uint64_t)t : 0, iov, n, err);
 }
 
 int writer_record_once(run_writer *w, pw_rec_kind kind, const pw_schema *schema, const void *body,
@@ -107,6 +109,18 @@ int writer_log(run_writer *w, const rec_log *log, pw_err *err)
         return rc;
     rec_log_put_head(log, head);
     return writer_append(w, PW_REC_LOG, iov, 2, err);
+}
+
+int writer_piece(run_writer *w, const rec_piece *piece, pw_err *err)
+{
+    uint8_t head[RECORD_PIECE_HEAD];
+    struct iovec iov[2] = {{.iov_base = head, .iov_len = sizeof(head)},
+                           {.iov_base = (void *)(uintptr_t)piece->p, .iov_len = piece->n}};
+    int rc = writer_make_room(w, JOURNAL_HEAD + sizeof(head) + piece->n + JOURNAL_TAIL, err);
+    if (rc < 0)
+        return rc;
+    rec_piece_put_head(piece, head);
+    return writer_append(w, PW_REC_ARTIFACT, iov, 2, err);
 }
 
 static void writer_note(run_writer *w, pw_usec now)

@@ -49,6 +49,8 @@ int writer_record_once(run_writer *w, pw_rec_kind kind, const pw_schema *schema,
 /* Appends a log record, never from the reserve; tried once: the caller keeps the frame and stops
  * reading its pipe. */
 int writer_log(run_writer *w, const rec_log *log, pw_err *err);
+/* The same for a piece of a file. */
+int writer_piece(run_writer *w, const rec_piece *piece, pw_err *err);
 /* Gives a note when one is due, makes the reserve when the job lives long enough. */
 void writer_tick(run_writer *w, pw_usec now);
 /* When writer_tick has something to do; -1: nothing. */

@@ -54,3 +54,22 @@ CREATE INDEX request_set ON request(buildset);
 -- Work directories of failed builds that a worker keeps for people, as it said.
 CREATE TABLE kept(build INTEGER PRIMARY KEY, worker INTEGER NOT NULL, dir TEXT NOT NULL, until INTEGER NOT NULL);
 CREATE INDEX kept_until ON kept(until);
+
+-- Files that steps left. kind: 0 artifact, 1 report, 2 summary. state: 0 its bytes lie in artifacts/in, 1 in place by their
+-- sum, 2 damaged. The bytes of a sum are kept as long as a row names it; gone has those to be removed.
+CREATE TABLE artifact(attempt INTEGER NOT NULL, file INTEGER NOT NULL, step INTEGER NOT NULL, kind INTEGER NOT NULL,
+                      path TEXT NOT NULL, size INTEGER NOT NULL, mode INTEGER NOT NULL, sha256 BLOB NOT NULL,
+                      state INTEGER NOT NULL, at INTEGER NOT NULL, expires INTEGER NOT NULL,
+                      PRIMARY KEY(attempt, file)) WITHOUT ROWID;
+CREATE UNIQUE INDEX artifact_path ON artifact(attempt, kind, path);
+CREATE INDEX artifact_sum ON artifact(sha256);
+CREATE INDEX artifact_expires ON artifact(expires);
+CREATE INDEX artifact_open ON artifact(attempt, file) WHERE state = 0;
+CREATE TABLE artifact_gone(sha256 BLOB PRIMARY KEY) WITHOUT ROWID;
+-- What reports said. result: 0 passed, 1 failed, 2 skipped
+CREATE TABLE report(attempt INTEGER NOT NULL, n INTEGER NOT NULL, step INTEGER NOT NULL, format TEXT NOT NULL,
+                    path TEXT NOT NULL, tests INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL,
+                    reason TEXT, PRIMARY KEY(attempt, n)) WITHOUT ROWID;
+CREATE TABLE test(attempt INTEGER NOT NULL, n INTEGER NOT NULL, step INTEGER NOT NULL, suite TEXT, name TEXT NOT NULL,
+                  result INTEGER NOT NULL, ms INTEGER NOT NULL, PRIMARY KEY(attempt, n)) WITHOUT ROWID;
+CREATE INDEX test_bad ON test(attempt, n) WHERE result = 1;
