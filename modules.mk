@@ -5,7 +5,7 @@
 # folder         may use                                                       library (pkg-config)
 MODULES := shared/base shared/wire shared/job shared/journal shared/zip shared/crypt shared/link shared/yaml \
            shared/json shared/http shared/cron shared/scan shared/expr shared/notify shared/gitlogin shared/pipeline \
-           worker/spool worker/cgroup worker/isolate worker/run worker/agent \
+           worker/spool worker/cgroup worker/isolate worker/reports worker/run worker/agent \
            master/config master/store master/logs master/blobs master/promote master/notify master/core master/link master/git master/net master/provider master/http \
            master/server master/backup master/doctor \
            client
@@ -38,8 +38,10 @@ USES_shared/gitlogin := shared/base
 
 USES_worker/spool   := shared/crypt shared/base
 USES_worker/cgroup  := shared/base
+USES_worker/reports := shared/json shared/base
+LIB_worker/reports  := expat
 USES_worker/isolate := shared/base
-USES_worker/run     := worker/spool worker/cgroup worker/isolate shared/gitlogin shared/expr shared/scan shared/crypt shared/job shared/journal shared/zip shared/wire shared/base
+USES_worker/run     := worker/spool worker/cgroup worker/isolate worker/reports shared/gitlogin shared/expr shared/scan shared/crypt shared/job shared/journal shared/zip shared/wire shared/base
 USES_worker/agent   := worker/spool worker/cgroup worker/isolate shared/link shared/job shared/journal shared/wire shared/yaml shared/crypt shared/base
 
 USES_master/config  := shared/pipeline shared/gitlogin shared/yaml shared/scan shared/cron shared/job shared/base

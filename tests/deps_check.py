@@ -8,7 +8,7 @@ import re, subprocess, sys
 HEADERS = {"zmq": "shared/link", "czmq": "shared/link", "msgpack": "shared/wire", "yaml": "shared/yaml", "jansson": "shared/json",
            "curl/": "shared/http", "pcre2": "shared/scan", "hs": "shared/scan", "zstd": "shared/zip", "sodium": "shared/crypt",
            "sqlite3": "master/store", "git2": "master/git", "microhttpd": "master/http", "systemd/": "shared/notify",
-           "expat": "worker/run"}
+           "expat": "worker/reports"}
 
 def table():
     text = open("modules.mk").read().replace("\\\n", " ")

@@ -259,3 +259,54 @@ def test_backup_has_the_files(pawl, repo):
     pawl.state = again
     pawl.start_master()
     assert fetch(pawl, b, "out/a")[1] == b"kept"
+
+
+JUNIT = '<testsuite name="s"><testcase classname="c" name="good" time="0.5"/><testcase name="bad"><failure/></testcase><testcase name="no"><skipped/></testcase></testsuite>'
+REPORTS = "[{name: go, run: 'eval \"$cmd\"', reports: {junit: 'r/*.xml', tap: {paths: '*.tap', optional: true}}}]"
+
+
+def tests(pawl, b, query=""):
+    return pawl.get(f"/builds/{b['id']}/tests{query}")
+
+
+def test_reports_are_read(pawl, repo):
+    begin(pawl, repo, REPORTS)
+    b = run(pawl, cmd=f"mkdir -p r; echo '{JUNIT}' > r/a.xml; printf '1..2\\nok 1 - x\\nnot ok 2 - y\\n' > t.tap; exit 1")
+    assert b["result"] == "failure" and steps_of(pawl, b)[0]["reason"] == "exit code 1"
+    got = tests(pawl, b)
+    assert [(r["format"], r["path"], r["tests"], r["failed"], r["skipped"], r["reason"]) for r in got["reports"]] == [
+        ("junit", "r/a.xml", 3, 1, 1, None), ("tap", "t.tap", 2, 1, 0, None)]
+    assert [(t["suite"], t["name"], t["result"], t["ms"]) for t in got["items"]] == [
+        ("c", "good", "passed", 500), ("s", "bad", "failed", 0), ("s", "no", "skipped", 0), (None, "x", "passed", 0), (None, "y", "failed", 0)]
+    assert [t["name"] for t in tests(pawl, b, "?result=failed")["items"]] == ["bad", "y"]
+    assert "pawl: 1 junit report: 3 tests, 1 failed, 1 skipped" in pawl.raw_log(b["id"], "go").decode()
+    assert {f["kind"] for f in files(pawl, b).values()} == {"report"} and fetch(pawl, b, "r/a.xml")[1].decode().strip() == JUNIT
+    b = run(pawl, cmd="rm -rf r *.tap; mkdir r; (echo '<testsuite>'; i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo \"<testcase name='t$i'/>\"; done; echo '</testsuite>') > r/a.xml")
+    assert b["result"] == "success"
+    page = tests(pawl, b, "?limit=1000")
+    names = [t["name"] for t in page["items"]]
+    while page["next"]:
+        page = tests(pawl, b, "?limit=1000&cursor=" + page["next"])
+        names += [t["name"] for t in page["items"]]
+    assert names == [f"t{i}" for i in range(1, 3001)]
+
+
+@pytest.mark.parametrize("cmd, why", [
+    ("true", 'no junit report matches "r/*.xml"'), ("mkdir r; echo '<testsuites/>' > r/a.xml", "hold no test"),
+    ("mkdir r; : > r/a.xml", "report r/a.xml: line 1: no element found"), ("mkdir r; echo '<testsuite><testcase' > r/a.xml", "report r/a.xml: line "),
+    ("mkdir r; mkfifo r/a.xml", "no junit report"), ("mkdir r; ln -s /etc/passwd r/a.xml", "no junit report"),
+    ("mkdir r; echo '<!DOCTYPE l [<!ENTITY a SYSTEM \"file:///etc/passwd\">]><testsuite><testcase name=\"x\">&a;</testcase></testsuite>' > r/a.xml", "declares entities")])
+def test_empty_report_is_red(pawl, repo, cmd, why):
+    begin(pawl, repo, REPORTS, "  - {name: opt, project: p, properties: {cmd: 'true'}, steps: [{name: go, run: 'eval \"$cmd\"', reports: {junit: 'r/*.xml', optional: true}}]}\n")
+    b = run(pawl, cmd=cmd)
+    assert b["result"] == "failure" and why in steps_of(pawl, b)[0]["reason"], steps_of(pawl, b)
+    b = run(pawl, "opt", cmd=cmd)
+    assert b["result"] == "success" and why in pawl.raw_log(b["id"], "go").decode()
+
+
+def test_reports_as_a_step(pawl, repo):
+    begin(pawl, repo, "[{name: go, run: 'printf \"1..1\\nok 1 - x\\n\" > t.tap; exit 1', halt_on_failure: false, flunk_on_failure: false}, {reports: {tap: t.tap}}, {reports: {gotest: none.json}}]")
+    b = run(pawl)
+    s = steps_of(pawl, b)
+    assert [(x["kind"], x["result"]) for x in s] == [("run", "failure"), ("reports", "success"), ("reports", "failure")]
+    assert tests(pawl, b)["items"][0]["step"] == 1

@@ -7,6 +7,7 @@
 #include "shared/base/fs.h"
 #include "worker/run/env.h"
 #include "worker/run/inside.h"
+#include "worker/run/reports.h"
 #include "worker/run/take.h"
 #include "worker/run/workdir.h"
 
@@ -100,6 +101,28 @@ static void artifacts(run_job *r, size_t index, const job_step *s, step_result *
     strs_clear(&globs);
 }
 
+/* Missing, empty, or not to be read: the step is a failure, unless it may lack them. */
+static void reports(run_job *r, size_t index, const job_report *spec, step_result *out)
+{
+    pw_err err = {0};
+    pw_strs globs = {0};
+    char why[RUN_REASON_MAX] = "";
+    int rc = globs_of(r, &spec->paths, &globs, &err);
+    if (rc == 0)
+        rc = reports_take(r, index, spec, &globs, why, &err);
+    if (rc < 0) {
+        step_result text;
+        (void)pw_err_context(&err, "reports");
+        step_fail_err(&text, PW_EXCEPTION, &err);
+        spoil(out, PW_EXCEPTION, text.reason);
+    } else if (why[0]) {
+        say(r, why);
+        if (!spec->optional)
+            spoil(out, PW_FAILURE, why);
+    }
+    strs_clear(&globs);
+}
+
 /* One of the folders that are given to steps; what was in it is gone afterwards. */
 static void folder(run_job *r, size_t index, const job_step *s, const char *name, pw_file_kind kind,
                    step_result *out)
@@ -142,6 +165,9 @@ void collect_step(run_job *r, size_t index, const job_step *s, step_result *out)
 {
     if (s->artifacts.n && !run_over(r))
         artifacts(r, index, s, out);
+    const job_report *report = s->reports.v;
+    for (size_t i = 0; i < s->reports.n && !run_over(r); i++)
+        reports(r, index, &report[i], out);
     if (!run_over(r))
         folder(r, index, s, ENV_ARTIFACTS, PW_FILE_ARTIFACT, out);
     if (!run_over(r))
