@@ -7,7 +7,7 @@
 #include "master/store/files.h"
 #include "shared/base/log.h"
 
-enum { EXPIRE_MOST = 200, GONE_MOST = 200 };
+enum { EXPIRE_MOST = 200, GONE_MOST = 200, KEPT_US = 5000000 };
 #define KEEP_MS (INT64_C(30) * 24 * 3600 * 1000)
 
 /* How long files of this build are kept, by the configuration of now. */
@@ -61,7 +61,10 @@ void core_file_removed(core *self, const uint8_t sum[32])
 
 void core_file_kept(core *self)
 {
+    pw_usec soon = pw_now(self->host) + KEPT_US;
     self->gone_under_way -= self->gone_under_way > 0;
+    if (self->housekeeping > soon)
+        self->housekeeping = soon;
 }
 
 void core_att_tests(core *self, const core_attempt *a, const rec_tests *t)

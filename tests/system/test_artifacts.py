@@ -265,7 +265,7 @@ JUNIT = '<testsuite name="s"><testcase classname="c" name="good" time="0.5"/><te
 REPORTS = "[{name: go, run: 'eval \"$cmd\"', reports: {junit: 'r/*.xml', tap: {paths: '*.tap', optional: true}}}]"
 
 
-def tests(pawl, b, query=""):
+def cases_of(pawl, b, query=""):
     return pawl.get(f"/builds/{b['id']}/tests{query}")
 
 
@@ -273,20 +273,20 @@ def test_reports_are_read(pawl, repo):
     begin(pawl, repo, REPORTS)
     b = run(pawl, cmd=f"mkdir -p r; echo '{JUNIT}' > r/a.xml; printf '1..2\\nok 1 - x\\nnot ok 2 - y\\n' > t.tap; exit 1")
     assert b["result"] == "failure" and steps_of(pawl, b)[0]["reason"] == "exit code 1"
-    got = tests(pawl, b)
+    got = cases_of(pawl, b)
     assert [(r["format"], r["path"], r["tests"], r["failed"], r["skipped"], r["reason"]) for r in got["reports"]] == [
         ("junit", "r/a.xml", 3, 1, 1, None), ("tap", "t.tap", 2, 1, 0, None)]
     assert [(t["suite"], t["name"], t["result"], t["ms"]) for t in got["items"]] == [
         ("c", "good", "passed", 500), ("s", "bad", "failed", 0), ("s", "no", "skipped", 0), (None, "x", "passed", 0), (None, "y", "failed", 0)]
-    assert [t["name"] for t in tests(pawl, b, "?result=failed")["items"]] == ["bad", "y"]
+    assert [t["name"] for t in cases_of(pawl, b, "?result=failed")["items"]] == ["bad", "y"]
     assert "pawl: 1 junit report: 3 tests, 1 failed, 1 skipped" in pawl.raw_log(b["id"], "go").decode()
     assert {f["kind"] for f in files(pawl, b).values()} == {"report"} and fetch(pawl, b, "r/a.xml")[1].decode().strip() == JUNIT
     b = run(pawl, cmd="rm -rf r *.tap; mkdir r; (echo '<testsuite>'; i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo \"<testcase name='t$i'/>\"; done; echo '</testsuite>') > r/a.xml")
     assert b["result"] == "success"
-    page = tests(pawl, b, "?limit=1000")
+    page = cases_of(pawl, b, "?limit=1000")
     names = [t["name"] for t in page["items"]]
     while page["next"]:
-        page = tests(pawl, b, "?limit=1000&cursor=" + page["next"])
+        page = cases_of(pawl, b, "?limit=1000&cursor=" + page["next"])
         names += [t["name"] for t in page["items"]]
     assert names == [f"t{i}" for i in range(1, 3001)]
 
@@ -309,4 +309,4 @@ def test_reports_as_a_step(pawl, repo):
     b = run(pawl)
     s = steps_of(pawl, b)
     assert [(x["kind"], x["result"]) for x in s] == [("run", "failure"), ("reports", "success"), ("reports", "failure")]
-    assert tests(pawl, b)["items"][0]["step"] == 1
+    assert cases_of(pawl, b)["items"][0]["step"] == 1
