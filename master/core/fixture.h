@@ -393,9 +393,10 @@ static inline uint64_t worker(world *w, const char *name, uint8_t k)
         return 0;
     return id;
 }
-static inline bool up_boot(world *w, uint64_t id, uint8_t spool, uint64_t slots, uint8_t boot)
+static inline bool up_with(world *w, uint64_t id, uint8_t spool, uint64_t slots, uint8_t boot,
+                           const char *facts)
 {
-    core_hello h = {.slots = slots, .tags = "linux fast", .facts = "os=linux", .version = "1"};
+    core_hello h = {.slots = slots, .tags = "linux fast", .facts = facts, .version = "1"};
     bool rebooted = false;
     if (!w->core)
         return false;
@@ -404,6 +405,15 @@ static inline bool up_boot(world *w, uint64_t id, uint8_t spool, uint64_t slots,
     core_worker_up(w->core, id, &h, &rebooted);
     (void)world_go(w);
     return rebooted;
+}
+static inline bool up_boot(world *w, uint64_t id, uint8_t spool, uint64_t slots, uint8_t boot)
+{
+    return up_with(w, id, spool, slots, boot, "os=linux");
+}
+/* One that takes what is not trusted, too. */
+static inline void up_open(world *w, uint64_t id, uint8_t spool, uint64_t slots)
+{
+    (void)up_with(w, id, spool, slots, 1, "os=linux\nisolation=none,bwrap\nuntrusted=true");
 }
 static inline void up(world *w, uint64_t id, uint8_t spool, uint64_t slots)
 {

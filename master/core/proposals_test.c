@@ -61,7 +61,7 @@ static void paused(void)
     ok(waiting(w) == 0, "nothing of a paused scheduler");
     (void)ask(w, CMD_SCHEDULER_RESUME, (say){.name = "pr"});
     ok(waiting(w) == 1 && request_rev(w, 1) == 4, "then the newest of what is there still");
-    up(w, worker(w, "w1", 1), 7, 1);
+    up_open(w, worker(w, "w1", 1), 7, 1);
     char got[200];
     offered_props(w, got, sizeof(got));
     ok(strstr(got, "proposal=1 "), "with its properties: %s", got);
@@ -122,7 +122,7 @@ static void trust(void)
     if (!w)
         return;
     POLLED(w, {"refs/heads/master", 0, 1, false}, {"refs/heads/mine", 0, 9, false});
-    up(w, worker(w, "w1", 4), 7, 4);
+    up_open(w, worker(w, "w1", 4), 7, 4);
     POLLED(w, {"refs/pull/1/head", 0, 2, false});
     ok(count(w, CORE_OFFER) == 0 && done(w, 2, PW_EXCEPTION) &&
            strstr(build(w, 2).reason, "gets no secrets"),

@@ -221,7 +221,6 @@ static void reoffer(void)
     n->dead = a.peer + 1; /* the answer does not reach it */
     ok(!agent_hello(&a), "a connection that is gone");
     n->dead = 0;
-    world_restart(n->w, NULL);
     ok(agent_hello(&a) && !got(n, a.peer, PW_MSG_JOB)->peer &&
            build(n->w, 2).state == BUILD_QUEUED && build(n->w, 2).tries == 1,
        "three offers were made: no fourth");

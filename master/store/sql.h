@@ -122,7 +122,8 @@
 #define SQL_BUILDS(X)                                                                              \
     X(BUILDSET_ADD, "INSERT INTO buildset(id,scheduler,reason,who,stamp,created)"                  \
                     " VALUES(?1,?2,?3,?4,?5,?6)")                                                  \
-    X(BUILDSET_SCHEDULED, "SELECT scheduler FROM buildset WHERE id=?1")                            \
+    X(BUILDSET_SCHEDULED, "SELECT scheduler FROM buildset WHERE id=?1 AND who IS NULL"             \
+                          " UNION ALL SELECT NULL FROM buildset WHERE id=?1 AND who IS NOT NULL")  \
     X(BUILDSET_REASON, "SELECT reason FROM buildset WHERE id=?1")                                  \
     X(REQUEST_ADD, "INSERT INTO request(id,buildset,builder,stamp,prio,state,created,build,"       \
                    "rode_with,collapse,props) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)")         \
