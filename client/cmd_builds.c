@@ -91,6 +91,15 @@ static void facts(client *c, const json_value *v, pw_buf *b)
     if (json_int(json_get(v, "attempt"), 0) > 1)
         (void)pw_buf_addf(b, "%-10s %" PRId64 "\n", "attempt", json_int(json_get(v, "attempt"), 0));
     fact(b, "page", str(v, "url", NULL));
+    if (strcmp(str(v, "logs", ""), "removed") == 0)
+        fact(b, "logs", "removed by retention");
+    if (json_get(json_get(v, "pinned"), "who")) {
+        PW_AUTO(pw_buf_clearp) pw_buf pin = PW_BUF(65536);
+        const char *why = str(json_get(v, "pinned"), "reason", NULL);
+        (void)pw_buf_addf(&pin, "by %s%s%s", str(json_get(v, "pinned"), "who", "?"),
+                          why ? ": " : "", why ? why : "");
+        fact(b, "pinned", pw_buf_str(&pin));
+    }
     const json_value *props = json_get(v, "properties"), *value = NULL;
     for (size_t i = 0; i < json_count(props); i++) {
         PW_AUTO(pw_buf_clearp) pw_buf line = PW_BUF(65536);

@@ -122,6 +122,38 @@ static int run_cancel(client *c, const args *a, pw_err *err)
     return 0;
 }
 
+static int pin(client *c, const args *a, const char *method, const char *done, pw_err *err)
+{
+    uint64_t id;
+    char path[80];
+    PW_AUTO(rest_answer_clear) rest_answer r = {0};
+    PW_AUTO(pw_buf_clearp) pw_buf body = PW_BUF(65536);
+    int rc = args_id(a->word[0], "build", &id, err);
+    if (rc < 0)
+        return rc;
+    (void)pw_buf_adds(&body, "{");
+    rest_field(&body, "reason", args_get(a, "reason"));
+    (void)pw_buf_adds(&body, "}");
+    (void)snprintf(path, sizeof(path), "/api/v1/builds/%" PRIu64 "/pin", id);
+    rc = rest_call(c, method, path, pw_buf_str(&body), &r, err);
+    if (rc < 0)
+        return pw_err_context(err, "build %" PRIu64, id);
+    if (c->json)
+        return rest_raw(c, &r, err);
+    client_say(c, "build %" PRIu64 " %s\n", id, done);
+    return 0;
+}
+
+static int run_pin(client *c, const args *a, pw_err *err)
+{
+    return pin(c, a, "POST", "is kept, with its logs", err);
+}
+
+static int run_unpin(client *c, const args *a, pw_err *err)
+{
+    return pin(c, a, "DELETE", "is left to retention", err);
+}
+
 static const arg_option force_options[] = {
     {"project", 'p', "P", "project of the builder, when several have one of this name"},
     {"branch", 'b', "B", "branch (default: the repository's HEAD)"},
@@ -142,4 +174,7 @@ const command cmd_force[] = {
     {"retry", "BUILD [--wait]", "Build the same revision again", retry_options, 1, 1, run_retry},
     {"cancel", "BUILD|REQUEST [--reason TEXT]", "Stop a build or take back a request",
      cancel_options, 1, 1, run_cancel},
+    {"pin", "BUILD [--reason TEXT]", "Keep a build and its logs, whatever its age", cancel_options,
+     1, 1, run_pin},
+    {"unpin", "BUILD", "Leave a build to retention again", NULL, 1, 1, run_unpin},
     {NULL, NULL, NULL, NULL, 0, 0, NULL}};

@@ -25,6 +25,8 @@ static int outcome(long got, pw_err *err)
 {
     if (got >= 0 && got <= 299)
         return 0;
+    if (got == 410) /* there was one: not the same as none */
+        err->code = PW_EPROTO;
     int code = err->code ? (int)err->code : got < 0 ? (int)got : PW_EPROTO;
     if (code == PW_EINVAL) /* a refusal is not this command line's fault */
         err->code = (pw_code)(code = PW_EPROTO);

@@ -13,6 +13,7 @@ static void project_clear(config_project *p)
     free(p->hook_secret);
     pl_strs_clear(&p->allow_secrets);
     config_login_clear(&p->login);
+    config_retention_clear(&p->retention);
 }
 
 static void scheduler_clear(config_scheduler *s)
@@ -96,6 +97,7 @@ config *config_unref(config *self)
         free(self->locks[i].name);
     free(self->locks);
     free(self->projects);
+    config_retention_clear(&self->retention);
     free(self->builders);
     free(self->schedulers);
     free(self->promotions);

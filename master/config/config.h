@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "master/config/retention.h"
 #include "shared/base/host.h"
 #include "shared/cron/cron.h"
 #include "shared/job/result.h"
@@ -59,6 +60,7 @@ typedef struct config_project {
     config_login login;        /* of `credentials` */
     pw_usec keep_artifacts;    /* retention: default 30 days */
     uint64_t files_max, files_bytes; /* that a build may leave; default 10,000, 4 GiB */
+    config_retention retention;
 } config_project;
 
 typedef struct config_lock {
@@ -226,6 +228,7 @@ typedef struct config {
     size_t n_providers;
     config_hidden *secrets; /* see config_secret() */
     size_t n_secrets;
+    config_retention retention; /* of all projects; theirs goes before it */
     config_person *people;
     size_t n_people;
     bool people_given; /* there is a list: who is not in it is nobody */

@@ -36,10 +36,9 @@ typedef struct loader {
 } loader;
 
 static const char *const top_keys[] = {
-    "name",       "user",       "web",    "workers", "secrets",  "include", "projects", "builders",
-    "schedulers", "promotions", "people", "notify",  "provider", "locks",   NULL};
-static const char *const top_later[] = {"gates",     "duty",        "triage",
-                                        "retention", "credentials", NULL};
+    "name",       "user",       "web",    "workers", "secrets",  "include", "projects",  "builders",
+    "schedulers", "promotions", "people", "notify",  "provider", "locks",   "retention", NULL};
+static const char *const top_later[] = {"gates", "duty", "triage", "credentials", NULL};
 
 static void source_clear(source *s)
 {
@@ -225,6 +224,7 @@ static void read_file(loader *l, source *s, size_t depth)
     single(l, root, "workers", &r->workers);
     single(l, root, "secrets", &r->secrets);
     single(l, root, "user", &r->user);
+    single(l, root, "retention", &r->retention);
     gather(l, root, "projects", CONFIG_PROJECTS_MAX, &r->projects);
     gather(l, root, "builders", CONFIG_BUILDERS_MAX, &r->builders);
     gather(l, root, "schedulers", CONFIG_SCHEDULERS_MAX, &r->schedulers);
@@ -286,6 +286,7 @@ static config *finish(loader *l)
     config_read_promotions(r);
     config_read_notify(r);
     config_read_providers(r);
+    config_read_retention(r, r->retention, &r->c->retention, NULL);
     yaml_errors_sort(r->errors);
     if (!yaml_errors_none(r->errors))
         return NULL;

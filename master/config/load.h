@@ -46,6 +46,7 @@ typedef struct config_reader {
     yaml_errors *errors;
     pl_reader pl; /* the same errors, and these secrets */
     config_items projects, builders, schedulers, promotions, people, notify, providers, locks;
+    const yaml_node *retention;                             /* NULL when no file has it */
     const yaml_node *name, *web, *workers, *secrets, *user; /* values, NULL when no file has them */
     bool alone; /* the text has no place: nothing beside it may be read */
 } config_reader;
@@ -66,6 +67,9 @@ void config_provider_clear(config_provider *p);
 void config_read_locks(config_reader *r);
 /* Tells when a lock is not declared, for a pl_reader; self: the config_reader. */
 bool config_may_lock(void *self, const yaml_node *at, const char *name);
+/* map: NULL when it is absent; keep_artifacts: of a project, else NULL */
+void config_read_retention(config_reader *r, const yaml_node *map, config_retention *out,
+                           pw_usec *keep_artifacts);
 
 /* ---- secrets.c */
 /* Tells when there is none of that name. */

@@ -109,18 +109,6 @@ static void read_allow(config_reader *r, const yaml_node *map, config_project *p
             r, yaml_node_type(list) == YAML_LIST ? yaml_node_item(list, i) : list, s->v[i]);
 }
 
-/* How long what builds leave is kept. */
-static void read_retention(config_reader *r, const yaml_node *map, config_project *p)
-{
-    static const char *const keys[] = {"artifacts", NULL};
-    static const char *const later[] = {"logs", "builds", NULL};
-    const yaml_node *v = yaml_node_value(map, "retention");
-    p->keep_artifacts = 30 * 24 * 3600 * PL_SECOND;
-    if (v && (yaml_check_keys(v, "\"retention\"", keys, later, r->errors) ||
-              yaml_node_type(v) == YAML_MAP))
-        (void)pl_get_time(&r->pl, v, "artifacts", 60 * PL_SECOND, &p->keep_artifacts);
-}
-
 /* How much one build may leave. */
 static void read_artifacts(config_reader *r, const yaml_node *map, config_project *p)
 {
@@ -162,7 +150,8 @@ static void read_project(config_reader *r, size_t i)
         (void)config_check_secret(r, yaml_node_get(map, "hook_secret"), p->hook_secret);
     read_allow(r, map, p);
     config_read_login(r, map, p->repository, &p->login);
-    read_retention(r, map, p);
+    p->keep_artifacts = 30 * 24 * 3600 * PL_SECOND;
+    config_read_retention(r, yaml_node_value(map, "retention"), &p->retention, &p->keep_artifacts);
     read_artifacts(r, map, p);
 }
 

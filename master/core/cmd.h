@@ -46,7 +46,9 @@ typedef enum core_cmd_kind {
     CMD_BUILDER_RESUME,
     CMD_SCHEDULER_PAUSE, /* name, reason */
     CMD_SCHEDULER_RESUME,
-    CMD_SHELL /* id = build: where its work directory is kept */
+    CMD_SHELL, /* id = build: where its work directory is kept */
+    CMD_PIN,   /* id = build, reason: retention leaves it alone */
+    CMD_UNPIN  /* id */
 } core_cmd_kind;
 
 typedef struct core_cmd {

@@ -484,6 +484,8 @@ static void (*const handlers[])(core *, core_cmd *) = {
     [CMD_BUILDER_RESUME] = core_cmd_builder_resume,
     [CMD_SCHEDULER_PAUSE] = core_cmd_scheduler_pause,
     [CMD_SCHEDULER_RESUME] = core_cmd_scheduler_resume,
+    [CMD_PIN] = core_cmd_pin,
+    [CMD_UNPIN] = core_cmd_unpin,
 };
 
 /* ---- answers that are told again */

@@ -244,6 +244,7 @@ void core_tick(core *self)
     core_schedule_tick(self, wall);
     core_poll_tick(self, now);
     core_edges_tick(self, now);
+    core_retain_tick(self, now);
     if (now >= self->housekeeping) {
         pw_err err = {0};
         int n = 0;
@@ -279,6 +280,8 @@ pw_usec core_deadline(const core *self)
             best = self->project[i].next_poll;
     pw_usec message = core_outbox_deadline(self);
     best = message < best ? message : best;
+    pw_usec old = core_retain_deadline(self);
+    best = old < best ? old : best;
     pw_msec next = core_schedule_next(self);
     if (next) {
         pw_usec at = now + (next - pw_wall(self->host)) * 1000;
@@ -414,6 +417,7 @@ core *core_free(core *self)
     free(self->intent);
     core_outbox_free(self);
     core_provider_free(self);
+    core_retain_free(self->retain);
     for (size_t i = 0; i < self->n_conds; i++) {
         free(self->cond[i].name);
         free(self->cond[i].text);

@@ -39,6 +39,7 @@ typedef enum core_effect_kind {
     /* run a command of provider index (attempt: core_provider_act) for machine id; text: its
        worker; job: START the token, a secret; STOP the handle; then core_provided */
     CORE_PROVIDER,
+    CORE_REMOVE, /* the file of a log goes: attempt, step (index), stream (id); core_log_removed */
     /* worker is connected (id 1) or not (id 0), text: why it takes no jobs: what no row says */
     CORE_PRESENCE,
     /* the project of row worker was looked at: attempt times in a row in vain, text: why, NULL:
@@ -285,6 +286,9 @@ void core_att_tests(core *self, const core_attempt *a, const rec_tests *t);
 void core_att_report(core *self, const core_attempt *a, const rec_report *r);
 /* The log store has sealed the log. */
 void core_log_sealed(core *self, uint64_t attempt, uint64_t idx, uint64_t stream, uint64_t packed);
+
+/* What came of a CORE_REMOVE: the file is gone for good, or it could not be removed now. */
+void core_log_removed(core *self, uint64_t attempt, uint64_t idx, uint64_t stream, bool gone);
 
 /* The database was set back without `restore`: a new epoch begins, public ids skip ahead
  * (rules 1.4). */

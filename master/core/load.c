@@ -289,7 +289,8 @@ int core_load_all(core *self, pw_err *err)
         (r = store_open_attempts(self->st, load_attempt, &l, err)) < 0 ||
         (r = core_hooks_load(self, err)) < 0 || (r = core_schedule_load(self, err)) < 0 ||
         (r = core_pause_load(self, err)) < 0 || (r = core_outbox_load(self, err)) < 0 ||
-        (r = core_provider_load(self, err)) < 0 || (r = core_promotions_load(self, err)) < 0)
+        (r = core_provider_load(self, err)) < 0 || (r = core_promotions_load(self, err)) < 0 ||
+        (r = core_retain_load(self, err)) < 0)
         return r;
     end_gone(self);
     return 0;

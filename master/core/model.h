@@ -246,8 +246,11 @@ typedef struct core_cond {
     bool fine; /* a remark */
 } core_cond;
 
+typedef struct core_retain core_retain;
+
 struct core {
-    const core *before; /* during the load: the one that it takes the place of in this process */
+    core_retain *retain; /* owned */
+    const core *before;  /* during the load: the one that it takes the place of in this process */
     store *st;
     config *conf;
     const pw_host *host;
@@ -568,6 +571,15 @@ void core_hooks_asked(core_project *p);
 void core_hooks_seen(core *self, core_project *p);
 /* Returns how many rows were removed, at most `most` of each. */
 int core_hooks_expire(core *self, int most, pw_err *err);
+
+/* ---- retain.c */
+int core_retain_load(core *self, pw_err *err);
+void core_retain_free(core_retain *t);
+void core_retain_tick(core *self, pw_usec now);
+/* When there is something to do at once; INT64_MAX: the ticks are enough. */
+pw_usec core_retain_deadline(const core *self);
+void core_cmd_pin(core *self, core_cmd *c);
+void core_cmd_unpin(core *self, core_cmd *c);
 
 /* ---- workers.c */
 void core_worker_quarantine(core *self, core_worker *w, const char *why);

@@ -75,9 +75,17 @@ static void sealed_file(look *l, const char *dir, const char *name)
         return;
     if (!rest || (strcmp(rest, "log") != 0 && strcmp(rest, "log.new") != 0))
         stray(l, dir, name, "it is no log");
-    else if (known == 0 || (known == 2 && strcmp(rest, "log.new") == 0)) {
+    else if (known == 3 && strcmp(rest, "log") == 0) {
+        /* retention is about to remove it: the master that runs, or its next start */
+        if (!l->running)
+            findings_add(l->f, "orphan", FIND_NOTE, "nothing: the next start removes it",
+                         "%s/%s: its log is not kept any longer", dir, name);
+    } else if (known != 1 && (known != 2 || strcmp(rest, "log.new") == 0)) {
         if (exists(l, dir, name, &young) && !young)
-            stray(l, dir, name, known ? "its log is sealed already" : "no row names it");
+            stray(l, dir, name,
+                  known == 0   ? "no row names it"
+                  : known == 4 ? "retention removed its log"
+                               : "its log is sealed already");
     }
 }
 

@@ -278,6 +278,32 @@ static int annotations(reader *rd, uint64_t build, pw_buf *b, pw_err *err)
     return r == PW_ENOTFOUND ? 0 : r;
 }
 
+static int on_pin(void *self, const char *who, const char *reason, pw_msec at)
+{
+    pw_buf *b = self;
+    web_open(b, "pinned", '{');
+    web_str(b, "who", who);
+    web_str(b, "reason", reason);
+    web_time(b, "at", at);
+    web_shut(b, '}');
+    return 0;
+}
+
+/* What retention did, and may not do. */
+static int kept(reader *rd, uint64_t build, pw_buf *b, pw_err *err)
+{
+    bool gone = false;
+    int r = reader_logs_gone(rd, build, &gone, err);
+    if (r < 0)
+        return r;
+    web_str(b, "logs", gone ? "removed" : "kept");
+    r = reader_pin(rd, build, on_pin, b, err);
+    if (r != PW_ENOTFOUND)
+        return r;
+    web_null(b, "pinned");
+    return 0;
+}
+
 typedef struct whole {
     web_req *q;
     pw_buf *b;
@@ -291,7 +317,9 @@ static int on_whole(void *self, const reader_build *r)
     uint64_t id = r->b.id;
     web_open(w->b, NULL, '{');
     web_build_fields(w->b, r, w->q->web->url);
-    int rc = properties(w->q->rd, &r->b, w->b, w->err);
+    int rc = kept(w->q->rd, id, w->b, w->err);
+    if (rc == 0)
+        rc = properties(w->q->rd, &r->b, w->b, w->err);
     if (rc == 0)
         rc = annotations(w->q->rd, id, w->b, w->err);
     if (rc == 0) {

@@ -443,10 +443,10 @@ web_handler web_get_status, web_get_projects, web_get_builders, web_get_builder,
     web_get_build, web_get_steps, web_get_log, web_get_log_index, web_get_requests, web_get_request,
     web_get_why, web_get_changes, web_get_workers, web_get_promotions, web_get_events,
     web_get_openapi, web_get_health, web_get_metrics, web_get_badge, web_page_home, web_page_build,
-    web_page_style, web_post_force, web_post_change, web_post_retry, web_post_shell,
-    web_post_cancel, web_post_cancel_request, web_post_worker, web_post_worker_action,
-    web_delete_worker, web_get_outbox, web_post_outbox, web_post_promote, web_post_hook,
-    web_get_session, web_page_login, web_post_login, web_post_logout, web_post_rotate,
-    web_post_token, web_get_tokens, web_delete_token, web_get_audit, web_get_artifacts,
-    web_get_artifact, web_get_tarball, web_get_summary, web_get_tests;
+    web_page_style, web_post_pin, web_delete_pin, web_post_force, web_post_change, web_post_retry,
+    web_post_shell, web_post_cancel, web_post_cancel_request, web_post_worker,
+    web_post_worker_action, web_delete_worker, web_get_outbox, web_post_outbox, web_post_promote,
+    web_post_hook, web_get_session, web_page_login, web_post_login, web_post_logout,
+    web_post_rotate, web_post_token, web_get_tokens, web_delete_token, web_get_audit,
+    web_get_artifacts, web_get_artifact, web_get_tarball, web_get_summary, web_get_tests;
 #endif

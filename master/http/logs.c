@@ -471,9 +471,19 @@ static bool find_log(web_req *q, const part *p, log_at *at, log_view **ret)
                                &err)) &&
         err.code != PW_ENOTFOUND)
         r = err.code;
+    store_log row = {0};
+    if (r == 0 && at->attempt && !*ret) { /* it printed nothing, or it is kept no longer */
+        r = reader_log(q->rd, at->attempt, at->idx, at->stream, &row, &err);
+        r = r == PW_ENOTFOUND ? 0 : r;
+    }
     if (r < 0)
         web_fail_err(q, &err);
-    return r == 0;
+    else if (row.gone)
+        web_fail(q, 410, "not_found",
+                 "the log of \"%.200s\" of build %" PRIu64 " (%" PRIu64 " lines, %" PRIu64
+                 " bytes) was removed by retention",
+                 q->at.param[1], id, row.lines, row.bytes);
+    return r == 0 && !row.gone;
 }
 
 void web_get_log(web_req *q)

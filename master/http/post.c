@@ -279,6 +279,16 @@ void web_post_cancel(web_req *q)
     send_id(q, CMD_CANCEL_BUILD);
 }
 
+void web_post_pin(web_req *q)
+{
+    send_id(q, CMD_PIN);
+}
+
+void web_delete_pin(web_req *q)
+{
+    send_id(q, CMD_UNPIN);
+}
+
 void web_post_cancel_request(web_req *q)
 {
     send_id(q, CMD_CANCEL_REQUEST);

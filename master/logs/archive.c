@@ -39,7 +39,7 @@ static void pause_a_while(logs *self)
 
 /* With the lock. Never blocks for good: the receiver may be the one who waits for this thread to
  * end. */
-static void answer(logs *self, const logs_answer *a)
+void archive_answer(logs *self, const logs_answer *a)
 {
     logs_answer *copy;
     while (!(copy = malloc(sizeof(*copy)))) {
@@ -144,7 +144,7 @@ static void sync_round(logs *self)
     else
         self->failed = true;
     text_of(&err, a.text, sizeof(a.text));
-    answer(self, &a);
+    archive_answer(self, &a);
 }
 
 bool archive_breathe(logs *self)
@@ -248,7 +248,7 @@ static void job_end(logs *self, seal_job *job)
     if (job->code == PW_ENOTFOUND && !l->gone && index_synced(l, self->synced).n == 0)
         index_drop(self, l);
     else if (!self->stop)
-        answer(self, &a);
+        archive_answer(self, &a);
     index_unref(l);
     free(job);
 }
@@ -314,6 +314,7 @@ static void *archive_main(void *arg)
     while (!self->stop) {
         sync_round(self);
         bool kept = self->trash && !trash_round(self);
+        kept |= self->removes && !self->stop && !remove_round(self);
         if (self->seals) {
             seal_job *jobs = seals_take(self);
             logs_unlock(self);
@@ -324,7 +325,7 @@ static void *archive_main(void *arg)
             continue;
         if (kept)
             pause_for(self, KEEP_NS);
-        else if (!self->trash)
+        else if (!self->trash && !self->removes)
             (void)pthread_cond_wait(&self->wake, &self->lock);
     }
     logs_unlock(self);

@@ -97,6 +97,7 @@ struct logs {
     uint64_t voided;                      /* up to this one nobody waits for an answer */
     bool failed; /* a sync failed: no more rounds before the core has dropped what it lost */
     seal_job *seals, **seals_end;
+    struct remove_job *removes, **removes_end;
     bool loading; /* between logs_reset and logs_loaded no segment is given up */
     bool stop, running;
     pthread_t thread;
@@ -159,6 +160,14 @@ void archive_stop(logs *self);
 /* Runs the sync that is asked for, if any; false: the thread must end. Archive thread, without the
  * lock. */
 bool archive_breathe(logs *self);
+
+/* With the lock: for those who wait. Never blocks for good. */
+void archive_answer(logs *self, const logs_answer *a);
+
+/* ---- remove.c */
+/* With the lock, which is given up meanwhile. False: a backup reads what is to go. */
+bool remove_round(logs *self);
+void remove_free_all(logs *self);
 
 /* ---- seal.c: archive thread, without the lock */
 /* Writes a complete log to its file, up to its end; the caller publishes it. */

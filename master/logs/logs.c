@@ -55,6 +55,7 @@ logs *logs_open(const char *dir, const pw_host *host, pw_chan *answers, pw_err *
     self->answers = answers;
     self->segment_bytes = LOGS_SEGMENT_BYTES;
     self->seals_end = &self->seals;
+    self->removes_end = &self->removes;
     self->new_dirs = true; /* the last process may have been killed before it synced them */
     pthread_condattr_t attr;
     if (pthread_condattr_init(&attr) != 0) {
@@ -97,6 +98,7 @@ logs *logs_close(logs *self)
     if (!self)
         return NULL;
     archive_stop(self);
+    remove_free_all(self);
     index_free_all(self);
     segment_free_all(self);
     (void)pthread_cond_destroy(&self->wake);

@@ -30,19 +30,19 @@ typedef struct log_key {
 
 /* Answers of the archive thread; owned by the receiver (free()). */
 typedef struct logs_answer {
-    enum { LOGS_SYNCED = 1, LOGS_SEALED } kind;
+    enum { LOGS_SYNCED = 1, LOGS_SEALED, LOGS_REMOVED } kind;
     int code;       /* 0, or a negative pw_code: the bytes of this ticket are not on disk */
     char text[400]; /* what failed */
     /* LOGS_SYNCED: everything appended before that logs_sync call is on disk (or failed) */
     uint64_t ticket;
-    log_key key;     /* LOGS_SEALED */
+    log_key key;     /* LOGS_SEALED; LOGS_REMOVED: its file is gone for good, or is there still */
     uint64_t packed; /* LOGS_SEALED: bytes of the sealed file */
 } logs_answer;
 
 /* dir: STATE/logs, made when absent. The answers go to `answers` (borrowed, outlives the object).
  */
 logs *logs_open(const char *dir, const pw_host *host, pw_chan *answers, pw_err *err);
-/* While another process holds this lock (shared: a backup reads the files), no segment is removed.
+/* While another process holds this lock (shared: a backup reads the files), nothing is removed.
  * Before logs_loaded. */
 int logs_keep_while(logs *self, const char *lock_path, pw_err *err);
 /* ends the archive thread; views are closed before; what was asked for and not answered is not done
@@ -95,6 +95,9 @@ int logs_seal(logs *self, log_key key, pw_err *err);
  * After PW_ENOMEM ask again: what is asked for already stays so. */
 int logs_seal_attempt(logs *self, uint64_t attempt, pw_err *err);
 void logs_sealed(logs *self, log_key key);
+/* The file of a sealed log goes, whether it is there or not: its space is given back, and views
+ * that are open read on. Answered by LOGS_REMOVED. */
+int logs_remove(logs *self, log_key key, pw_err *err);
 /* No more output will come for this log (viewers that follow end). Implied by seal. */
 void logs_done(logs *self, log_key key);
 

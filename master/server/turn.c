@@ -120,6 +120,11 @@ void turn_apply(void *p, const core_effect *e)
     case CORE_PRESENCE:
         web_worker(s->web, e->worker, e->id != 0, e->text);
         break;
+    case CORE_REMOVE:
+        if (logs_remove(s->log_store, (log_key){e->attempt, (uint32_t)e->index, (uint32_t)e->id},
+                        &err) < 0)
+            pw_log_err(PW_LOG_WARN, "log_not_removed", &err); /* asked for again by the next pass */
+        break;
     case CORE_LOOKED:
         web_look(s->web, e->worker, e->attempt, (pw_msec)e->id, e->text);
         break;
@@ -317,6 +322,8 @@ void turn_logs(pw_loop *loop, int fd, uint32_t events, void *p)
         }
         if (a->kind == LOGS_SYNCED) {
             sessions_synced(s->links, a->ticket, a->code, a->text);
+        } else if (a->kind == LOGS_REMOVED) {
+            core_log_removed(s->core, a->key.attempt, a->key.idx, a->key.stream, a->code == 0);
         } else if (a->code == 0) {
             core_condition(s->core, "log archive", NULL);
             core_log_sealed(s->core, a->key.attempt, a->key.idx, a->key.stream, a->packed);

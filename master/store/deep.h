@@ -40,7 +40,7 @@ int store_deep_sealed(store_deep *self, int (*cb)(void *, const store_log *), vo
                       pw_err *err);
 int store_deep_frames(store_deep *self, int (*cb)(void *, const store_frame *), void *cb_self,
                       pw_err *err);
-/* 0 no such row, 1 not sealed, 2 sealed */
+/* 0 no such row, 1 not sealed, 2 sealed, 3 its file is about to be removed, 4 is removed */
 int store_deep_log_is(store_deep *self, uint64_t attempt, uint64_t idx, uint64_t stream,
                       pw_err *err);
 /* Files of builds, in the order of their sums; none in a schema before 3. */

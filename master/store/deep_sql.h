@@ -125,6 +125,10 @@
       "((?1-created)/60000)||' minutes' FROM promotion"                                            \
       " WHERE state=0 AND created<?1-3600000",                                                     \
       "promotion")                                                                                 \
+    X(PIN_BUILD,                                                                                   \
+      "SELECT build,'it is pinned, and not there' FROM pin p"                                      \
+      " WHERE NOT EXISTS(SELECT 1 FROM build b WHERE b.id=p.build)",                               \
+      "build")                                                                                     \
     X(CLOCK,                                                                                       \
       "SELECT w.id,'the clock of \"'||w.name||'\" was '||CASE WHEN t.started<a.offered"            \
       " THEN ((a.offered-t.started)/1000)||' s behind' ELSE ((t.started-a.ended)/1000)||"          \

@@ -176,6 +176,7 @@ static const struct {
     {"INTENT_OLD", "promotion", 1,
      "INSERT INTO promotion(id,edge,project,source,target,rev,state,created) VALUES"
      "(1,'e',1,'a','b',x'00',0,1699996399999)"},
+    {"PIN_BUILD", "build", 77, "INSERT INTO pin VALUES(77,'ada',NULL,1)"},
     {"CLOCK", "worker", 1,
      "UPDATE attempt SET offered=1000000,ended=2000000;"
      "INSERT INTO step(attempt,idx,name,kind,state,started) VALUES(2,0,1,0,2,2060001)"},

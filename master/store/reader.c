@@ -132,6 +132,33 @@ int reader_attempt_facts(reader *self, uint64_t attempt, pw_buf *ret, pw_err *er
     return rc;
 }
 
+int reader_pin(reader *self, uint64_t build,
+               int (*cb)(void *, const char *who, const char *reason, pw_msec at), void *cb_self,
+               pw_err *err)
+{
+    PW_AUTO(sql_end) sql_cur cur = {0};
+    int rc = sql_query(&self->c, R_PIN, SQL_ARGS(sql_u(build)), &cur, err);
+
+    if (rc == 0)
+        rc = sql_next(&cur, err);
+    if (rc == 0)
+        return pw_fail(err, PW_ENOTFOUND, "build %llu is not pinned", (unsigned long long)build);
+    return rc < 0 ? rc
+                  : sql_row(
+                        cb(cb_self, sql_col_text(&cur, 0), sql_col_t(&cur, 1), sql_col_i(&cur, 2)));
+}
+
+int reader_logs_gone(reader *self, uint64_t build, bool *ret, pw_err *err)
+{
+    int64_t gone = 0;
+    int rc = sql_number(&self->c, R_LOGS_GONE, SQL_ARGS(sql_u(build)), &gone, err);
+
+    if (rc < 0)
+        return rc;
+    *ret = gone != 0;
+    return 0;
+}
+
 int reader_log(reader *self, uint64_t attempt, uint64_t idx, uint64_t stream, store_log *ret,
                pw_err *err)
 {

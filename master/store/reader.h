@@ -50,6 +50,12 @@ int reader_notes(reader *self, uint64_t attempt, int (*cb)(void *, const store_n
                  void *cb_self, pw_err *err);
 /* Facts of the attempt's worker, k=v lines; nothing when none are known. */
 int reader_attempt_facts(reader *self, uint64_t attempt, pw_buf *ret, pw_err *err);
+/* Whether somebody wants it kept: PW_ENOTFOUND. Borrowed. */
+int reader_pin(reader *self, uint64_t build,
+               int (*cb)(void *, const char *who, const char *reason, pw_msec at), void *cb_self,
+               pw_err *err);
+/* Whether retention removed logs of it. */
+int reader_logs_gone(reader *self, uint64_t build, bool *ret, pw_err *err);
 int reader_log(reader *self, uint64_t attempt, uint64_t idx, uint64_t stream, store_log *ret,
                pw_err *err);
 int reader_frames(reader *self, uint64_t attempt, uint64_t idx, uint64_t stream,

@@ -190,6 +190,7 @@ void row_log(const sql_cur *cur, store_log *ret)
         .lines = sql_col_u(cur, 4),
         .packed = sql_col_u(cur, 5),
         .sealed = sql_col_i(cur, 6) != 0,
+        .gone = sql_col_i(cur, 6) > 1,
     };
 }
 

@@ -17,7 +17,9 @@
                       " WHERE state=0 ORDER BY attempt,file")                                      \
     X(ARTIFACT_NAMED, "SELECT 1 FROM artifact WHERE sha256=?1 LIMIT 1")                            \
     X(ARTIFACTS_EXPIRED, "SELECT attempt,file,sha256 FROM artifact INDEXED BY artifact_expires"    \
-                         " WHERE expires<=?1 ORDER BY expires LIMIT ?2")                           \
+                         " WHERE expires<=?1 AND NOT EXISTS(SELECT 1 FROM attempt a"               \
+                         " JOIN pin p ON p.build=a.build WHERE a.id=artifact.attempt)"             \
+                         " ORDER BY expires LIMIT ?2")                                             \
     X(GONE_ADD, "INSERT INTO artifact_gone(sha256) VALUES(?1) ON CONFLICT DO NOTHING")             \
     X(GONE_DEL, "DELETE FROM artifact_gone WHERE sha256=?1")                                       \
     X(GONES, "SELECT sha256 FROM artifact_gone ORDER BY sha256 LIMIT ?1")                          \

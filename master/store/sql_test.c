@@ -43,6 +43,10 @@ static const struct {
     {"LOGS_OPEN", "log USING INDEX log_open"},
     {"ARTIFACTS_OPEN", "artifact USING INDEX artifact_open"},
     {"GONES", "artifact_gone"},
+    {"RETAIN_NTH", "b"},      /* at most ?5 rows */
+    {"RETAIN_NTH_RARE", "s"}, /* likewise */
+    {"RETAIN_GOING", "log USING INDEX log_going"},
+    {"LOGS_GONE", "CONSTANT ROW"},
     {"PROMOTIONS_OPEN", "promotion USING INDEX promotion_open"},
     {"MESSAGE_TARGETS", "outbox USING INDEX outbox_open"},
     {"MESSAGES_GIVE_UP", "outbox USING INDEX outbox_open"},

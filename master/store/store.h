@@ -130,6 +130,7 @@ typedef struct store_frame {
 typedef struct store_log {
     uint64_t attempt, idx, stream, bytes, lines, packed;
     bool sealed;
+    bool gone; /* sealed once, and its file removed by retention, or about to be; for rows read */
 } store_log;
 typedef struct store_worker {
     uint64_t id;

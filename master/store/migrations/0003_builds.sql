@@ -73,3 +73,9 @@ CREATE TABLE report(attempt INTEGER NOT NULL, n INTEGER NOT NULL, step INTEGER N
 CREATE TABLE test(attempt INTEGER NOT NULL, n INTEGER NOT NULL, step INTEGER NOT NULL, suite TEXT, name TEXT NOT NULL,
                   result INTEGER NOT NULL, ms INTEGER NOT NULL, PRIMARY KEY(attempt, n)) WITHOUT ROWID;
 CREATE INDEX test_bad ON test(attempt, n) WHERE result = 1;
+
+-- Retention. A log's `sealed` is 2 while its file is about to be removed (the row says so before the file goes), 3 once it
+-- is gone: rows outlive files, so neither a file without a row nor a row that names nothing can come of a crash.
+CREATE INDEX log_going ON log(attempt, idx, stream) WHERE sealed = 2;
+-- Builds that people want to keep.
+CREATE TABLE pin(build INTEGER PRIMARY KEY, who TEXT NOT NULL, reason TEXT, at INTEGER NOT NULL);
