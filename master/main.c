@@ -8,6 +8,7 @@
 
 #include "master/backup/backup.h"
 #include "master/doctor/doctor.h"
+#include "master/server/plan.h"
 #include "master/server/server.h"
 #include "shared/base/buf.h"
 #include "shared/base/log.h"
@@ -20,6 +21,8 @@ static const char doc[] =
     "  (none)      run the server; SIGTERM stops it at once, jobs go on;\n"
     "              SIGHUP reads the configuration anew\n"
     "  check FILE  print every error of a configuration as FILE:LINE:COLUMN: text\n"
+    "  plan FILE     what a reload with that file would change (compared with the one in force,\n"
+    "                in the database of --state)\n"
     "  backup FILE   write a backup of the state directory, beside a running master too\n"
     "  restore FILE  make an empty state directory what the backup has\n"
     "  doctor        look at the state directory, with the cure for each finding\n"
@@ -29,7 +32,7 @@ static const struct argp_option options[] = {
      "configuration (default: STATE/master.yaml, else /etc/pawl/master.yaml)", 0},
     {"state", 's', "DIR", 0, "state directory (default: /var/lib/pawl/master)", 0},
     {"verbose", 'v', NULL, 0, "log debug lines too", 0},
-    {"json", OPT_JSON, NULL, 0, "backup, restore, doctor: print JSON", 0},
+    {"json", OPT_JSON, NULL, 0, "plan, backup, restore, doctor: print JSON", 0},
     {"with-mirrors", OPT_MIRRORS, NULL, 0,
      "backup: copies of the repositories too (they are fetched again otherwise)", 0},
     {"deep", OPT_DEEP, NULL, 0, "doctor: read every page, every log, and ask every repository", 0},
@@ -90,7 +93,8 @@ int main(int argc, char **argv)
 {
     static const struct argp argp = {.options = options,
                                      .parser = parse,
-                                     .args_doc = "[check FILE|backup FILE|restore FILE|doctor]",
+                                     .args_doc =
+                                         "[check FILE|plan FILE|backup FILE|restore FILE|doctor]",
                                      .doc = doc};
     arguments a = {.server.state = "/var/lib/pawl/master"};
     argp_err_exit_status = 2;
@@ -101,6 +105,8 @@ int main(int argc, char **argv)
         return server_run(&a.server);
     if (strcmp(a.word[0], "check") == 0 && a.n == 2)
         return server_check(a.word[1]);
+    if (strcmp(a.word[0], "plan") == 0 && a.n == 2)
+        return plan_command(a.server.state, a.word[1], a.json);
     if (strcmp(a.word[0], "backup") == 0 && a.n == 2)
         return backup_command(a.server.state, a.word[1], a.mirrors, a.json);
     if (strcmp(a.word[0], "restore") == 0 && a.n == 2)

@@ -371,17 +371,50 @@ static bool unbundle(loader *l, const char *text, size_t n)
     return l->n_bundle;
 }
 
+static bool loader_text(loader *l, const char *file, const char *text, size_t n,
+                        yaml_errors *errors);
+
 config *config_load_text(const char *file, const char *text, size_t n, yaml_errors *errors)
 {
     bool bundle = is_bundle(text, n);
     PW_AUTO(loader_freep)
     loader *l = loader_new(errors, bundle ? FROM_BUNDLE : file ? FROM_DISK : FROM_NOWHERE);
+    return l && loader_text(l, file, text, n, errors) ? finish(l) : NULL;
+}
+
+int outline_of(const char *file, const char *text, size_t n, outline *ret, yaml_errors *errors)
+{
+    yaml_errors ignored = {0}; /* of keys: an older version may have taken others */
+    PW_AUTO(loader_freep)
+    loader *l = loader_new(&ignored, is_bundle(text, n) ? FROM_BUNDLE : FROM_DISK);
+    bool read = l && loader_text(l, file, text, n, &ignored);
+    outline o = {0};
+    for (size_t i = 0; read && i < l->n; i++) {
+        if (l->files[i].doc)
+            config_outline_file(yaml_root(l->files[i].doc), &o);
+        else
+            read = false;
+    }
+    if (!read || o.failed) {
+        yaml_errors_add(errors, file, 1, 1, "%s",
+                        o.failed || !l ? "out of memory" : "the configuration cannot be read");
+        outline_clear(&o);
+    } else {
+        *ret = o;
+    }
+    yaml_errors_clear(&ignored);
+    return read && !o.failed ? 0 : PW_EINVAL;
+}
+
+/* Reads the text and what it includes. */
+static bool loader_text(loader *l, const char *file, const char *text, size_t n,
+                        yaml_errors *errors)
+{
     const char *name = file ? file : "-";
-    if (!l)
-        return NULL;
+    bool bundle = l->origin == FROM_BUNDLE;
     if (bundle && !unbundle(l, text, n)) {
         yaml_errors_add(errors, name, 1, 1, "the stored configuration is damaged");
-        return NULL;
+        return false;
     }
     source *s = &l->files[l->n++];
     s->text = text;
@@ -396,7 +429,7 @@ config *config_load_text(const char *file, const char *text, size_t n, yaml_erro
     if (!s->id)
         s->id = pw_strdup(name, &errors->failed);
     if (!s->path || !s->id)
-        return NULL;
+        return false;
     read_file(l, s, 0);
-    return finish(l);
+    return true;
 }

@@ -4,6 +4,7 @@
 #ifndef PW_MASTER_CONFIG_LOAD_H
 #define PW_MASTER_CONFIG_LOAD_H
 #include "master/config/config.h"
+#include "master/config/outline.h"
 #include "shared/job/job.h"
 #include "shared/pipeline/read.h"
 
@@ -86,6 +87,8 @@ void config_read_login(config_reader *r, const yaml_node *project, const char *r
 
 /* ---- param.c: `parameters` of a force scheduler */
 void config_read_params(config_reader *r, const yaml_node *map, config_scheduler *s);
+/* ---- outline.c: what a file says, added to *o */
+void config_outline_file(const yaml_node *root, outline *o);
 
 /* ---- load.c */
 /* A path as seen from where the program runs: relative ones are relative to the file that names

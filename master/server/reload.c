@@ -31,7 +31,7 @@ static bool same(const char *a, const char *b)
 
 /* What is read once, at the start. The rest of the file is taken all the same: who changes an
  * address today and restarts tomorrow must not be kept from changing a builder meanwhile. */
-static void need_restart(const config *now, const config *next, pw_buf *ret)
+void reload_need_restart(const config *now, const config *next, pw_buf *ret)
 {
     const struct {
         const char *key;
@@ -52,8 +52,6 @@ static void need_restart(const config *now, const config *next, pw_buf *ret)
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
         if (!keys[i].same)
             (void)pw_buf_addf(ret, "%s%s", ret->len ? ", " : "", keys[i].key);
-    if (ret->len)
-        (void)pw_buf_adds(ret, ": needs a restart of the master; the old value counts until then");
 }
 
 static void wrong(server *s, const yaml_errors *e)
@@ -92,7 +90,10 @@ static int swap(server *s, config *next, pw_usec began, pw_err *err)
     PW_AUTO(pw_buf_clearp) pw_buf pending = PW_BUF(sizeof(s->conf_pending) - 1);
     if (pw_fault("config.before"))
         return pw_fail(err, PW_ESYS, "fault asked for: config.before");
-    need_restart(s->conf_begun, next, &pending);
+    reload_need_restart(s->conf_begun, next, &pending);
+    if (pending.len)
+        (void)pw_buf_adds(&pending,
+                          ": needs a restart of the master; the old value counts until then");
     core *fresh = core_reload(s->core, next, "SIGHUP", &gen, err);
     if (!fresh)
         return err->code;

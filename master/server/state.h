@@ -146,6 +146,8 @@ void turn_providers(pw_loop *loop, int fd, uint32_t events, void *self);
 void elastic_close(server *s);
 
 /* ---- reload.c: SIGHUP */
+/* Appends the keys that differ and are read at the start only: "web.listen, user". */
+void reload_need_restart(const config *now, const config *next, pw_buf *ret);
 void reload_ask(server *s);
 /* Between two turns: reads the configuration if it is time, and swaps it for the present one. */
 void reload_if_due(server *s);

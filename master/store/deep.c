@@ -190,6 +190,23 @@ static int found(store_deep *self, enum deep_stmt id, const sql_arg *arg, size_t
     return rc == PW_ENOTFOUND ? 0 : rc < 0 ? rc : (int)v;
 }
 
+int store_deep_under_way(store_deep *self, const char *project, const char *builder,
+                         uint64_t *ret_waiting, uint64_t *ret_running, pw_err *err)
+{
+    int64_t waiting = 0, running = 0;
+    int rc =
+        sql_number(&self->c, D_WAITING, SQL_ARGS(sql_t(project), sql_t(builder)), &waiting, err);
+
+    if (rc == 0)
+        rc = sql_number(&self->c, D_UNDER_WAY, SQL_ARGS(sql_t(project), sql_t(builder)), &running,
+                        err);
+    if (rc < 0)
+        return rc;
+    *ret_waiting = (uint64_t)waiting;
+    *ret_running = (uint64_t)running;
+    return 0;
+}
+
 int store_deep_log_is(store_deep *self, uint64_t attempt, uint64_t idx, uint64_t stream,
                       pw_err *err)
 {

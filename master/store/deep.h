@@ -30,6 +30,11 @@ int store_deep_any_log(store_deep *self, pw_err *err);
 /* The configuration that was used last; PW_ENOTFOUND: none yet. */
 int store_deep_config(store_deep *self, pw_buf *text, pw_err *err);
 
+/* Requests of a builder that wait, and builds of it that are under way; none of a builder that
+ * there never was. */
+int store_deep_under_way(store_deep *self, const char *project, const char *builder,
+                         uint64_t *ret_waiting, uint64_t *ret_running, pw_err *err);
+
 /* One walk sees one commit: between begin and end. */
 int store_deep_begin(store_deep *self, pw_err *err);
 void store_deep_end(store_deep *self);

@@ -19,6 +19,10 @@
     X(WORKERS_WITH_KEY, "SELECT count(*) FROM worker WHERE key IS NOT NULL AND removed=0")         \
     X(ANY_LOG, "SELECT EXISTS(SELECT 1 FROM log)")                                                 \
     X(CONFIG_LAST, "SELECT text FROM config ORDER BY gen DESC LIMIT 1")                            \
+    X(WAITING, "SELECT count(*) FROM request r JOIN builder x ON x.id=r.builder JOIN project p"    \
+               " ON p.id=x.project WHERE r.state=0 AND p.name=?1 AND x.name=?2")                   \
+    X(UNDER_WAY, "SELECT count(*) FROM build b JOIN builder x ON x.id=b.builder JOIN project p"    \
+                 " ON p.id=x.project WHERE b.state IN (1,2,3) AND p.name=?1 AND x.name=?2")        \
     X(SEGMENTS, "SELECT DISTINCT segment FROM frame ORDER BY segment")                             \
     X(SEALED, "SELECT attempt,idx,stream,bytes,lines,packed FROM log WHERE sealed=1"               \
               " ORDER BY attempt,idx,stream")                                                      \
