@@ -114,6 +114,32 @@ def test_builder_removed_added_and_back(site, tmp_path):
     assert b["result"] == "success" and site.pawl.raw_log(b["id"], "go") == b"back\n"
 
 
+def test_bb9135_builders_and_workers_that_come_back_work(site):
+    """bb#9135: a builder that was removed and added again by a reconfiguration never got a worker, and nothing was logged. Here both
+    work at once: the builder three times removed and added, its worker removed and added again under its old name between them."""
+    site.start(builder("back", "echo 0"))
+    site.pawl.start_worker("w1")
+    assert site.pawl.build_of(site.force("back"))["result"] == "success"
+    for i in range(1, 4):
+        waits = []
+        site.reload("")
+        site.pawl.post("/force", {"builder": "back", "reason": "gone"}, status=404)
+        if i == 2:  # the worker too, while its builder is away
+            site.pawl.pawl("worker", "remove", "w1")
+            until(lambda: site.pawl.workers["w1"].poll() is not None or site.pawl.worker("w1")["state"] == "removed", 30, "the worker to be gone")
+            site.pawl.kill(site.pawl.workers["w1"])
+            os.unlink(os.path.join(site.pawl.dir, "w1.yaml"))
+        site.reload(builder("back", f"echo {i}"))
+        waits = [site.force("back") for _ in range(2)]
+        if i == 2:
+            assert "worker" in site.pawl.pawl("why", str(waits[0]))
+            site.pawl.start_worker("w1")
+        for r in waits:
+            b = site.pawl.build_of(r)
+            assert (b["result"], b["attempt"], b["worker"]) == ("success", 1, "w1") and site.pawl.raw_log(b["id"], "go") == b"%d\n" % i, b
+    assert len({b["id"] for b in site.pawl.builds("?builder=back")}) == 7, "history is that of one builder"
+
+
 def test_a_bad_file_changes_nothing(site):
     site.start(builder("any", "echo fine"))
     site.pawl.start_worker()
@@ -125,6 +151,7 @@ def test_a_bad_file_changes_nothing(site):
     until(lambda: site.health()[0] == 503, 20, "the condition")
     check = site.health()[1]["configuration"]
     assert not check["ok"] and "master.yaml:" in check["text"] and "stays in force" in check["text"], check
+    assert "stays in force" in site.pawl.pawl("doctor", code=1), "pawl doctor says so too"
     log = site.pawl.log("master")
     assert "colapse" in log and "poll" in log and log.count("configuration_error") == 2, log
     assert site.pawl.build_of(site.force("any"))["result"] == "success"
