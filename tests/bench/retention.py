@@ -68,8 +68,8 @@ def main():
         subprocess.run([os.path.join(BUILD, "tests/bench/fill_db"), os.path.join(pawl.state, "pawl.db"), str(n)], check=True, stdout=subprocess.DEVNULL)
         print(f"{n} builds, {os.path.getsize(os.path.join(pawl.state, 'pawl.db')) >> 20} MiB", flush=True)
         measure(pawl, "logs: forever", lambda now: True)
-        measure(pawl, "logs: 1d, keep_last: 1", lambda now: now[1] < n // 5)
-        measure(pawl, "logs: 1d, builds: 1d, keep_last: 1", lambda now: now[0] < n // 10)
+        measure(pawl, "logs: 1d, keep_last: 1", lambda now: now[1] < n // 2)
+        measure(pawl, "logs: 1d, builds: 1d, keep_last: 1", lambda now: now[0] < n // 4)
         size = os.path.getsize(os.path.join(pawl.state, "pawl.db"))
         print(f"file {size >> 20} MiB afterwards, free pages are used again")
     finally:
