@@ -1,6 +1,7 @@
 /* Retention over real rows: what goes, in which order, what stays, and a crash anywhere between. */
 #include "master/core/fixture.h"
 
+#include "master/store/files.h"
 #include "master/store/retain.h"
 #include "tests/tap.h"
 
@@ -243,6 +244,36 @@ static void test_many(void)
     ok(store_buildset_reason(w->st, 1, &why, NULL) == PW_ENOTFOUND, "with their build sets");
 }
 
+/* Files of a pinned build stay past their time; those of one that goes go before it. */
+static void test_files(void)
+{
+    PW_AUTO(world_freep) world *w = world_new(CONFIG("{builds: 100s}"));
+    (void)setup(w);
+    uint64_t first = built(w, "a", "master", PW_SUCCESS);
+    (void)built(w, "a", "master", PW_SUCCESS);
+    store_artifact f = {.attempt = build(w, first).attempt,
+                        .file = 1,
+                        .path = "a",
+                        .size = 1,
+                        .state = FILE_STORED,
+                        .at = w->wall,
+                        .expires = w->wall + 1};
+    ok(f.attempt && store_begin(w->st, NULL) == 0 && store_artifact_add(w->st, &f, NULL) == 0 &&
+           store_commit(w->st, NULL) == 0 && facts(w, first).files,
+       "a build with a file");
+    ok(ask(w, CMD_PIN, (say){.id = first}) == 202, "pinned");
+    world_pass(w, 200);
+    (void)archive(w, true);
+    world_pass(w, 200);
+    ok(facts(w, first).files, "its file stays");
+    ok(ask(w, CMD_UNPIN, (say){.id = first}) == 202, "not pinned any more");
+    for (int i = 0; i < 8; i++) {
+        world_pass(w, 40);
+        (void)archive(w, true);
+    }
+    ok(!there(w, first), "file and build go");
+}
+
 int main(void)
 {
     test_order();
@@ -252,5 +283,6 @@ int main(void)
     test_lone();
     test_clock();
     test_many();
+    test_files();
     return tap_done();
 }
