@@ -1,5 +1,5 @@
 """Real processes on loopback in a scratch directory, spoken to only as users do: command line, REST, git, files."""
-import json, os, re, shutil, signal, subprocess, time, urllib.error, urllib.request, uuid
+import json, os, re, shutil, signal, subprocess, tempfile, time, urllib.error, urllib.request, uuid
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -66,6 +66,7 @@ class Pawl:
         self.state = os.path.join(self.dir, "state")
         self.config = os.path.join(self.dir, "master.yaml")
         self.children, self.master, self.workers = [], None, {}
+        self.folders = []  # outside of dir
         self.env = dict(os.environ, HOME=self.dir)
         for k in ("PAWL_URL", "PW_FAULT"):
             self.env.pop(k, None)
@@ -109,6 +110,22 @@ class Pawl:
         assert p.returncode == 0, p.stderr
         return spool
 
+    def join_untrusted(self, name="w1", **join):
+        """A worker that takes builds of untrusted code: it needs bubblewrap and, when it is root, users who can pass to its spool."""
+        if not shutil.which("bwrap"):
+            pytest.skip("needs bubblewrap: builds of untrusted code run under it")
+        spool = self.join(name, **join)
+        conf = os.path.join(self.dir, name + ".yaml")
+        top = tempfile.mkdtemp(prefix="pawl-untrusted-")  # pytest's own folders are closed to others
+        os.chmod(top, 0o755)
+        self.folders.append(top)
+        shutil.move(spool, top)
+        text = open(conf).read().replace(spool, os.path.join(top, os.path.basename(spool)))
+        first = 50000 + os.getpid() % 4000 * 4
+        with open(conf, "w") as f:
+            f.write(text + "isolation: [none, bwrap]\nuntrusted: true\n" + (f"users: [{first}-{first + 3}]\n" if os.geteuid() == 0 else ""))
+        return os.path.join(top, os.path.basename(spool))
+
     def start_worker(self, name="w1", wait=True, env=None, **join):
         if not os.path.exists(os.path.join(self.dir, name + ".yaml")):
             self.join(name, **join)
@@ -135,7 +152,7 @@ class Pawl:
                 cmd = open(f"/proc/{pid}/cmdline", "rb").read() + open(f"/proc/{pid}/environ", "rb").read()
             except OSError:
                 continue
-            if (self.dir + "/").encode() in cmd and int(pid) != os.getpid() and alive(pid):
+            if any((d + "/").encode() in cmd for d in [self.dir, *self.folders]) and int(pid) != os.getpid() and alive(pid):
                 found.append(int(pid))
         return found
 
@@ -159,6 +176,8 @@ class Pawl:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+        for d in self.folders:
+            shutil.rmtree(d, ignore_errors=True)
         assert not bad, "\n".join(bad)
 
     # ---- asking

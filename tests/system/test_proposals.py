@@ -22,7 +22,8 @@ def forge(pawl, repo):
         text = text.replace("to: stable}", "to: stable, builders: [test]}")
         pawl.configure(text + "secrets: {hook: {env: HOOK}, token: {env: TOKEN}}\n")
         pawl.start_master({"HOOK": SECRET, "TOKEN": "a-secret-token"})
-        pawl.start_worker(slots=2)
+        pawl.join_untrusted(slots=2)
+        pawl.start_worker()
         looked(pawl)
         return repo
     return start

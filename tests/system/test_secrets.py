@@ -147,7 +147,8 @@ def test_untrusted_branch_gets_none(pawl, repo):
     repo.commit({"x": "2"}, "mine", branch="mine")
     rev = repo.git("rev-parse", "HEAD")
     pawl.start_master({"HOOK": HOOK})
-    pawl.start_worker(slots=2)
+    pawl.join_untrusted(slots=2)
+    pawl.start_worker()
     until(lambda: pawl.builds("?builder=other"), 30, "the first look at the repository")
     r = pawl.post("/force", {"builder": "ship", "branch": "mine", "revision": rev, "reason": "x"})["requests"][0]
     b = pawl.get(f"/builds/{pawl.build_of(r)['id']}")
