@@ -1,7 +1,6 @@
-#include "worker/isolate/isolate.h"
+#include "worker/isolate/inside.h"
 
 #include <inttypes.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,7 +94,7 @@ void iso_host_clear(iso_host *h)
 
 /* ---- users */
 
-static int add_user(iso_host *h, uid_t uid, gid_t gid, const char *name, pw_err *err)
+int iso_user_add(iso_host *h, uid_t uid, gid_t gid, const char *name, pw_err *err)
 {
     if (h->n_users == ISO_USERS_MAX)
         return pw_fail(err, PW_ELIMIT, "more than %d users", ISO_USERS_MAX);
@@ -119,7 +118,7 @@ static int add_user(iso_host *h, uid_t uid, gid_t gid, const char *name, pw_err 
     return 0;
 }
 
-static bool number(const char *s, size_t n, uint64_t *ret)
+bool iso_number(const char *s, size_t n, uint64_t *ret)
 {
     char text[16];
     if (n == 0 || n >= sizeof(text))
@@ -129,42 +128,14 @@ static bool number(const char *s, size_t n, uint64_t *ret)
     return pw_parse_u64(text, ret, NULL) == 0 && *ret < UINT32_MAX;
 }
 
-int iso_users_add(iso_host *h, const char *text, pw_err *err)
-{
-    const char *dash = strchr(text, '-');
-    uint64_t from, to;
-    char name[32];
-    if (number(text, strlen(text), &from))
-        to = from;
-    else if (!dash || !number(text, (size_t)(dash - text), &from) ||
-             !number(dash + 1, strlen(dash + 1), &to)) {
-        const struct passwd *p = getpwnam(text);
-        if (!p)
-            return pw_fail(err, PW_EINVAL,
-                           "there is no user \"%.60s\"; make it with \"useradd --system "
-                           "--no-create-home --shell /usr/sbin/nologin %.60s\"",
-                           text, text);
-        return add_user(h, p->pw_uid, p->pw_gid, text, err);
-    }
-    if (to < from || to - from >= ISO_USERS_MAX)
-        return pw_fail(err, PW_EINVAL, "\"%.60s\" is no range of 1 to %d users", text,
-                       ISO_USERS_MAX);
-    int rc = 0;
-    for (; from <= to && rc == 0; from++) {
-        (void)snprintf(name, sizeof(name), "%" PRIu64, from);
-        rc = add_user(h, (uid_t)from, (gid_t)from, name, err);
-    }
-    return rc;
-}
-
 int iso_user_parse(iso_host *h, const char *text, pw_err *err)
 {
     const char *a = strchr(text, ':'), *b = a ? strchr(a + 1, ':') : NULL;
     uint64_t uid, gid;
-    if (!b || !number(text, (size_t)(a - text), &uid) ||
-        !number(a + 1, (size_t)(b - a) - 1, &gid) || !b[1])
+    if (!b || !iso_number(text, (size_t)(a - text), &uid) ||
+        !iso_number(a + 1, (size_t)(b - a) - 1, &gid) || !b[1])
         return pw_fail(err, PW_EINVAL, "\"%.100s\" is not UID:GID:NAME", text);
-    return add_user(h, (uid_t)uid, (gid_t)gid, b + 1, err);
+    return iso_user_add(h, (uid_t)uid, (gid_t)gid, b + 1, err);
 }
 
 /* ---- options */
