@@ -89,7 +89,8 @@ static int run_retry(client *c, const args *a, pw_err *err)
     if (rc < 0)
         return rc;
     (void)snprintf(path, sizeof(path), "/api/v1/builds/%" PRIu64 "/retry", id);
-    if ((rc = rest_post(c, path, NULL, &r, err)) < 0)
+    const char *body = args_get(a, "failed") ? "{\"failed\":true}" : NULL;
+    if ((rc = rest_post(c, path, body, &r, err)) < 0)
         return pw_err_context(err, "repeating build %" PRIu64, id);
     return asked(c, &r, args_get(a, "wait") != NULL, err);
 }
@@ -154,6 +155,23 @@ static int run_unpin(client *c, const args *a, pw_err *err)
     return pin(c, a, "DELETE", "is left to retention", err);
 }
 
+static int run_start(client *c, const args *a, pw_err *err)
+{
+    uint64_t id;
+    char path[80];
+    PW_AUTO(rest_answer_clear) rest_answer r = {0};
+    int rc = args_id(a->word[0], "request", &id, err);
+    if (rc < 0)
+        return rc;
+    (void)snprintf(path, sizeof(path), "/api/v1/requests/%" PRIu64 "/start", id);
+    if ((rc = rest_post(c, path, NULL, &r, err)) < 0)
+        return pw_err_context(err, "starting request %" PRIu64, id);
+    if (c->json)
+        return rest_raw(c, &r, err);
+    client_say(c, "request %" PRIu64 " may begin\n", id);
+    return 0;
+}
+
 static const arg_option force_options[] = {
     {"project", 'p', "P", "project of the builder, when several have one of this name"},
     {"branch", 'b', "B", "branch (default: the repository's HEAD)"},
@@ -164,6 +182,7 @@ static const arg_option force_options[] = {
     {"wait", 'w', NULL, "wait for the end; exit status 1 when it is not green"},
     {NULL, 0, NULL, NULL}};
 static const arg_option retry_options[] = {
+    {"failed", 'f', NULL, "only what failed, and what was skipped because of it"},
     {"wait", 'w', NULL, "wait for the end; exit status 1 when it is not green"},
     {NULL, 0, NULL, NULL}};
 static const arg_option cancel_options[] = {{"reason", 'm', "TEXT", "why; shown with the build"},
@@ -171,7 +190,9 @@ static const arg_option cancel_options[] = {{"reason", 'm', "TEXT", "why; shown 
 const command cmd_force[] = {
     {"force", "BUILDER [--branch B] [--revision R] [--prop K=V] --reason TEXT [--wait]",
      "Ask for a build", force_options, 1, 1, run_force},
-    {"retry", "BUILD [--wait]", "Build the same revision again", retry_options, 1, 1, run_retry},
+    {"retry", "BUILD [--failed] [--wait]", "Build the whole build set again", retry_options, 1, 1,
+     run_retry},
+    {"start", "REQUEST", "Start a request that waits for a person", NULL, 1, 1, run_start},
     {"cancel", "BUILD|REQUEST [--reason TEXT]", "Stop a build or take back a request",
      cancel_options, 1, 1, run_cancel},
     {"pin", "BUILD [--reason TEXT]", "Keep a build and its logs, whatever its age", cancel_options,

@@ -25,4 +25,5 @@ void config_read_builders(config_reader *r)
         r->c->builders[i].project = CONFIG_NONE; /* 0 would be the first project */
     for (size_t i = 0; i < r->builders.n; i++)
         read_builder(r, i);
+    pl_resolve_needs(&r->pl, r->c->builders, r->c->n_builders, r->builders.v);
 }

@@ -124,6 +124,7 @@ typedef struct config_scheduler {
     glob_list *paths;        /* NULL: any */
     glob_list *paths_ignore; /* NULL: none */
     glob_list *authors;      /* NULL: any */
+    bool fail_fast;          /* a red builder cancels the others of its set */
     int64_t priority;
     config_pair *properties;
     size_t n_properties;

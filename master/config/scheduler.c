@@ -14,12 +14,12 @@ static const char *const kinds_later[] = {"try", NULL};
 const char *const config_supersedes[] = {"none", "queued", "running", NULL};
 
 static const char *const scheduler_keys[] = {
-    "name",         "kind",     "project",   "builders",   "priority",
-    "properties",   "branches", "quiet",     "paths",      "authors",
-    "paths_ignore", "every",    "cron",      "zone",       "branch",
-    "testfix",      "after",    "supersede", "parameters", "only_if_changed",
-    "ref",          NULL};
-static const char *const scheduler_later[] = {"fail_fast", NULL};
+    "name",         "kind",      "project",   "builders",   "priority",
+    "properties",   "branches",  "quiet",     "paths",      "authors",
+    "paths_ignore", "every",     "cron",      "zone",       "branch",
+    "testfix",      "after",     "supersede", "parameters", "only_if_changed",
+    "ref",          "fail_fast", NULL};
+static const char *const scheduler_later[] = {NULL};
 
 /* Which kinds a key is for, as bits; keys that are not here are for all. */
 #define K(kind) (1u << (kind))
@@ -152,6 +152,7 @@ static void read_scheduler(config_reader *r, size_t i)
     config_get_builders(r, map, s->project, false, &s->builders, &s->n_builders);
     (void)yaml_get_int(map, "priority", -CONFIG_PRIORITY_MAX, CONFIG_PRIORITY_MAX, &s->priority,
                        r->errors);
+    (void)yaml_get_bool(map, "fail_fast", &s->fail_fast, r->errors);
     pl_get_pairs(&r->pl, map, "properties", PL_PROPERTIES, NULL, &s->properties, &s->n_properties);
     if (!yaml_node_value(map, "kind"))
         yaml_fail(r->errors, map, "required key \"kind\" is missing");

@@ -91,6 +91,27 @@ void core_attempt_forget(core *self, core_attempt *a)
     attempt_gone(self, a, store_attempt_forget);
 }
 
+/* What the parts of a builder are together: the newest of it once all are over, red as soon as one
+ * is. PW_NO_RESULT: that is not known. */
+static pw_result of_parts(core *self, const core_build *b, pw_err *err)
+{
+    const core_request *r = b->request;
+    pw_result result = PW_NO_RESULT;
+    bool open = true;
+    if (r->stamp->proposal ||
+        !core_ok(self,
+                 store_verdict(self->st, r->stamp->project_row, r->builder->parent, &r->stamp->rev,
+                               &result, NULL, &open, err),
+                 err))
+        return PW_NO_RESULT;
+    if (!open && result != PW_NO_RESULT)
+        (void)core_ok(self,
+                      store_latest_put(self->st, r->builder->parent, r->stamp->branch, b->id,
+                                       result, r->stamp->id, pw_wall(self->host), err),
+                      err);
+    return !open || result == PW_FAILURE ? result : PW_NO_RESULT;
+}
+
 void core_build_finish(core *self, core_build *b, pw_result result, const char *reason)
 {
     pw_err err = {0};
@@ -109,22 +130,26 @@ void core_build_finish(core *self, core_build *b, pw_result result, const char *
         return;
     if (result >= 0 && result < 7)
         self->finished[result]++;
+    uint64_t decides = builder->parent ? builder->parent : builder->row;
+    pw_result verdict = builder->parent ? of_parts(self, b, &err) : result;
     core_note_event(self, EVENT_BUILD, b->id);
     pw_log(PW_LOG_INFO, "build_finished", "build=%" PRIu64 " builder=\"%s\" result=%s", b->id,
            builder->name ? builder->name : "?", pw_result_name(result));
-    core_tell_build(self, b, result, previous, reason);
+    if (result != PW_SKIPPED || b->started) /* what never began is no news */
+        core_tell_build(self, b, result, previous, reason);
     builder->usual = 0; /* looked up anew when it is asked for */
     uint64_t id = b->id;
     core_stamp *stamp = core_stamp_ref(r->stamp);
     (void)pw_table_del(self->builds, id);
     r->build = NULL; /* r outlives it when the turn breaks here */
     core_build_unlock(b);
+    r->result = result;
     free(b);
     job_unneeded(self, id);
     core_request_finish(self, r, 0);
-    core_testfix_decided(self, builder, stamp, id, result);
+    core_testfix_decided(self, decides, stamp, id, verdict);
     core_stamp_unref(stamp);
-    core_edges_touched(self, project_row, builder);
+    core_edges_touched(self, project_row, decides);
 }
 
 bool core_build_last_try(const core_build *b)

@@ -253,9 +253,20 @@ void core_branch_gone(core *self, size_t project, const char *branch)
     core_schedule_gone(self, project, branch);
 }
 
+/* From so many on, a push may have had more. */
+enum { COMMITS_LISTED = 200 };
+
+/* Some of its commits have no rows: what changed since its last set is not known. */
+void core_regarded_del(core *self, uint64_t project_row, const char *branch)
+{
+    pw_err err = {0};
+    if (branch && core_turn(self))
+        (void)core_ok(self, store_regarded_del(self->st, project_row, branch, &err), &err);
+}
+
 static void moved(core *self, size_t project, const core_move *m, bool first)
 {
-    const char *branch;
+    const char *branch = NULL;
     char proposal[300];
     bool merge;
     core_project *p = &self->project[project];
@@ -274,7 +285,10 @@ static void moved(core *self, size_t project, const core_move *m, bool first)
         core_proposal_moved(self, project, m, proposal, merge);
         return;
     }
-    if (!wanted(p, m->ref, &branch))
+    bool watched = wanted(p, m->ref, &branch);
+    if (!watched || m->rev.n == 0 || m->n_commits >= COMMITS_LISTED)
+        core_regarded_del(self, p->row, branch);
+    if (!watched)
         return;
     if (m->rev.n == 0) {
         core_branch_gone(self, project, branch);
@@ -328,7 +342,7 @@ void core_polled(core *self, size_t project, const char *head, const core_move *
     if (!p->stale)
         core_proposals_seen(self, p);
     if (n > 0)
-        core_edges_touched(self, p->row, NULL);
+        core_edges_touched(self, p->row, 0);
     core_hooks_seen(self, p);
     next_look(self, p);
 }

@@ -20,9 +20,10 @@ enum {
 typedef enum core_cmd_kind {
     CMD_FORCE = 1,      /* builder; project branch revision props reason scheduler */
     CMD_CHANGE,         /* project branch revision */
-    CMD_RETRY,          /* id = build */
+    CMD_RETRY,          /* id = build, failed */
     CMD_CANCEL_BUILD,   /* id */
     CMD_CANCEL_REQUEST, /* id */
+    CMD_START,          /* id = request that needs start by a person */
     CMD_WHY,            /* id = request or build; reads only */
     CMD_WORKER_ADD,     /* name -> {"name", "line", "expires"} */
     CMD_WORKER_PAUSE,   /* name reason */
@@ -63,6 +64,7 @@ typedef struct core_cmd {
     unsigned scopes, may; /* SCOPE_ bits of master/config/people.h */
     pw_msec expires;      /* 0: never */
     bool dry_run;
+    bool failed;            /* retry: only what did */
     char *delivery, *event; /* owned */
     pw_buf data;            /* owned: a delivery as it came */
     /* of the proposal `branch` ("pull/7") that a delivery tells of; NULL: not told; fork: -1 */

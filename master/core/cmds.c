@@ -139,6 +139,16 @@ static bool bad_branch(core_cmd *c)
 }
 
 /* ---- builds */
+/* The set and its requests. */
+void core_cmd_made(const core *self, core_cmd *c, uint64_t set, uint64_t first)
+{
+    c->status = 202;
+    (void)pw_buf_addf(&c->body, "{\"buildset\":%" PRIu64 ",\"requests\":[", set);
+    for (size_t i = 0; i < self->made; i++)
+        (void)pw_buf_addf(&c->body, "%s%" PRIu64, i ? "," : "", first + i);
+    (void)pw_buf_adds(&c->body, "]}");
+}
+
 static void cmd_force(core *self, core_cmd *c)
 {
     size_t builder;
@@ -182,7 +192,7 @@ static void cmd_force(core *self, core_cmd *c)
     core_stamp *s = core_stamp_make(self, p->row, branch, &rev);
     if (!s)
         return;
-    uint64_t id = 0;
+    uint64_t first = self->next_id;
     core_ask ask = {.scheduler = by ? by->name : NULL,
                     .by = by,
                     .reason = c->reason,
@@ -193,14 +203,12 @@ static void cmd_force(core *self, core_cmd *c)
                     .props = (const uint8_t *)props.p,
                     .props_len = props.len,
                     .builders = &builder,
-                    .n_builders = 1};
-    uint64_t set = core_ask_builds(self, &ask, &id);
+                    .n_builders = 1,
+                    .person = true};
+    uint64_t set = core_ask_builds(self, &ask, NULL);
     core_stamp_unref(s);
-    if (set && core_audit(self, c, "force", b->name)) {
-        c->status = 202;
-        (void)pw_buf_addf(&c->body, "{\"buildset\":%" PRIu64 ",\"requests\":[%" PRIu64 "]}", set,
-                          id);
-    }
+    if (set && core_audit(self, c, "force", b->name))
+        core_cmd_made(self, c, set, first);
 }
 
 /* Records the change and starts its builds, unless it is recorded already: a hint that comes late
@@ -273,52 +281,6 @@ static void cmd_change(core *self, core_cmd *c)
     (void)pw_buf_adds(&c->body, "]}");
 }
 
-static void cmd_retry(core *self, core_cmd *c)
-{
-    store_build row;
-    store_request old;
-    pw_err err = {0};
-    if (store_build_get(self->st, c->id, &row, &err) < 0) {
-        core_cmd_fail(c, 404, "not_found", "there is no build %" PRIu64, c->id);
-        return;
-    }
-    size_t index = 0;
-    while (index < self->n_builders && self->builder[index].row != row.builder)
-        index++;
-    core_stamp *s = core_stamp_load(self, row.stamp);
-    int got = store_request_get(self->st, row.request, &old, &err);
-    if (row.state != BUILD_DONE || index == self->n_builders || !s || got < 0) {
-        core_cmd_fail(c, 409, "conflict",
-                      row.state != BUILD_DONE ? "build %" PRIu64 " is not finished"
-                                              : "the builder of build %" PRIu64
-                                                " is not in the configuration any more",
-                      c->id);
-    } else {
-        PW_AUTO(pw_freep) char *reason = pw_strf("retry of build %" PRIu64, c->id);
-        uint64_t id = 0;
-        core_ask ask = {.reason = reason,
-                        .who = c->actor,
-                        .stamp = s,
-                        .prio = CORE_FORCE_PRIO,
-                        .props = old.props,
-                        .props_len = old.props_len,
-                        .builders = &index,
-                        .n_builders = 1};
-        uint64_t set = reason ? core_ask_builds(self, &ask, &id) : 0;
-        if (!reason)
-            (void)core_nomem(self);
-        if (set && core_audit(self, c, "retry", reason)) {
-            c->status = 202;
-            (void)pw_buf_addf(&c->body, "{\"buildset\":%" PRIu64 ",\"requests\":[%" PRIu64 "]}",
-                              set, id);
-        }
-    }
-    if (got == 0)
-        store_request_clear(&old);
-    core_stamp_unref(s);
-    store_build_clear(&row);
-}
-
 static void cancelled(core *self, core_cmd *c)
 {
     char what[40];
@@ -358,6 +320,31 @@ static void cmd_cancel_request(core *self, core_cmd *c)
     else
         core_request_finish(self, r, 0);
     cancelled(self, c);
+}
+
+static void cmd_start(core *self, core_cmd *c)
+{
+    core_request *r = pw_table_get(self->requests, c->id);
+    pw_err err = {0};
+    char what[40];
+    if (!r) {
+        core_cmd_fail(c, 404, "not_found", "request %" PRIu64 " is not open", c->id);
+        return;
+    }
+    if (r->hold != HOLD_MANUAL) {
+        core_cmd_fail(c, 409, "conflict", "request %" PRIu64 " does not wait for a person", c->id);
+        return;
+    }
+    (void)snprintf(what, sizeof(what), "request %" PRIu64, c->id);
+    if (!core_audit(self, c, "start", what) ||
+        !core_ok(self, store_task_hold(self->st, r->id, HOLD_NONE, &err), &err))
+        return;
+    r->hold = HOLD_NONE;
+    core_note_event(self, EVENT_REQUEST, r->id);
+    if (core_request_queue(self, r)) {
+        c->status = 202;
+        (void)pw_buf_addf(&c->body, "{\"id\":%" PRIu64 "}", c->id);
+    }
 }
 
 /* ---- workers */
@@ -459,9 +446,10 @@ static void cmd_promote(core *self, core_cmd *c)
 static void (*const handlers[])(core *, core_cmd *) = {
     [CMD_FORCE] = cmd_force,
     [CMD_CHANGE] = cmd_change,
-    [CMD_RETRY] = cmd_retry,
+    [CMD_RETRY] = core_cmd_retry,
     [CMD_SHELL] = core_cmd_shell,
     [CMD_CANCEL_BUILD] = cmd_cancel_build,
+    [CMD_START] = cmd_start,
     [CMD_CANCEL_REQUEST] = cmd_cancel_request,
     [CMD_WHY] = core_why,
     [CMD_WORKER_ADD] = core_cmd_worker_add,

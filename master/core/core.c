@@ -114,7 +114,8 @@ static bool write_events(core *self)
 
 int core_commit(core *self, core_effect_cb *cb, void *cb_self, pw_err *err)
 {
-    while ((self->dispatch || self->n_over) && !self->fault.code) {
+    while ((self->dispatch || self->n_over || self->touched) && !self->fault.code) {
+        core_sets_settle(self);
         core_sets_over(self);
         if (self->dispatch && !self->fault.code) {
             self->dispatch = false;
@@ -156,6 +157,7 @@ int core_commit(core *self, core_effect_cb *cb, void *cb_self, pw_err *err)
     }
     self->turn = false;
     self->n_notes = 0;
+    core_builders_sweep(self);
     /* a callback may add effects (it must not): only those of this turn go out */
     size_t n = self->n_effects;
     for (size_t i = 0; i < n; i++) {
@@ -389,11 +391,13 @@ core *core_free(core *self)
         core_pause_free(self->builder[i].pause);
     }
     free(self->builder);
-    for (core_builder *b = self->gone, *next; b; b = next) {
+    for (core_builder *b = self->others, *next; b; b = next) {
         next = b->next;
-        queue_free(b);
-        free(b);
+        core_builder_free(b);
     }
+    for (size_t pos = 0; self->sets && (v = pw_table_next(self->sets, &pos));)
+        (void)core_set_free(v);
+    pw_table_free(self->sets);
     for (size_t i = 0; self->project && i < self->conf->n_projects; i++) {
         core_project *p = &self->project[i];
         for (size_t k = 0; k < p->n_refs; k++)
@@ -437,10 +441,13 @@ core *core_free(core *self)
 
 void core_get_figures(const core *self, core_figures *ret)
 {
-    core_figures f = {.open = pw_table_count(self->builds), .waiting = self->n_held};
+    core_figures f = {.open = pw_table_count(self->builds)};
     memcpy(f.finished, self->finished, sizeof(f.finished));
+    f.waiting = self->n_out;
     for (size_t i = 0; i < self->n_builders; i++)
         f.waiting += self->builder[i].n;
+    for (const core_builder *b = self->others; b; b = b->next)
+        f.waiting += b->n;
     const core_worker *w;
     for (size_t pos = 0; (w = pw_table_next(self->workers, &pos));) {
         if (w->row.removed)

@@ -40,7 +40,7 @@ static void from_change_to_result(void)
         ok(spec.attempt == 1 && spec.try_no == 1 && spec.epoch == store_epoch(w->st) &&
                strcmp(spec.builder, "unit") == 0 && strcmp(spec.branch, "master") == 0 &&
                strncmp(spec.revision, "abab", 4) == 0 && spec.revision[39] == '2' &&
-               spec.steps.n == 2 && spec.props.n == 5 && strcmp(spec.worker, "w1") == 0 &&
+               spec.steps.n == 2 && spec.props.n == 3 && strcmp(spec.worker, "w1") == 0 &&
                strcmp(spec.repository, "/r.git") == 0,
            "that says what to do");
         pw_schema_clear(&job_spec_schema, &spec);

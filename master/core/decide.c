@@ -9,7 +9,12 @@ core_reason core_kept_back(const core_request *r)
         return REASON_GONE;
     if (r->held)
         return REASON_HELD;
-    return r->builder->pause ? REASON_PAUSED : REASON_START;
+    if (r->needs)
+        return REASON_NEEDS;
+    if (r->hold)
+        return r->hold == HOLD_MANUAL ? REASON_MANUAL : REASON_READING;
+    const core_builder *b = r->builder->top ? r->builder->top : r->builder;
+    return b->pause ? REASON_PAUSED : REASON_START;
 }
 
 /* ---- rounds */
@@ -66,16 +71,16 @@ bool core_round_begin(core *self, core_round *round)
     core_worker *w;
     *round = (core_round){0};
     self->round++;
-    for (size_t i = 0; i < self->n_builders; i++)
-        queues += count_queues(&self->builder[i]);
+    for (core_builder *b = NULL; (b = core_builder_next(self, b));)
+        queues += count_queues(b);
     round->queue = calloc(queues + 1, sizeof(core_turn_of));
     round->free = calloc(pw_table_count(self->workers) + 1, sizeof(core_worker *));
     if (!round->queue || !round->free) {
         (void)core_nomem(self);
         return false;
     }
-    for (size_t i = 0; i < self->n_builders; i++)
-        gather_builder(round, &self->builder[i]);
+    for (core_builder *b = NULL; (b = core_builder_next(self, b));)
+        gather_builder(round, b);
     for (size_t i = round->n / 2; i-- > 0;)
         sift_down(round, i);
     for (size_t pos = 0; (w = pw_table_next(self->workers, &pos));) {

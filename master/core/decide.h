@@ -15,6 +15,9 @@ typedef enum core_reason {
     REASON_TURN,      /* lock is wanted by request `before` */
     REASON_SLOTS,     /* all slots of workers that fit are busy */
     REASON_HELD,      /* by testfix */
+    REASON_NEEDS,     /* others of its build set are not over */
+    REASON_MANUAL,    /* a person must start it */
+    REASON_READING,   /* its pipeline file is being read */
     REASON_PAUSED,    /* its builder is */
     REASON_GONE       /* the configuration has its builder no more */
 } core_reason;

@@ -96,6 +96,11 @@ static bool build_row(core *self, core_build *b, const core_attempt *a, const pw
 
 void core_request_end(core *self, core_request *r, const char *reason)
 {
+    core_request_end_as(self, r, PW_CANCELLED, reason);
+}
+
+void core_request_end_as(core *self, core_request *r, pw_result result, const char *reason)
+{
     PW_AUTO(pw_buf_clearp) pw_buf none = PW_BUF(1);
     bool fresh = !r->build;
     if (!core_turn(self))
@@ -106,7 +111,7 @@ void core_request_end(core *self, core_request *r, const char *reason)
         return;
     r->build = b;
     if (!fresh || build_row(self, b, NULL, &none))
-        core_build_finish(self, b, PW_CANCELLED, reason);
+        core_build_finish(self, b, result, reason);
 }
 
 /* The old attempt's worker was silent for too long: this is the transaction that fences it. */

@@ -290,7 +290,7 @@ static inline void look(world *w, size_t project, const char *branch, unsigned a
 typedef struct say {
     const char *idem, *project, *builder, *branch, *revision, *reason, *name;
     uint64_t id;
-    bool dry_run;
+    bool dry_run, failed;
     const char *actor, *person; /* actor NULL: ann */
     const char *scheduler;
     const char *prop[12]; /* name, value, name, value ... */
@@ -329,6 +329,7 @@ static inline void command(world *w, core_cmd_kind kind, say s)
     }
     c->id = s.id;
     c->dry_run = s.dry_run;
+    c->failed = s.failed;
     c->done = world_answer;
     c->done_self = w;
     core_command(w->core, c);

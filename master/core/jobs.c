@@ -183,6 +183,12 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
         return r;
     store_rev_text(&b->request->stamp->rev, rev);
     PW_AUTO(pw_freep) char *url = NULL;
+    PW_AUTO(core_instance_clear) pl_instance instance = {0};
+    if (b->request->builder->parent &&
+        (r = core_builder_instance(b->request->builder, &instance, err)) < 0) {
+        core_props_clear(&given);
+        return r;
+    }
     PW_AUTO(pw_freep) char **secrets = calloc(c->secrets.n + 2, sizeof(*secrets));
     pw_strs names = {secrets, c->secrets.n};
     if (!secrets) {
@@ -209,6 +215,7 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
                   .lost_after_ms = (uint64_t)core_locks_limit(self) / 1000,
                   .given = given.v,
                   .n_given = given.n,
+                  .instance = b->request->builder->parent ? &instance : NULL,
                   .files_max = project->files_max,
                   .files_bytes = project->files_bytes};
     (void)core_isolation_block(self, w, b->request, &f.isolation);

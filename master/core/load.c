@@ -252,7 +252,7 @@ static void end_gone(core *self)
 {
     core_request *r;
     for (size_t pos = 0; (r = pw_table_next(self->requests, &pos));) {
-        if (r->builder->conf || !(r->pos || r->held))
+        if (r->builder->conf || (r->build && !r->pos))
             continue;
         core_request_end(self, r, "its builder was removed from the configuration");
     }
@@ -268,10 +268,11 @@ int core_load_all(core *self, pw_err *err)
         self->follows |= s->kind == SCHED_DEPENDENT;
         self->minds |= s->testfix || s->supersede != SUPERSEDE_NONE;
     }
-    if (!(self->lanes = pw_table_new(err)) || !(self->shipping = pw_table_new(err)) ||
-        !(self->mergeable = pw_table_new(err)) || !(self->keys = pw_table_new(err)) ||
-        !(self->requests = pw_table_new(err)) || !(self->builds = pw_table_new(err)) ||
-        !(self->attempts = pw_table_new(err)) || !(self->workers = pw_table_new(err)))
+    if (!(self->lanes = pw_table_new(err)) || !(self->sets = pw_table_new(err)) ||
+        !(self->shipping = pw_table_new(err)) || !(self->mergeable = pw_table_new(err)) ||
+        !(self->keys = pw_table_new(err)) || !(self->requests = pw_table_new(err)) ||
+        !(self->builds = pw_table_new(err)) || !(self->attempts = pw_table_new(err)) ||
+        !(self->workers = pw_table_new(err)))
         return PW_ENOMEM;
     self->project =
         calloc(self->conf->n_projects ? self->conf->n_projects : 1, sizeof(*self->project));
@@ -287,11 +288,12 @@ int core_load_all(core *self, pw_err *err)
         (r = store_open_requests(self->st, load_request, &l, err)) < 0 ||
         (r = store_open_builds(self->st, load_build, &l, err)) < 0 ||
         (r = store_open_attempts(self->st, load_attempt, &l, err)) < 0 ||
-        (r = core_hooks_load(self, err)) < 0 || (r = core_schedule_load(self, err)) < 0 ||
-        (r = core_pause_load(self, err)) < 0 || (r = core_outbox_load(self, err)) < 0 ||
-        (r = core_provider_load(self, err)) < 0 || (r = core_promotions_load(self, err)) < 0 ||
-        (r = core_retain_load(self, err)) < 0)
+        (r = core_sets_load(self, err)) < 0 || (r = core_hooks_load(self, err)) < 0 ||
+        (r = core_schedule_load(self, err)) < 0 || (r = core_pause_load(self, err)) < 0 ||
+        (r = core_outbox_load(self, err)) < 0 || (r = core_provider_load(self, err)) < 0 ||
+        (r = core_promotions_load(self, err)) < 0 || (r = core_retain_load(self, err)) < 0)
         return r;
     end_gone(self);
+    core_sets_settle(self);
     return 0;
 }

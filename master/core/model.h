@@ -75,7 +75,16 @@ struct core_request {
     uint64_t change;            /* gated: the oldest change that waits for it; 0: not known */
     /* its key in core.lanes, and its neighbours there; 0: nothing newer cancels it */
     uint64_t lane;
-    core_request *older, *newer;
+    struct core_request *older, *newer;
+    /* where others of its build set have to do with it: see graph.c */
+    struct core_set *set;      /* NULL: none has */
+    size_t group;              /* its builder's there */
+    struct core_request *next; /* of the group */
+    uint64_t into;             /* it could ride with that one */
+    bool out;                  /* of the queue, for one of these: */
+    bool needs;                /* waits outside of the queue for others of the set */
+    task_hold hold;            /* waits there for something else */
+    pw_result result;          /* of its build, when it ends; PW_NO_RESULT: it ends without */
 };
 
 struct core_build {
@@ -103,18 +112,46 @@ typedef struct core_pause {
     pw_msec at;
 } core_pause;
 
+/* Of `builders`, or one that only rows know: a part of a matrix, a builder of a pipeline file (once
+ * for each file that defines it), one that is gone. */
 struct core_builder {
     uint64_t row;
+    uint64_t parent;   /* row of the builder that it is a part of; 0: none */
+    pl_file *file;     /* its definition is of this one; shared; NULL: the configuration's */
+    size_t open;       /* requests */
     core_pause *pause; /* owned; NULL: it is on */
     /* index into core.project; SIZE_MAX: the configuration has it no more */
     size_t project;
     const config_builder *conf; /* NULL: gone */
     char *name;
-    core_queue *queue;  /* owned */
-    size_t n;           /* that wait */
-    pw_msec usual;      /* how long its builds take; -1 not known, 0 not looked up */
-    core_builder *next; /* of `gone` */
+    core_queue *queue;       /* owned */
+    size_t n;                /* that wait */
+    pw_msec usual;           /* how long its builds take; -1 not known, 0 not looked up */
+    const core_builder *top; /* of `builders`, that it is a part of; NULL: none */
+    core_builder *next;      /* of `others` */
 };
+
+/* The builds of one builder in a set. */
+typedef struct core_group {
+    uint64_t row;          /* of the builder, or of what they are parts of */
+    char *name;            /* owned */
+    size_t open;           /* requests */
+    core_request *request; /* these */
+    bool bad;              /* one ended so that nobody may build upon it: */
+    pw_result worst;       /* so; PW_NO_RESULT: without a build */
+    bool always_run, optional;
+    size_t *need; /* groups; owned */
+    size_t n_need;
+} core_group;
+/* A build set in which one request has to do with another, while any of it is open. */
+typedef struct core_set {
+    uint64_t id;
+    bool fail_fast;
+    bool touched; /* is in core.touched */
+    core_group *group;
+    size_t n, open;
+    struct core_set *next_touched;
+} core_set;
 
 typedef struct core_ref {
     char *name;
@@ -260,7 +297,9 @@ struct core {
 
     core_builder *builder; /* in the configuration's order */
     size_t n_builders;
-    core_builder *gone;    /* builders that only open rows know */
+    core_builder *others;  /* builders that only open rows know */
+    size_t n_out;          /* open requests outside of the queues */
+    size_t made;           /* requests of the set that was made last: their ids follow each other */
     core_project *project; /* in the configuration's order */
     core_quiet *quiet;
     size_t n_quiet;
@@ -291,6 +330,8 @@ struct core {
     size_t n_gated, n_held; /* open requests */
     uint64_t *over;         /* build sets of which a request ended in this turn */
     size_t n_over, cap_over;
+    pw_table *sets;    /* core_set */
+    core_set *touched; /* of this turn */
     /* first bytes of a key -> the worker that was found for it last; a hint, always checked */
     pw_table *keys;
 
@@ -400,15 +441,64 @@ typedef struct core_ask { /* a build set to be made */
     bool gated;                 /* waits while the branch is red */
     uint64_t change;            /* the oldest that it is about; 0: not known */
     uint64_t parent;            /* the build whose step asks; 0: none */
+    bool fail_fast;             /* a red builder cancels the others */
+    bool person;          /* asked for just these: what they need is built where it is not green */
+    const char *files;    /* that changed, one a line; NULL: not known, so all is built */
+    bool exact;           /* just these, whatever they need */
+    const uint64_t *rows; /* of those that are several, just these; n_rows 0: all */
+    size_t n_rows;
+    uint64_t retry_of; /* build; 0: none */
 } core_ask;
-/* Makes the set and its requests; ret_ids may be NULL. Returns the build set's id, 0 when the turn
- * broke. */
+/* ---- make.c */
+/* Makes the set and its requests; ret_ids may be NULL: the first request of each builder. Returns
+ * the build set's id, 0 when the turn broke. */
 uint64_t core_ask_builds(core *self, const core_ask *ask, uint64_t *ret_ids);
+/* Into the queue, unless something holds it; out of it, when something does. */
+bool core_request_queue(core *self, core_request *r);
 /* out of queue and memory; rows are the caller's */
 void core_request_drop(core *self, core_request *r);
 void core_request_finish(core *self, core_request *r, uint64_t rode_with);
+core_request *core_request_new(core *self, const store_request *row, core_builder *b,
+                               core_stamp *stamp, const config_scheduler *by);
+/* Builder, branch and properties are the same. */
+bool core_request_mergeable(const core_request *a, const core_request *b);
 core_request *core_request_load(core *self, const store_request *row);
-core_builder *core_builder_by_row(core *self, uint64_t row);
+/* Of the configuration, or gone. parent: what it is a part of; 0: nothing. */
+core_builder *core_builder_by_row(core *self, uint64_t row, uint64_t parent);
+/* Builder of that row as a part of `parent` (0 none), defined by def, of a file (NULL: of the
+ * configuration). def NULL: gone. */
+core_builder *core_builder_other(core *self, uint64_t row, uint64_t parent, size_t project,
+                                 const char *name, const pl_builder *def, pl_file *file);
+void core_builder_free(core_builder *b);
+/* Those that nothing is open of: at the end of a turn. */
+void core_builders_sweep(core *self);
+/* What its definition says of this one of several; PW_ENOTFOUND: it has none of that name. */
+/* The next of all that may have requests waiting; NULL: the first, there are no more. */
+core_builder *core_builder_next(const core *self, core_builder *b);
+int core_builder_instance(const core_builder *b, pl_instance *ret, pw_err *err);
+void core_instance_clear(pl_instance *x);
+
+/* ---- graph.c: builders of a set that need each other */
+typedef struct core_member { /* builder `def` of a set that is made */
+    const pl_builder *def;
+    uint64_t row;
+    size_t first, n; /* its requests, among those of the set */
+} core_member;
+/* Makes what is needed of them: need[] of the definitions are indices into member[], of which those
+ * with n = 0 take no part. */
+bool core_set_make(core *self, uint64_t id, bool fail_fast, const core_member *member, size_t n,
+                   core_request *const *request);
+/* Those of c, requests of the set, that may ride with their `into`, since all that needs them does:
+ * put first; returns how many. */
+size_t core_set_riders(core *self, const core_set *s, core_request **c, size_t n);
+/* r ended. */
+void core_set_over(core *self, core_request *r, uint64_t rode_with);
+/* What became possible, or impossible, in this turn. */
+void core_sets_settle(core *self);
+int core_sets_load(core *self, pw_err *err);
+core_set *core_set_free(core_set *s);
+/* Why it is not in the queue; false: it is. */
+bool core_why_held(const core *self, const core_request *r, pw_buf *text);
 
 /* It is to be built and nobody began: in the queue, or held. */
 bool core_request_waits(const core_request *r);
@@ -424,7 +514,7 @@ void core_testfix_load(core *self, core_request *r);
 /* It waits no more, or nobody holds it any more: its row goes. */
 void core_testfix_leave(core *self, core_request *r);
 /* A build of the builder ended green or red. */
-void core_testfix_decided(core *self, const core_builder *b, const core_stamp *s, uint64_t build,
+void core_testfix_decided(core *self, uint64_t builder, const core_stamp *s, uint64_t build,
                           pw_result result);
 
 /* ---- supersede.c: a newer commit cancels what is older */
@@ -510,6 +600,7 @@ bool core_facts_take(core_facts *f, const char *text);
 void core_facts_clear(core_facts *f);
 /* ---- decide.c, which has a header of its own */
 core_block core_worker_block(const core *self, const core_worker *w, const core_request *r);
+void core_request_end_as(core *self, core_request *r, pw_result result, const char *reason);
 
 /* ---- dispatch.c */
 void core_dispatch(core *self);
@@ -540,6 +631,12 @@ void core_cmd_health(core *self, core_cmd *c);
 bool core_find_builder(core *self, core_cmd *c, const char *name, size_t *ret);
 /* One line of the audit log, in the turn that does it. */
 bool core_audit(core *self, const core_cmd *c, const char *action, const char *object);
+
+/* The answer: a set and its requests, of which the first one is given. */
+void core_cmd_made(const core *self, core_cmd *c, uint64_t set, uint64_t first);
+
+/* ---- retry.c */
+void core_cmd_retry(core *self, core_cmd *c);
 
 /* ---- enrol.c */
 core_worker *core_worker_by_name(const core *self, const char *name);
@@ -652,6 +749,7 @@ void core_tip_set(core *self, size_t project, const char *ref, const store_rev *
 void core_poll_tick(core *self, pw_usec now);
 void core_poll_now(core *self, size_t project);
 int core_project_load(core *self, size_t i, pw_err *err);
+void core_regarded_del(core *self, uint64_t project_row, const char *branch);
 int64_t core_project_by_row(const core *self, uint64_t row);
 
 /* The branch is gone: what waits for it ends. */
@@ -669,8 +767,8 @@ void core_proposal_moved(core *self, size_t project, const core_move *m, const c
                          bool merge);
 
 /* ---- promotions.c */
-/* b NULL: refs moved */
-void core_edges_touched(core *self, uint64_t project_row, const core_builder *b);
+/* builder: row; 0: refs moved */
+void core_edges_touched(core *self, uint64_t project_row, uint64_t builder);
 void core_edges_tick(core *self, pw_usec now);
 bool core_moved_by_us(const core *self, size_t project, const char *branch, const store_rev *rev);
 int core_promotions_load(core *self, pw_err *err);

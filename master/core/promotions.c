@@ -11,18 +11,18 @@
 #include "shared/base/log.h"
 #include "shared/base/num.h"
 
-void core_edges_touched(core *self, uint64_t project_row, const core_builder *b)
+void core_edges_touched(core *self, uint64_t project_row, uint64_t builder)
 {
     for (size_t i = 0; i < self->conf->n_promotions; i++) {
         core_edge *e = &self->edge[i];
         bool mine = self->project[e->conf->project].row == project_row;
-        if (mine && b) {
+        if (mine && builder) {
             mine = false;
             for (size_t k = 0; k < e->conf->n_builders; k++)
-                mine |= &self->builder[e->conf->builders[k]] == b;
+                mine |= self->builder[e->conf->builders[k]].row == builder;
         }
         /* results are judged when the history is there: this one counts already */
-        e->dirty |= mine && !(b && e->reading);
+        e->dirty |= mine && !(builder && e->reading);
     }
     core_edges_tick(self, pw_now(self->host));
 }
@@ -308,6 +308,7 @@ void core_push_done(core *self, uint64_t promotion, core_pushed how, const char 
     core_note_event(self, EVENT_PROMOTION, t->id);
     if (how == CORE_PUSHED) {
         core_tip_set(self, t->project, core_branch_ref(ref, t->target), &t->rev);
+        core_regarded_del(self, self->project[t->project].row, t->target);
         pw_log(PW_LOG_INFO, "promoted", "promotion=%" PRIu64 " target=\"%s\" revision=%s", t->id,
                t->target, short_rev);
     } else {

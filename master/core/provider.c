@@ -389,13 +389,14 @@ static void look(core *self, size_t i, core_machine *m)
  * left[] is what those before it leave. */
 static size_t demand(core *self, size_t i, const provide_facts *f, size_t *left)
 {
+    size_t at = 0;
     size_t all = f->starting + f->up + f->leaving, took = 0;
     size_t room = f->slots * (f->starting + (f->held || all >= f->max ? 0 : f->max - all));
-    for (size_t b = 0; b < self->n_builders && took < room; b++) {
-        if (!left[b] || !provider_fits(self, &self->provider[i], &self->builder[b]))
+    for (core_builder *b = NULL; took < room && (b = core_builder_next(self, b)); at++) {
+        if (!left[at] || !provider_fits(self, &self->provider[i], b))
             continue;
-        size_t n = left[b] < room - took ? left[b] : room - took;
-        left[b] -= n;
+        size_t n = left[at] < room - took ? left[at] : room - took;
+        left[at] -= n;
         took += n;
     }
     return took;
@@ -495,11 +496,14 @@ void core_provide(core *self)
 {
     if (!self->conf->n_providers || self->fault.code)
         return;
-    PW_AUTO(pw_freep) size_t *left = calloc(self->n_builders + 1, sizeof(*left));
+    size_t n = 0, at = 0;
+    for (core_builder *b = NULL; (b = core_builder_next(self, b));)
+        n++;
+    PW_AUTO(pw_freep) size_t *left = calloc(n + 1, sizeof(*left));
     if (!left)
         return; /* the next second */
-    for (size_t b = 0; b < self->n_builders && !core_why_full(self); b++)
-        left[b] = self->builder[b].n;
+    for (core_builder *b = NULL; !core_why_full(self) && (b = core_builder_next(self, b));)
+        left[at++] = b->n;
     for (size_t i = 0; i < self->conf->n_providers && !self->fault.code; i++)
         provide(self, i, left);
 }

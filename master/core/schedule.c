@@ -29,6 +29,28 @@ static bool important(const config_scheduler *s, const char *files)
     return false;
 }
 
+/* What changed since its last set on the branch, where a builder wants to know; false: that is not
+ * known, or the turn broke. */
+static bool changed_files(core *self, const config_scheduler *s, const core_stamp *stamp,
+                          pw_buf *files)
+{
+    pw_err err = {0};
+    bool known = false, asked = false;
+    for (size_t i = 0; i < s->n_builders; i++)
+        asked |= self->conf->builders[s->builders[i]].run_if_changed != NULL;
+    /* what a red branch holds rides with other changes: there all is built */
+    return asked && !s->testfix && core_turn(self) &&
+           core_ok(self,
+                   store_regarded(self->st, s->name, stamp->project_row, stamp->branch, files,
+                                  &known, &err),
+                   &err) &&
+           core_ok(self,
+                   store_regarded_put(self->st, s->name, stamp->project_row, stamp->branch,
+                                      stamp->id, &err),
+                   &err) &&
+           known;
+}
+
 void core_fire(core *self, const core_firing *f)
 {
     const config_scheduler *s = self->schedule[f->scheduler].conf;
@@ -45,7 +67,10 @@ void core_fire(core *self, const core_firing *f)
     pw_list pairs = {s->properties, s->n_properties}; /* a config_pair is a msg_pair: see jobs.c */
     if (!core_ok(self, core_props_pack(&pairs, &props, &err), &err))
         return;
+    PW_AUTO(pw_buf_clearp) pw_buf files = PW_BUF(4 * 1024 * 1024);
+    bool known = changed_files(self, s, f->stamp, &files);
     core_ask ask = {.scheduler = s->name,
+                    .files = known ? pw_buf_str(&files) : NULL,
                     .by = s,
                     .reason = f->reason,
                     .stamp = f->stamp,
@@ -56,7 +81,8 @@ void core_fire(core *self, const core_firing *f)
                     .props = (const uint8_t *)props.p,
                     .props_len = props.len,
                     .builders = s->builders,
-                    .n_builders = s->n_builders};
+                    .n_builders = s->n_builders,
+                    .fail_fast = s->fail_fast};
     (void)core_ask_builds(self, &ask, NULL);
 }
 

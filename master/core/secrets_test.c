@@ -165,7 +165,7 @@ static void credentials(void)
         return;
     w->ops.effect = keep_secrets;
     look(w, 0, "master", 1);
-    up(w, worker(w, "w1", 4), 7, 4);
+    up_as(w, worker(w, "w1", 4), "isolation=none,bwrap\nuntrusted=true");
     (void)force(w, "plain");
     ok(offered.n == 1 && is(&offered, 0, "two", "second-value") && job_has(w, "git_password") &&
            job_has(w, "bot") && !job_has(w, "second-value"),
@@ -191,7 +191,7 @@ static void untrusted(void)
     w->ops.effect = keep_secrets;
     look(w, 0, "master", 1);
     uint64_t id = worker(w, "w1", 1);
-    up_as(w, id, "isolation=none,bwrap\nuntrusted=false");
+    up(w, id, 7, 2);
     say s = {.builder = "ship",
              .branch = "mine",
              .revision = "1111111111111111111111111111111111111111",

@@ -99,7 +99,7 @@ static int count(void *p, const store_outcome *row)
     const config_builder *c = NULL;
     for (size_t i = 0; i < t->self->n_builders && !c; i++)
         c = t->self->builder[i].row == o->builder ? t->self->builder[i].conf : NULL;
-    bool green = o->state == REQ_DONE && !o->rode_with && o->result == PW_SUCCESS;
+    bool green = o->state == REQ_DONE && !o->rode_with && (o->result == PW_SUCCESS || o->unchanged);
     bool required = !c || c->required;
     t->open |= o->state != REQ_DONE;
     t->n++;

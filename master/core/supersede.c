@@ -17,7 +17,7 @@ static uint64_t hash(uint64_t h, const void *p, size_t n)
 
 static bool same_lane(const core_request *a, const core_request *b)
 {
-    return a->builder == b->builder && a->stamp->project_row == b->stamp->project_row &&
+    return a->builder->row == b->builder->row && a->stamp->project_row == b->stamp->project_row &&
            strcmp(a->stamp->branch, b->stamp->branch) == 0;
 }
 

@@ -51,7 +51,7 @@ void core_tell_build(core *self, const core_build *b, pw_result result, pw_resul
         return;
     notify_fact f = fact(self, NOTIFY_BUILD);
     of_project(self, &f, core_project_by_row(self, r->stamp->project_row));
-    if (r->builder->conf)
+    if (r->builder->conf && !r->builder->file)
         f.builder = (size_t)(r->builder->conf - self->conf->builders);
     store_rev_text(&r->stamp->rev, rev);
     f.builder_name = r->builder->name;

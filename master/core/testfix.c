@@ -39,16 +39,10 @@ static bool row(core *self, const core_request *r, uint64_t held)
 
 static void hold(core *self, core_request *r, uint64_t since)
 {
-    if (since && !r->held) {
-        queue_remove(r->builder, r);
-        self->n_held++;
-    } else if (!since && r->held) {
-        self->n_held--;
-        self->dispatch = true;
-        if (queue_push(r->builder, r) < 0)
-            (void)core_nomem(self);
-    }
+    self->n_held += since != 0;
+    self->n_held -= r->held != 0;
     r->held = since;
+    (void)core_request_queue(self, r);
 }
 
 void core_testfix_merge(core *self, core_request *into, const core_request *r)
@@ -66,7 +60,7 @@ static void ride(core *self, const core_request *into)
 {
     core_request *r;
     for (size_t pos = 0; self->n_held && (r = pw_table_next(self->requests, &pos));)
-        if (r->held && r->by == into->by && r->builder == into->builder &&
+        if (r->held && r->by == into->by && r->builder->row == into->builder->row &&
             r->stamp->project_row == into->stamp->project_row &&
             strcmp(r->stamp->branch, into->stamp->branch) == 0)
             core_request_finish(self, r, into->id);
@@ -113,19 +107,19 @@ void core_testfix_leave(core *self, core_request *r)
         (void)core_ok(self, store_testfix_del(self->st, r->id, &err), &err);
 }
 
-void core_testfix_decided(core *self, const core_builder *b, const core_stamp *s, uint64_t build,
+void core_testfix_decided(core *self, uint64_t builder, const core_stamp *s, uint64_t build,
                           pw_result result)
 {
     pw_result before = PW_SUCCESS;
     uint64_t since = 0;
     pw_err err = {0};
     core_request *r;
-    int known = store_decided_get(self->st, b->row, s->branch, &before, &since, &err);
+    int known = store_decided_get(self->st, builder, s->branch, &before, &since, &err);
     if (s->proposal) /* says nothing of a branch */
         return;
     if ((known != PW_ENOTFOUND && !core_ok(self, known, &err)) ||
         (result != PW_SUCCESS && !pw_result_red(result)) || !core_turn(self) ||
-        !core_ok(self, store_decided_put(self->st, b->row, s->branch, build, result, &err), &err))
+        !core_ok(self, store_decided_put(self->st, builder, s->branch, build, result, &err), &err))
         return;
     if (before == result) /* nothing turned red or green */
         return;

@@ -39,9 +39,15 @@ static void because_held(asked *a)
                       a->r->held, a->r->stamp->branch);
 }
 
+static void because_out(asked *a)
+{
+    (void)core_why_held(a->self, a->r, a->text);
+}
+
 static void because_paused(asked *a)
 {
-    core_pause_text(a->text, "builder", a->r->builder->name, a->r->builder->pause);
+    const core_builder *b = a->r->builder->top ? a->r->builder->top : a->r->builder;
+    core_pause_text(a->text, "builder", b->name, b->pause);
 }
 
 static void because_full(asked *a)
@@ -228,6 +234,9 @@ static const struct because {
     [REASON_TURN] = {"lock_turn", because_turn},
     [REASON_SLOTS] = {"slots", because_slots},
     [REASON_HELD] = {"testfix", because_held},
+    [REASON_NEEDS] = {"needs", because_out},
+    [REASON_MANUAL] = {"manual", because_out},
+    [REASON_READING] = {"pipeline", because_out},
     [REASON_PAUSED] = {"paused", because_paused},
     [REASON_GONE] = {"builder", because_gone},
 };
@@ -259,8 +268,7 @@ static bool rivals(const asked *a, const core_queue *q)
 
 static void place(asked *a)
 {
-    for (size_t i = 0; i < a->self->n_builders; i++) {
-        const core_builder *b = &a->self->builder[i];
+    for (core_builder *b = NULL; (b = core_builder_next(a->self, b));) {
         for (const core_queue *q = b->queue; b->conf && q; q = q->next)
             if (q->first && queue_before(q->first, a->r) && rivals(a, q))
                 a->ahead += queue_rank(q, a->r);
@@ -401,7 +409,7 @@ void core_why(core *self, core_cmd *c)
         b = pw_table_get(self->builds, c->id);
         r = r || !b ? r : b->request;
     }
-    if (r && (r->pos || r->held)) {
+    if (r && (r->pos || r->out)) {
         waiting(self, c, r);
     } else if (r && r->build && r->build->live) {
         (void)snprintf(text, sizeof(text), "it is build %" PRIu64 ", %s on worker \"%s\"",

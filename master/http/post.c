@@ -188,7 +188,7 @@ static int idem_of(web_req *q, core_cmd *c, pw_err *err)
 static core_cmd *command(web_req *q, core_cmd_kind kind)
 {
     pw_err err = {0};
-    bool failed = false, ignored = false;
+    bool failed = false;
     PW_AUTO(json_freep) json_value *body = body_of(q);
     core_cmd *c = body ? core_cmd_new(kind, &err) : NULL;
     if (!body)
@@ -210,7 +210,7 @@ static core_cmd *command(web_req *q, core_cmd_kind kind)
                    (r = take_scopes(body, &c->scopes, &err)) < 0 ||
                    (r = take_time(body, "expires", &c->expires, &err)) < 0 ||
                    (r = take_flag(body, "dry_run", &c->dry_run, &err)) < 0 ||
-                   (r = take_flag(body, "failed", &ignored, &err)) < 0 ||
+                   (r = take_flag(body, "failed", &c->failed, &err)) < 0 ||
                    (r = take_properties(body, &c->props, &err)) < 0))
         pw_err_context(&err, "the body");
     c->may = q->who.scopes;
@@ -292,6 +292,11 @@ void web_delete_pin(web_req *q)
 void web_post_cancel_request(web_req *q)
 {
     send_id(q, CMD_CANCEL_REQUEST);
+}
+
+void web_post_start(web_req *q)
+{
+    send_id(q, CMD_START);
 }
 
 void web_get_why(web_req *q)

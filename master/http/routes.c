@@ -58,6 +58,8 @@ const web_route web_routes[] = {
     {"GET", API "/requests/{id}", "read", "", NULL, "Request", "A request", web_get_request},
     {"GET", API "/requests/{id}/why", "read", "", NULL, "Why", "Why a request is not running",
      web_get_why},
+    {"POST", API "/requests/{id}/start", "build", "", "reason", "Id",
+     "Start a request that waits for a person", web_post_start},
     {"POST", API "/requests/{id}/cancel", "build", "", "reason", "Id", "Cancel a request",
      web_post_cancel_request},
     {"POST", API "/force", "build", "",

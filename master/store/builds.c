@@ -97,6 +97,16 @@ int store_build_start(store *self, uint64_t id, pw_msec at, pw_err *err)
                              "build", id, err);
 }
 
+int store_latest_put(store *self, uint64_t builder, const char *branch, uint64_t build,
+                     pw_result result, uint64_t stamp, pw_msec at, pw_err *err)
+{
+    int rc = store_write(self, S_LATEST_PUT,
+                         SQL_ARGS(sql_u(builder), sql_t(branch), sql_u(build), sql_i((int)result),
+                                  sql_u(stamp), sql_i(at)),
+                         err);
+    return rc < 0 ? rc : 0;
+}
+
 int store_build_finish(store *self, uint64_t id, pw_result result, const char *reason, pw_msec at,
                        uint64_t builder, const char *branch, uint64_t stamp, pw_err *err)
 {
@@ -108,11 +118,7 @@ int store_build_finish(store *self, uint64_t id, pw_result result, const char *r
         return rc;
     if (result != PW_SUCCESS && result != PW_WARNINGS && result != PW_FAILURE)
         return 0; /* exception and cancelled say nothing of the code: what was known stays */
-    rc = store_write(self, S_LATEST_PUT,
-                     SQL_ARGS(sql_u(builder), sql_t(branch), sql_u(id), sql_i((int)result),
-                              sql_u(stamp), sql_i(at)),
-                     err);
-    return rc < 0 ? rc : 0;
+    return store_latest_put(self, builder, branch, id, result, stamp, at, err);
 }
 
 int store_job_del(store *self, uint64_t build, pw_err *err)
@@ -218,36 +224,4 @@ int store_build_get(store *self, uint64_t id, store_build *ret, pw_err *err)
     if (rc == 0)
         *ret = b;
     return rc;
-}
-
-int store_verdict(store *self, uint64_t project, uint64_t builder, const store_rev *rev,
-                  pw_result *ret, uint64_t *ret_build, bool *ret_open, pw_err *err)
-{
-    PW_AUTO(sql_end) sql_cur cur = {0};
-    const sql_arg arg[] = {sql_rev(rev), sql_u(project), sql_u(builder)};
-    pw_result result = PW_NO_RESULT;
-    uint64_t build = 0;
-    int64_t one;
-    bool open;
-    int rc = sql_query(&self->c, S_VERDICT, arg, 3, &cur, err);
-
-    if (rc == 0)
-        rc = sql_next(&cur, err);
-    if (rc > 0) {
-        build = sql_col_u(&cur, 0);
-        result = sql_col_result(&cur, 1);
-    }
-    if (rc < 0)
-        return rc;
-    rc = sql_number(&self->c, S_VERDICT_BUILD, arg, 3, &one, err);
-    if (rc == PW_ENOTFOUND)
-        rc = sql_number(&self->c, S_VERDICT_REQUEST, arg, 3, &one, err);
-    open = rc == 0;
-    if (rc < 0 && rc != PW_ENOTFOUND)
-        return rc;
-    *ret = result;
-    if (ret_build)
-        *ret_build = build;
-    *ret_open = open;
-    return 0;
 }

@@ -60,7 +60,8 @@ int store_buildset_results(store *self, uint64_t id, int (*cb)(void *, const sto
         store_outcome o = {.builder = sql_col_u(&cur, 0),
                            .state = (req_state)sql_col_i(&cur, 1),
                            .rode_with = sql_col_u(&cur, 2),
-                           .result = sql_col_result(&cur, 3)};
+                           .result = sql_col_result(&cur, 3),
+                           .unchanged = sql_col_i(&cur, 4) != 0};
         rc = sql_row(cb(cb_self, &o));
     }
     return rc;

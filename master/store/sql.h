@@ -123,8 +123,8 @@
 #define SQL_BUILDS(X)                                                                              \
     X(BUILDSET_ADD, "INSERT INTO buildset(id,scheduler,reason,who,stamp,created)"                  \
                     " VALUES(?1,?2,?3,?4,?5,?6)")                                                  \
-    X(BUILDSET_SCHEDULED, "SELECT scheduler FROM buildset WHERE id=?1 AND who IS NULL"             \
-                          " UNION ALL SELECT NULL FROM buildset WHERE id=?1 AND who IS NOT NULL")  \
+    X(BUILDSET_SCHEDULED, "SELECT CASE WHEN who IS NULL THEN scheduler END FROM buildset"          \
+                          " WHERE id=?1")                                                          \
     X(BUILDSET_REASON, "SELECT reason FROM buildset WHERE id=?1")                                  \
     X(REQUEST_ADD, "INSERT INTO request(id,buildset,builder,stamp,prio,state,created,build,"       \
                    "rode_with,collapse,props) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)")         \
@@ -345,8 +345,10 @@
                       " WHERE rode_with=?1 AND stamp=?2 UNION SELECT r.id,r.buildset FROM x"       \
                       " CROSS JOIN request r ON r.rode_with=x.id WHERE r.stamp=?2)"                \
                       " SELECT DISTINCT buildset FROM x")                                          \
-    X(BUILDSET_RESULTS, "SELECT r.builder,r.state,r.rode_with,b.result FROM request r"             \
-                        " LEFT JOIN build b ON b.id=r.build WHERE r.buildset=?1 ORDER BY r.id")    \
+    X(BUILDSET_RESULTS,                                                                            \
+      "SELECT coalesce(nullif(t.parent,0),r.builder),r.state,r.rode_with,"                         \
+      "b.result,t.hold IS 3 FROM request r LEFT JOIN task t"                                       \
+      " ON t.request=r.id LEFT JOIN build b ON b.id=r.build WHERE r.buildset=?1 ORDER BY r.id")    \
     X(CHANGE_NEWEST, "SELECT max(id) FROM change WHERE stamp=?1")                                  \
     X(PAUSED_PUT, "INSERT INTO paused(kind,name,reason,who,at) VALUES(?1,?2,?3,?4,?5)"             \
                   " ON CONFLICT(kind,name) DO UPDATE SET reason=excluded.reason,who=excluded.who," \
@@ -371,6 +373,50 @@
                    " change=excluded.change,held=excluded.held")                                   \
     X(TESTFIX_DEL, "DELETE FROM testfix WHERE request=?1")                                         \
     X(TESTFIX_GET, "SELECT change,held FROM testfix WHERE request=?1")
+/* Builders that need each other. */
+#define SQL_GRAPH(X)                                                                               \
+    X(BUILDER_PARENT, "UPDATE builder SET parent=?2 WHERE id=?1 AND parent IS NOT ?2")             \
+    X(BUILDER_ROW, "SELECT project,name,parent FROM builder WHERE id=?1")                          \
+    X(BUILDSET_RETRY, "UPDATE buildset SET retry_of=?2 WHERE id=?1")                               \
+    X(TASK_ADD, "INSERT INTO task(request,stamp,parent,hold,pipeline,follows)"                     \
+                " VALUES(?1,?2,?3,?4,?5,?6)")                                                      \
+    X(TASK_HOLD, "UPDATE task SET hold=?2 WHERE request=?1")                                       \
+    X(TASK_GET, "SELECT request,stamp,parent,hold,pipeline,follows FROM task WHERE request=?1")    \
+    X(GRAPH_ADD, "INSERT INTO graph(buildset,fail_fast) VALUES(?1,?2)")                            \
+    X(GRAPH_DEL, "DELETE FROM graph WHERE buildset=?1")                                            \
+    X(GRAPHS, "SELECT buildset,fail_fast FROM graph ORDER BY buildset")                            \
+    X(NEED_ADD, "INSERT OR IGNORE INTO need(buildset,builder,needs,optional)"                      \
+                " VALUES(?1,?2,?3,?4)")                                                            \
+    X(NEED_DEL, "DELETE FROM need WHERE buildset=?1")                                              \
+    X(NEEDS, "SELECT builder,needs,optional FROM need WHERE buildset=?1 ORDER BY builder,needs")   \
+    X(SET_REQUESTS, "SELECT r.id,r.builder,coalesce(t.parent,0),r.state,r.rode_with,r.build,"      \
+                    "b.result,coalesce(t.hold,0) FROM request r LEFT JOIN task t"                  \
+                    " ON t.request=r.id LEFT JOIN build b ON b.id=r.build"                         \
+                    " WHERE r.buildset=?1 ORDER BY r.id")                                          \
+    X(REGARDED_PUT, "INSERT INTO regarded(scheduler,branch,project,change)"                        \
+                    " SELECT ?1,?2,?3,max(id) FROM change WHERE stamp=?4 HAVING max(id) NOT NULL"  \
+                    " ON CONFLICT(scheduler,branch) DO UPDATE SET project=excluded.project,"       \
+                    "change=excluded.change")                                                      \
+    X(REGARDED_GET, "SELECT change,(SELECT max(id) FROM change) FROM regarded WHERE scheduler=?1"  \
+                    " AND branch=?2 AND project=?3")                                               \
+    X(REGARDED_DEL, "DELETE FROM regarded WHERE project=?1 AND branch=?2")                         \
+    X(CHANGES_SINCE, "SELECT c.files,c.forced FROM change c CROSS JOIN stamp s ON s.id=c.stamp"    \
+                     " WHERE c.id>?1 AND s.branch=?2 AND s.project=?3 AND s.proposal=0"            \
+                     " ORDER BY c.id")                                                             \
+    X(FOLLOWS, "SELECT r.id FROM (SELECT id,stamp FROM request WHERE builder=?1 AND id<?2"         \
+               " ORDER BY id DESC LIMIT 2000) r CROSS JOIN stamp s ON s.id=r.stamp"                \
+               " WHERE s.branch=?3 AND s.proposal=0 AND NOT EXISTS(SELECT 1 FROM task t"           \
+               " WHERE t.request=r.id AND t.hold=3) ORDER BY r.id DESC LIMIT 1")                   \
+    X(VERDICT_FOLLOWS, "SELECT r.state,r.rode_with,b.id,b.result FROM (SELECT t.follows AS id"     \
+                       " FROM stamp s CROSS JOIN build u ON u.stamp=s.id AND u.builder=?3"         \
+                       " CROSS JOIN task t ON t.request=u.request AND t.hold=3"                    \
+                       " WHERE s.rev=?1 AND s.project=?2 AND s.proposal=0 ORDER BY u.id DESC"      \
+                       " LIMIT 1) f CROSS JOIN request r ON r.id=f.id LEFT JOIN build b"           \
+                       " ON b.id=r.build")                                                         \
+    X(VERDICT_PARTS, "SELECT DISTINCT r.builder FROM stamp s CROSS JOIN task t"                    \
+                     " INDEXED BY task_parent ON t.stamp=s.id AND t.parent=?3 AND t.parent>0"      \
+                     " CROSS JOIN request r ON r.id=t.request WHERE s.rev=?1 AND s.project=?2"     \
+                     " AND s.proposal=0")
 
 #define STORE_SQL(X)                                                                               \
     SQL_OPEN(X)                                                                                    \
@@ -387,7 +433,8 @@
     SQL_WEB(X)                                                                                     \
     SQL_OUTBOX(X)                                                                                  \
     SQL_RETAIN(X)                                                                                  \
-    SQL_SCHED(X)
+    SQL_SCHED(X)                                                                                   \
+    SQL_GRAPH(X)
 
 /* ---- readers. Lists of builds, newest first, give ids, and BUILD_NAMES then the row of one with
  * its names; the commonest two give the whole row at once, which is twice as fast. Their values: ?1

@@ -53,6 +53,9 @@ static const struct {
     {"MESSAGES_EXPIRE", "(subquery-1)"}, /* at most ?2 rows */
     {"BUILDER_USUAL", "(subquery-1)"},   /* at most 10 rows */
     {"BUILDER_USUAL", "(subquery-2)"},   /* at most 100 */
+    {"FOLLOWS", "r"},                    /* at most 2,000 rows */
+    {"VERDICT_FOLLOWS", "f"},            /* one */
+    {"GRAPHS", "graph"},                 /* open sets only */
     {"EDGES", "edge"},
     {"PAUSED", "paused"},
     {"REQUEST_RIDERS", "x"}, /* what the walk itself found */
@@ -82,7 +85,7 @@ static bool scan_allowed(const char *stmt, const char *detail)
             return true;
     }
     /* W_BUILDER and W_PROJECT read the list of builders once */
-    return strcmp(what, "builder") == 0;
+    return strncmp(what, "builder", 7) == 0 && (what[7] == '\0' || what[7] == ' ');
 }
 
 /* Walks the plan; false, with a note, when it scans what it may not. */

@@ -268,6 +268,64 @@ int store_schedule_get(store *self, const char *name, pw_msec *ret_fired, uint64
                        pw_err *err);
 int store_schedule_put(store *self, const char *name, pw_msec fired, uint64_t stamp, pw_err *err);
 
+/* ---- builders that need each other (graph.c) */
+typedef enum task_hold {
+    HOLD_NONE,
+    HOLD_MANUAL,   /* a person must start it */
+    HOLD_READING,  /* its pipeline file is being read */
+    HOLD_UNCHANGED /* nothing that it depends on changed: it is never built */
+} task_hold;
+typedef struct store_task { /* what is not plain about a request */
+    uint64_t request, stamp;
+    uint64_t parent;   /* builder that it is a part of; 0: none */
+    uint64_t pipeline; /* whose file defines it; 0: the configuration */
+    uint64_t follows;  /* unchanged: newest earlier request of the builder on the branch; 0: none */
+    task_hold hold;
+} store_task;
+typedef struct store_member { /* a request of a build set, as far as others need it */
+    uint64_t request, builder, parent, rode_with, build;
+    req_state state;
+    pw_result result;
+    task_hold hold;
+} store_member;
+/* A builder that is a part of another one; made when absent. */
+int store_builder_part(store *self, uint64_t project, uint64_t parent, const char *name,
+                       uint64_t *ret, pw_err *err);
+/* PW_ENOTFOUND */
+int store_builder_row(store *self, uint64_t id, uint64_t *ret_project, uint64_t *ret_parent,
+                      pw_buf *name, pw_err *err);
+int store_buildset_retry(store *self, uint64_t id, uint64_t retry_of, pw_err *err);
+int store_task_add(store *self, const store_task *t, pw_err *err);
+int store_task_hold(store *self, uint64_t request, task_hold hold, pw_err *err);
+/* PW_ENOTFOUND, without text: the request is plain */
+int store_task_get(store *self, uint64_t request, store_task *ret, pw_err *err);
+int store_graph_add(store *self, uint64_t buildset, bool fail_fast, pw_err *err);
+/* The set is over: its rows go. */
+int store_graph_del(store *self, uint64_t buildset, pw_err *err);
+int store_graphs(store *self, int (*cb)(void *, uint64_t buildset, bool fail_fast), void *cb_self,
+                 pw_err *err);
+typedef struct store_need {
+    uint64_t builder, needs; /* needs 0: the builder takes part */
+    bool optional;           /* so: its failure is not the set's */
+} store_need;
+int store_need_add(store *self, uint64_t buildset, const store_need *n, pw_err *err);
+int store_needs(store *self, uint64_t buildset, int (*cb)(void *, const store_need *),
+                void *cb_self, pw_err *err);
+/* For run_if_changed: what changed on a branch since the last set of a scheduler. *ret_known false:
+ * that cannot be said. files: one a line. */
+int store_regarded(store *self, const char *scheduler, uint64_t project, const char *branch,
+                   pw_buf *files, bool *ret_known, pw_err *err);
+/* A set is made at that stamp. */
+int store_regarded_put(store *self, const char *scheduler, uint64_t project, const char *branch,
+                       uint64_t stamp, pw_err *err);
+/* Some changes of the branch have no rows. */
+int store_regarded_del(store *self, uint64_t project, const char *branch, pw_err *err);
+/* Newest request before that one of a builder on a branch that was to be built; 0: none. */
+int store_follows(store *self, uint64_t builder, uint64_t before, const char *branch, uint64_t *ret,
+                  pw_err *err);
+int store_set_requests(store *self, uint64_t buildset, int (*cb)(void *, const store_member *),
+                       void *cb_self, pw_err *err);
+
 /* ---- requests and builds */
 int store_buildset_add(store *self, uint64_t id, const char *scheduler, const char *reason,
                        const char *who, uint64_t stamp, pw_msec created, pw_err *err);
@@ -292,6 +350,9 @@ int store_build_start(store *self, uint64_t id, pw_msec at, pw_err *err);
  * the code. */
 int store_build_finish(store *self, uint64_t id, pw_result result, const char *reason, pw_msec at,
                        uint64_t builder, const char *branch, uint64_t stamp, pw_err *err);
+/* The newest of a builder that was built as several. */
+int store_latest_put(store *self, uint64_t builder, const char *branch, uint64_t build,
+                     pw_result result, uint64_t stamp, pw_msec at, pw_err *err);
 int store_job_get(store *self, uint64_t build, pw_buf *out, pw_err *err);
 int store_job_del(store *self, uint64_t build, pw_err *err); /* absent is fine */
 int store_attempt_add(store *self, const store_attempt *a, const uint8_t digest[32], pw_err *err);
@@ -352,7 +413,9 @@ int store_open_attempts(store *self, int (*cb)(void *, const store_attempt *), v
                         pw_err *err);
 /* The deciding result of a builder at a revision of its project, on any branch: newest finished
  * build that is success, warnings or failure; PW_NO_RESULT when there is none; *ret_open: one is
- * waiting or under way. */
+ * waiting or under way. A builder that was built as several there (a matrix, shards) is what all
+ * that were asked for are: red when one is, unknown when one is unknown. Where
+ * nothing that it depends on had changed, it is what the newest earlier one on the branch is. */
 int store_verdict(store *self, uint64_t project, uint64_t builder, const store_rev *rev,
                   pw_result *ret, uint64_t *ret_build, bool *ret_open, pw_err *err);
 int store_request_get(store *self, uint64_t id, store_request *ret, pw_err *err);
@@ -372,9 +435,11 @@ int store_buildset_follow(store *self, uint64_t id, pw_err *err);
 int store_request_riders(store *self, uint64_t request, uint64_t stamp,
                          int (*cb)(void *, uint64_t buildset), void *cb_self, pw_err *err);
 typedef struct store_outcome { /* of a request */
-    uint64_t builder, rode_with;
+    uint64_t builder; /* or what that is a part of */
+    uint64_t rode_with;
     req_state state;
     pw_result result; /* PW_NO_RESULT: no build of it is done */
+    bool unchanged;   /* nothing that it depends on had changed */
 } store_outcome;
 int store_buildset_results(store *self, uint64_t id, int (*cb)(void *, const store_outcome *),
                            void *cb_self, pw_err *err);

@@ -78,3 +78,9 @@ bool pw_result_red(pw_result r)
 {
     return r == PW_FAILURE;
 }
+
+pw_result pw_result_unchanged(pw_result earlier)
+{
+    return earlier == PW_SUCCESS || earlier == PW_WARNINGS || earlier == PW_FAILURE ? earlier
+                                                                                    : PW_NO_RESULT;
+}

@@ -41,4 +41,7 @@ pw_result pw_result_build(const pw_result *step, const pw_flags *flags, size_t n
 /* success, and warnings where allowed */
 bool pw_result_green(pw_result r, bool allow_warnings);
 bool pw_result_red(pw_result r); /* failure only */
+/* What a builder counts as at a revision where nothing that it depends on had changed, by how its
+ * newest earlier build on the branch ended: the same, where that says something of the code. */
+pw_result pw_result_unchanged(pw_result earlier);
 #endif

@@ -119,5 +119,11 @@ int main(void)
     test_flags();
     test_build();
     test_colours();
+    static const pw_result same[] = {PW_SUCCESS,   PW_WARNINGS,  PW_FAILURE,  PW_NO_RESULT,
+                                     PW_NO_RESULT, PW_NO_RESULT, PW_NO_RESULT};
+    for (int r = 0; r < 7; r++)
+        ok(pw_result_unchanged((pw_result)r) == same[r], "unchanged after %s",
+           pw_result_name((pw_result)r));
+    ok(pw_result_unchanged(PW_NO_RESULT) == PW_NO_RESULT, "unchanged after nothing");
     return tap_done();
 }

@@ -4,15 +4,11 @@
 
 #include "shared/pipeline/read.h"
 
+/* the first two are those of a list */
 static const char *const builder_keys[] = {
-    "name",    "project",   "steps",   "requires",    "env",    "properties", "collapse", "retries",
-    "timeout", "isolation", "network", "keep_failed", "manual", "required",   "locks",    NULL};
-static const char *const file_keys[] = {
-    "steps",   "requires",       "env",        "properties", "retries",  "timeout", "isolation",
-    "network", "keep_failed",    "manual",     "required",   "collapse", "needs",   "matrix",
-    "shards",  "run_if_changed", "always_run", "locks",      NULL};
-static const char *const builder_later[] = {"needs",          "matrix",     "shards",
-                                            "run_if_changed", "always_run", NULL};
+    "name",    "project", "steps",   "requires",       "env",        "properties", "collapse",
+    "retries", "timeout", "network", "keep_failed",    "isolation",  "manual",     "required",
+    "needs",   "matrix",  "shards",  "run_if_changed", "always_run", "locks",      NULL};
 
 /* The image becomes an argument: it is no option, and one word. */
 static bool image_ok(const char *s)
@@ -95,8 +91,7 @@ bool pl_read_builder(pl_reader *r, const yaml_node *map, bool listed, pl_builder
     b->collapse = b->required = true;
     b->timeout = 6 * 3600 * PL_SECOND;
     b->keep_failed = 24 * 3600 * PL_SECOND;
-    if (!yaml_check_keys(map, "a builder", listed ? builder_keys : file_keys, builder_later,
-                         r->errors) &&
+    if (!yaml_check_keys(map, "a builder", builder_keys + (listed ? 0 : 2), NULL, r->errors) &&
         yaml_node_type(map) != YAML_MAP)
         return false;
     pl_read_requires(r, map, b);

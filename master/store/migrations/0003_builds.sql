@@ -79,3 +79,23 @@ CREATE INDEX test_bad ON test(attempt, n) WHERE result = 1;
 CREATE INDEX log_going ON log(attempt, idx, stream) WHERE sealed = 2;
 -- Builds that people want to keep.
 CREATE TABLE pin(build INTEGER PRIMARY KEY, who TEXT NOT NULL, reason TEXT, at INTEGER NOT NULL);
+-- Builders that need each other. A builder with a matrix or shards is built as several: each has a row, and the builder
+-- that it is a part of.
+ALTER TABLE builder ADD COLUMN parent INTEGER;
+ALTER TABLE buildset ADD COLUMN retry_of INTEGER;
+-- What is not plain about a request. parent: the builder that it is a part of (0 none); hold: 1 a person must start it,
+-- 2 its pipeline file is being read, 3 nothing that it depends on changed; pipeline: whose file defines it (0 the
+-- configuration); follows: where hold is 3, the newest earlier request of the builder on the branch (0 none).
+CREATE TABLE task(request INTEGER PRIMARY KEY, stamp INTEGER NOT NULL, parent INTEGER NOT NULL, hold INTEGER NOT NULL,
+                  pipeline INTEGER NOT NULL, follows INTEGER NOT NULL);
+CREATE INDEX task_parent ON task(stamp, parent) WHERE parent > 0;
+CREATE INDEX request_builder ON request(builder, id);
+-- Schedulers with builders that have run_if_changed: the newest change that a set of a branch was about.
+CREATE TABLE regarded(scheduler TEXT NOT NULL, branch TEXT NOT NULL, project INTEGER NOT NULL, change INTEGER NOT NULL,
+                      PRIMARY KEY(scheduler, branch)) WITHOUT ROWID;
+CREATE INDEX regarded_branch ON regarded(project, branch);
+-- Open build sets in which one request has to do with another, who takes part (needs 0; optional: its
+-- failure is not the set's), and who needs whom.
+CREATE TABLE graph(buildset INTEGER PRIMARY KEY, fail_fast INTEGER NOT NULL);
+CREATE TABLE need(buildset INTEGER NOT NULL, builder INTEGER NOT NULL, needs INTEGER NOT NULL, optional INTEGER NOT NULL,
+                  PRIMARY KEY(buildset, builder, needs)) WITHOUT ROWID;
