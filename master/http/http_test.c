@@ -116,8 +116,8 @@ static void test_lists(const world *w)
     ok(get(w, "/api/v1/projects", &r) == 200 && has(&r, "\"state\":\"ok\",\"failures\":0"),
        "and can again");
     ok(get(w, "/api/v1/builders?project=q", &r) == 200 &&
-           strcmp(r.body, "{\"items\":[{\"name\":\"fast\",\"project\":\"q\",\"paused\":null}],\"next\":null}\n") ==
-               0,
+           strcmp(r.body, "{\"items\":[{\"name\":\"fast\",\"project\":\"q\",\"paused\":null}],"
+                          "\"next\":null}\n") == 0,
        "builders");
     ok(get(w, "/api/v1/builders/fast", &r) == 400 && has(&r, "p/fast, q/fast"),
        "a name in two projects: the candidates");

@@ -435,7 +435,7 @@ int store_buildset_follow(store *self, uint64_t id, pw_err *err);
 int store_request_riders(store *self, uint64_t request, uint64_t stamp,
                          int (*cb)(void *, uint64_t buildset), void *cb_self, pw_err *err);
 typedef struct store_outcome { /* of a request */
-    uint64_t builder; /* or what that is a part of */
+    uint64_t builder;          /* or what that is a part of */
     uint64_t rode_with;
     req_state state;
     pw_result result; /* PW_NO_RESULT: no build of it is done */

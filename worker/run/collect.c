@@ -169,7 +169,8 @@ void collect_step(run_job *r, size_t index, const job_step *s, step_result *out)
     const job_report *report = s->reports.v;
     for (size_t i = 0; i < s->reports.n && !run_over(r); i++)
         reports(r, index, &report[i], out);
-    /* a step may have put a link in its place, which leads anywhere; nothing of it lives any more */
+    /* a step may have put a link in its place, which leads anywhere; nothing of it lives any more
+     */
     struct stat st;
     if (lstat(r->tmpdir, &st) < 0 || !S_ISDIR(st.st_mode))
         return;
