@@ -68,11 +68,14 @@ static void say(exec *e, const char *text, pid_t pid, const char *name, const ch
 static void on_survivor(void *self, pid_t pid, const char *name, bool killed)
 {
     exec *e = self;
+    /* podman's own processes may still be at their work when the container is over */
+    bool podmans = e->r->in.kind == ISO_PODMAN && !e->spec->outside;
     if (!killed) {
         e->stuck = pid;
         (void)snprintf(e->stuck_name, sizeof(e->stuck_name), "%s", name);
         say(e, "process", pid, name, " does not end, not even by KILL");
-    } else if (!e->killed && e->told++ < TOLD_MAX) { /* by force: the step's reason says why */
+    } else if (!e->killed && !podmans &&
+               e->told++ < TOLD_MAX) { /* by force: the step's reason says why */
         say(e, "killed process", pid, name, ", left behind by this step");
     }
 }
