@@ -323,7 +323,11 @@ static void test_slow(void)
 int main(void)
 {
     world w = {0};
-    bool open = world_open(&w, false);
+    /* every route is asked several times */
+    PW_AUTO(config_unrefp)
+    config *wide = limits("requests_per_second: 1000, burst: 10000, "
+                          "token_requests_per_second: 1000, token_burst: 10000");
+    bool open = wide && (w.conf = wide, world_open(&w, false));
     ok(open, "a server");
     if (open) {
         test_headers(&w);
