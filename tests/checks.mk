@@ -98,8 +98,10 @@ demo: ## install what is missing, build, run the main job on embedded defaults, 
 	@$(MAKE) -j2 all
 	@$(O)/pawl demo $(BUILD)/demo $(DEMO_FLAGS)
 DEMO_FLAGS ?=
-bench: ; @$(MAKE) -j2 all bench-bins && BUILD=$(CURDIR)/$(O) tests/bench/run.sh ## speed and memory, beside Buildbot in one run
-bench-bins: $(O)/tests/bench/fill_db
+bench: ; @$(MAKE) -j2 all bench-bins && $(O)/tests/bench/dispatch && BUILD=$(CURDIR)/$(O) tests/bench/run.sh ## speed and memory, beside Buildbot in one run
+bench-bins: $(O)/tests/bench/fill_db $(O)/tests/bench/dispatch
+$(O)/tests/bench/dispatch: $(O)/tests/bench/dispatch.o $(foreach m,$(CLOSURE_master/core),$(call libof,$m))
+	@echo "LD $@"; $(CC) $(SAN) -o $@ $^ $(call ld,$(CLOSURE_master/core))
 $(O)/tests/bench/fill_db: $(O)/tests/bench/fill_db.o $(foreach m,$(CLOSURE_master/store),$(call libof,$m))
 	@echo "LD $@"; $(CC) $(SAN) -o $@ $^ $(call ld,$(CLOSURE_master/store))
 # a thousand workers against one master (tests/load)
