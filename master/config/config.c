@@ -11,6 +11,7 @@ static void project_clear(config_project *p)
     glob_free(p->branches);
     glob_free(p->tags);
     free(p->hook_secret);
+    pl_pairs_free(p->properties, p->n_properties);
     pl_strs_clear(&p->allow_secrets);
     config_login_clear(&p->login);
     config_retention_clear(&p->retention);
@@ -114,6 +115,7 @@ config *config_unref(config *self)
     free(self->workers_listen);
     free(self->workers_address);
     free(self->text);
+    free(self->warnings);
     free(self);
     return NULL;
 }

@@ -55,6 +55,8 @@ typedef struct config_project {
     glob_list *tags;     /* of `tags`, default none */
     pw_usec poll;        /* default 60 s */
     bool build_first;
+    config_pair *properties; /* of every build */
+    size_t n_properties;
     char *hook_secret;         /* name of the secret that webhooks are signed with; NULL: none */
     config_strs allow_secrets; /* names that a pipeline file may use */
     config_login login;        /* of `credentials` */
@@ -233,6 +235,7 @@ typedef struct config {
     config_person *people;
     size_t n_people;
     bool people_given; /* there is a list: who is not in it is nobody */
+    char *warnings;    /* lines for people, as errors are; NULL: none */
     char *text;        /* the files as read, for the database's last good copy */
     unsigned refs;     /* shared: config_ref / config_unref, atomic */
 } config;

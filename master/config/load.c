@@ -288,6 +288,8 @@ static config *finish(loader *l)
     config_read_providers(r);
     config_read_retention(r, r->retention, &r->c->retention, NULL);
     yaml_errors_sort(r->errors);
+    if (yaml_errors_none(r->errors))
+        config_warn(r);
     if (!yaml_errors_none(r->errors))
         return NULL;
     r->c->text = whole_text(l);

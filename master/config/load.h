@@ -61,6 +61,8 @@ void config_read_web(config_reader *r, const yaml_node *map);
 void config_read_projects(config_reader *r);
 void config_read_builders(config_reader *r);
 void config_read_schedulers(config_reader *r);
+/* What is right, but hardly meant: once all is read without an error. */
+void config_warn(config_reader *r);
 void config_read_promotions(config_reader *r);
 void config_read_notify(config_reader *r);
 void config_read_providers(config_reader *r);

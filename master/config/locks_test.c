@@ -28,8 +28,40 @@ static bool lock_is(const config_builder *b, size_t i, const char *name, bool ex
            b->locks[i].exclusive == exclusive && b->locks[i].until == until;
 }
 
+static void test_warnings(void)
+{
+    static const char text2[] =
+        "projects: [{name: p, repository: /r, properties: {site: a}}]\n"
+        "builders:\n"
+        "  - name: a\n"
+        "    project: p\n"
+        "    properties: {suite: x}\n"
+        "    env: {home_of: y}\n"
+        "    steps:\n"
+        "      - set_property: {version: {run: cat VERSION}}\n"
+        "      - {run: \"echo ${site} ${suite} ${home_of} ${version} ${branch} ${worker_os} "
+        "${speed}\"}\n"
+        "      - {run: \"for f in 1 2; do echo ${f}; done; n=1; echo ${n}; echo x | while read l; "
+        "do "
+        "echo ${l}; done\"}\n"
+        "      - {run: \"echo ${HOME} ${1} ${x:-y}\"}\n"
+        "      - run: echo ${sweet}\n"
+        "schedulers: [{name: s, kind: branch, project: p, properties: {speed: 9}}]\n";
+    PW_AUTO(yaml_errors_clear) yaml_errors e = {0};
+    PW_AUTO(config_unrefp) config *c = config_load_text("f.yaml", text2, strlen(text2), &e);
+    for (size_t i = 0; i < e.n; i++)
+        printf("# %u:%u %s\n", e.v[i].line, e.v[i].column, e.v[i].text);
+    ok(c && c->warnings &&
+           strcmp(c->warnings,
+                  "f.yaml:12:14: warning: \"run\" names ${sweet}, and nothing sets it: a "
+                  "property of that name is given by people at most\n") == 0,
+       "what nothing sets: %s", c && c->warnings ? c->warnings : "");
+    ok(c && c->projects[0].n_properties == 1, "properties of the project");
+}
+
 int main(void)
 {
+    test_warnings();
     PW_AUTO(yaml_errors_clear) yaml_errors e = {0};
     PW_AUTO(config_unrefp) config *c = config_load_text(NULL, text, strlen(text), &e);
     for (size_t i = 0; i < e.n; i++)

@@ -11,7 +11,7 @@
 
 static const char *const project_keys[] = {
     "name",        "repository", "branches",    "tags",      "poll",      "build_first", "source",
-    "hook_secret", "allow",      "credentials", "retention", "artifacts", NULL};
+    "hook_secret", "allow",      "credentials", "retention", "artifacts", "properties",  NULL};
 static const char *const project_later[] = {"pipeline", NULL};
 
 enum { REPOSITORY_MAX = 2000 };
@@ -149,6 +149,7 @@ static void read_project(config_reader *r, size_t i)
     if (yaml_get_str(map, "hook_secret", false, 1000, &p->hook_secret, r->errors) && p->hook_secret)
         (void)config_check_secret(r, yaml_node_get(map, "hook_secret"), p->hook_secret);
     read_allow(r, map, p);
+    pl_get_pairs(&r->pl, map, "properties", PL_PROPERTIES, NULL, &p->properties, &p->n_properties);
     config_read_login(r, map, p->repository, &p->login);
     p->keep_artifacts = 30 * 24 * 3600 * PL_SECOND;
     config_read_retention(r, yaml_node_value(map, "retention"), &p->retention, &p->keep_artifacts);

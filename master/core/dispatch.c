@@ -166,6 +166,8 @@ static void offer(core *self, core_request *r, core_worker *w)
                          store_build_dispatch(self->st, b->id, w->row.id, a->id, b->tries, &err),
                          &err))
         return;
+    if (fresh)
+        core_props_keep(self, b);
     core_offer_effect(self, a, &job, &secrets);
     if (self->fault.code)
         return;

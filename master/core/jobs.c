@@ -80,7 +80,8 @@ static int join(pw_list *to, pw_list *from, size_t most, pw_err *err)
 }
 
 /* What a person or trigger gave, and the facts of the worker where they gave no other. */
-static int with_facts(const core_build *b, const core_worker *w, pw_list *ret, pw_err *err)
+static int with_facts(const core_build *b, const core_worker *w, size_t n_base, pw_list *ret,
+                      pw_err *err)
 {
     const pl_builder *c = b->request->builder->conf;
     pw_list given = {0}, facts = {0};
@@ -88,7 +89,7 @@ static int with_facts(const core_build *b, const core_worker *w, pw_list *ret, p
     if (r == 0)
         r = core_fact_props(w->row.facts, &facts, err);
     if (r == 0)
-        r = join(&given, &facts, PW_ENV_MAX - (c ? c->n_properties : 0), err);
+        r = join(&given, &facts, PW_ENV_MAX - (c ? c->n_properties : 0) - n_base, err);
     core_props_clear(&facts);
     if (r < 0) {
         core_props_clear(&given);
@@ -179,7 +180,7 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
         pw_buf_addf(&event, "%.*s", r ? (int)strcspn(pw_buf_str(&reason), " ") : 5,
                     r ? pw_buf_str(&reason) : "force") < 0)
         r = pw_fail(err, PW_ENOMEM, "out of memory");
-    if (r < 0 || (r = with_facts(b, w, &given, err)) < 0)
+    if (r < 0 || (r = with_facts(b, w, project->n_properties, &given, err)) < 0)
         return r;
     store_rev_text(&b->request->stamp->rev, rev);
     PW_AUTO(pw_freep) char *url = NULL;
@@ -213,6 +214,8 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
                   .untrusted = !core_trusted(self, b->request),
                   .event = pw_buf_str(&event),
                   .lost_after_ms = (uint64_t)core_locks_limit(self) / 1000,
+                  .base = project->properties,
+                  .n_base = project->n_properties,
                   .given = given.v,
                   .n_given = given.n,
                   .instance = b->request->builder->parent ? &instance : NULL,
@@ -226,6 +229,36 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
                                     : pl_freeze(c, &f, out, err);
     core_props_clear(&given);
     return r < 0 ? r : values(self, b, names, ret_secrets, err);
+}
+
+static bool keep(core *self, uint64_t build, const msg_pair *v, size_t n, const char *source)
+{
+    pw_err err = {0};
+    for (size_t i = 0; i < n; i++)
+        if (!core_ok(self,
+                     store_property_put(self->st, build, v[i].name, v[i].value ? v[i].value : "",
+                                        source, &err),
+                     &err))
+            return false;
+    return true;
+}
+
+void core_props_keep(core *self, const core_build *b)
+{
+    const core_builder *of = b->request->builder;
+    const config_project *p = self->project[of->project].conf;
+    pw_list given = {0};
+    pw_err err = {0};
+    if (!core_ok(self, core_props_unpack(b->request->props, b->request->props_len, &given, &err),
+                 &err))
+        return;
+    int by = given.n ? store_buildset_scheduled(self->st, b->request->buildset, &err) : 0;
+    if (core_ok(self, by, &err) &&
+        keep(self, b->id, (const msg_pair *)p->properties, p->n_properties, "project") &&
+        keep(self, b->id, (const msg_pair *)of->conf->properties, of->conf->n_properties,
+             "builder"))
+        (void)keep(self, b->id, given.v, given.n, by ? "scheduler" : "force");
+    core_props_clear(&given);
 }
 
 int core_thaw(core *self, const core_build *b, uint64_t attempt, const core_worker *w, pw_buf *out,

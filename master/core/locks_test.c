@@ -1,6 +1,7 @@
 /* Locks over the whole core: who gets them, when they are given back, and that all of it is the
  * same after a restart. */
 #include "master/core/fixture.h"
+#include "master/store/reader.h"
 
 #include "tests/tap.h"
 
@@ -222,6 +223,47 @@ static void test_job(void)
     pw_schema_clear(&job_spec_schema, &spec);
 }
 
+/* What a build is given, and by whom. */
+static int sourced(void *self, const char *name, const char *value, const char *source)
+{
+    size_t n = strlen(self);
+    (void)snprintf((char *)self + n, 400 - n, "%s=%s(%s) ", name, value, source);
+    return 0;
+}
+
+static void test_properties(void)
+{
+    static const char other[] =
+        "projects: [{name: p, repository: /r, properties: {a: project, b: project, c: project}}]\n"
+        "builders:\n"
+        "  - {name: x, project: p, properties: {b: builder, c: builder}, steps: [{run: a}]}\n"
+        "schedulers: [{name: s, kind: branch, project: p, properties: {c: scheduler}}]\n";
+    PW_AUTO(world_freep) world *w = world_new(other);
+    char got[400] = "";
+    job_spec spec = {0};
+    if (!w)
+        return;
+    look(w, 0, "master", 1);
+    uint64_t id = worker(w, "w1", 1);
+    up(w, id, 7, 1);
+    push(w, 0, "master", 1, 2);
+    const seen *s = last(w, CORE_OFFER);
+    const msg_pair *v = NULL;
+    if (s->job && pw_schema_decode(&job_spec_schema, s->job, s->job_len, &spec, NULL) == 0)
+        v = spec.props.v;
+    ok(v && spec.props.n >= 3 && strcmp(v[0].value, "project") == 0 &&
+           strcmp(v[1].value, "builder") == 0 && strcmp(v[2].value, "scheduler") == 0,
+       "the later source goes before the earlier one");
+    ok(spec.event && strcmp(spec.event, "change") == 0, "what made it");
+    reader *rd = reader_open(w->path, NULL);
+    ok(!rd || reader_properties(rd, spec.build, sourced, got, NULL) < 0 ||
+           (strstr(got, "a=project(project)") && strstr(got, "b=builder(builder)") &&
+            strstr(got, "c=scheduler(scheduler)")),
+       "rows: %s", got);
+    reader_close(rd);
+    pw_schema_clear(&job_spec_schema, &spec);
+}
+
 /* A reload: a lock that is not declared any more is no lock; one that is new is taken from then on.
  */
 static void test_config(void)
@@ -254,5 +296,6 @@ int main(void)
     test_per_worker();
     test_job();
     test_config();
+    test_properties();
     return tap_done();
 }

@@ -566,6 +566,9 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
  */
 int core_thaw(core *self, const core_build *b, uint64_t attempt, const core_worker *w, pw_buf *out,
               pw_list *ret_secrets, pw_err *err);
+/* Rows of what the build was given, with who gave it; facts of its worker stand with the worker. A
+ * later one overrides an earlier one. */
+void core_props_keep(core *self, const core_build *b);
 /* Pairs <-> the bytes kept with a request. */
 int core_props_pack(const pw_list *pairs, pw_buf *out, pw_err *err);
 int core_props_unpack(const uint8_t *p, size_t n, pw_list *ret, pw_err *err);

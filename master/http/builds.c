@@ -167,24 +167,28 @@ void web_get_steps(web_req *q)
 }
 
 /* ---- one build */
-static int on_property(void *self, const char *name, const char *value, const char *source)
+static void text_pair(pw_buf *b, const char *name, const char *value)
 {
-    pw_buf *b = self;
-    (void)source;
     web_key(b, NULL);
     (void)pw_buf_json(b, name);
     (void)pw_buf_add(b, ":", 1);
     (void)pw_buf_json(b, value);
-    return 0;
 }
 
-/* What was given to an open build stands in its frozen job; what its steps set are rows, which come
- * first. */
+/* What was given and what steps set are rows, which come first; the facts of the worker of an open
+ * build stand in its frozen job. */
 typedef struct props {
     pw_buf *b;
+    pw_buf source; /* of each, by name */
     pw_strs seen;
     bool failed;
 } props;
+
+static void on_property(props *p, const char *name, const char *value, const char *source)
+{
+    text_pair(p->b, name, value);
+    text_pair(&p->source, name, source);
+}
 
 static int seen_property(void *self, const char *name, const char *value, const char *source)
 {
@@ -197,10 +201,11 @@ static int seen_property(void *self, const char *name, const char *value, const 
     if (p->failed)
         return PW_ENOMEM;
     p->seen.n++;
-    return on_property(p->b, name, value, source);
+    on_property(p, name, value, source);
+    return 0;
 }
 
-static int job_properties(reader *rd, uint64_t build, const props *p, pw_err *err)
+static int job_properties(reader *rd, uint64_t build, props *p, pw_err *err)
 {
     PW_AUTO(pw_buf_clearp) pw_buf frozen = PW_BUF(PW_JOB_MAX);
     job_spec spec;
@@ -213,14 +218,14 @@ static int job_properties(reader *rd, uint64_t build, const props *p, pw_err *er
         for (size_t k = 0; k < p->seen.n && !over; k++)
             over = strcmp(p->seen.v[k], given[i].name) == 0;
         if (!over)
-            (void)on_property(p->b, given[i].name, given[i].value, NULL);
+            on_property(p, given[i].name, given[i].value, "worker");
     }
     pw_schema_clear(&job_spec_schema, &spec);
     return 0;
 }
 
 /* Those of the worker that a finished build ran on. */
-static int fact_properties(reader *rd, uint64_t attempt, const props *p, pw_err *err)
+static int fact_properties(reader *rd, uint64_t attempt, props *p, pw_err *err)
 {
     PW_AUTO(pw_buf_clearp) pw_buf facts = PW_BUF(128 * 1024);
     pw_list list = {0};
@@ -233,7 +238,7 @@ static int fact_properties(reader *rd, uint64_t attempt, const props *p, pw_err 
         for (size_t k = 0; k < p->seen.n && !over; k++)
             over = strcmp(p->seen.v[k], fact[i].name) == 0;
         if (!over)
-            (void)on_property(p->b, fact[i].name, fact[i].value, "worker");
+            on_property(p, fact[i].name, fact[i].value, "worker");
     }
     core_props_clear(&list);
     return 0;
@@ -241,13 +246,20 @@ static int fact_properties(reader *rd, uint64_t attempt, const props *p, pw_err 
 
 static int properties(reader *rd, const store_build *of, pw_buf *b, pw_err *err)
 {
-    props p = {.b = b};
+    props p = {.b = b, .source = PW_BUF(1024 * 1024)};
     web_open(b, "properties", '{');
+    web_open(&p.source, NULL, '{');
     int r = reader_properties(rd, of->id, seen_property, &p, err);
     if (r == 0)
         r = of->state != BUILD_DONE ? job_properties(rd, of->id, &p, err)
                                     : fact_properties(rd, of->attempt, &p, err);
     web_shut(b, '}');
+    web_shut(&p.source, '}');
+    web_key(b, "property_sources");
+    (void)pw_buf_adds(b, pw_buf_str(&p.source));
+    if (p.source.failed && r == 0)
+        r = pw_fail(err, PW_ENOMEM, "out of memory");
+    pw_buf_clear(&p.source);
     for (size_t i = 0; i < p.seen.n; i++)
         free(p.seen.v[i]);
     free(p.seen.v);

@@ -60,6 +60,8 @@ static void test_builds(const world *w)
        "a build");
     ok(has(&r, "\"properties\":{\"speed\":\"high\",\"flavour\":\"big\"}"),
        "its properties, those of steps before those given");
+    ok(has(&r, "\"property_sources\":{\"speed\":\"step\",\"flavour\":\"worker\"}"),
+       "who gave them");
     ok(has(&r, "{\"name\":\"test/unit\",\"kind\":\"run\",\"state\":\"waiting\",\"result\":null"),
        "steps that wait come from the frozen job");
     ok(get(w, "/api/v1/builds/500/steps", &r) == 200 && json_ok(&r) &&

@@ -12,7 +12,7 @@ static const schema schemas[] = {
               "branch:string revision:string? reason:string? who:string? "
               "state:string result:string? result_reason:string? created:time started:time? "
               "finished:time? worker:string? attempt:integer? url:string "
-              "properties:object steps:array logs:string pinned:object?"},
+              "properties:object property_sources:object steps:array logs:string pinned:object?"},
     {"Step", "name:string kind:string state:string result:string? reason:string? started:time? "
              "finished:time? exit_code:integer? signal:integer? "
              "lines:integer? bytes:integer? cpu_ms:integer? max_rss:integer? "

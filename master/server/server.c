@@ -66,6 +66,8 @@ int server_check(const char *file)
     config *c = load_config(file);
     if (!c)
         return 2;
+    if (c->warnings)
+        (void)fputs(c->warnings, stderr);
     (void)printf("%s: %zu projects, %zu builders, %zu schedulers, %zu promotions\n", file,
                  c->n_projects, c->n_builders, c->n_schedulers, c->n_promotions);
     config_unref(c);

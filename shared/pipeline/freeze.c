@@ -66,6 +66,8 @@ static size_t add_pair(msg_pair *pairs, size_t n, char *name, char *value)
 static size_t properties(const pl_builder *b, const pl_facts *f, msg_pair *pairs)
 {
     size_t n = 0;
+    for (size_t i = 0; i < f->n_base; i++)
+        n = add_pair(pairs, n, f->base[i].name, f->base[i].value);
     for (size_t i = 0; i < b->n_properties; i++)
         n = add_pair(pairs, n, b->properties[i].name, b->properties[i].value);
     for (size_t k = 0; k < f->n_given; k++)
@@ -78,7 +80,8 @@ static size_t properties(const pl_builder *b, const pl_facts *f, msg_pair *pairs
 int pl_freeze(const pl_builder *b, const pl_facts *f, pw_buf *out, pw_err *err)
 {
     PW_AUTO(pw_freep) job_step *steps = calloc(b->n_steps ? b->n_steps : 1, sizeof(*steps));
-    size_t most = b->n_properties + f->n_given + (f->instance ? f->instance->n_values : 0);
+    size_t most =
+        f->n_base + b->n_properties + f->n_given + (f->instance ? f->instance->n_values : 0);
     PW_AUTO(pw_freep) msg_pair *pairs = calloc(most + 1, sizeof(*pairs));
     PW_AUTO(pw_freep) job_lock *locks = calloc(b->n_locks + 1, sizeof(*locks));
     if (!steps || !pairs || !locks)

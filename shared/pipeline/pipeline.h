@@ -160,6 +160,8 @@ typedef struct pl_facts { /* what a build adds to its builder; all borrowed */
     bool no_keep;      /* the work directory is not kept when it fails, whatever the builder says */
     const char *event; /* what made it: "change" "force" ..; NULL: not known */
     uint64_t lost_after_ms; /* see job_spec */
+    const pl_pair *base;    /* of the project */
+    size_t n_base;
     /* given by scheduler, person or trigger: over the builder's own of the same name */
     const msg_pair *given;
     size_t n_given;

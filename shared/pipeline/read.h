@@ -103,6 +103,20 @@ void pl_reports_free(pl_report *v, size_t n);
 /* Globs beneath the work directory: a text or a list, at least one. */
 bool pl_get_files(pl_reader *r, const yaml_node *map, const char *key, pl_strs *out);
 
+/* ---- unset.c */
+typedef struct pl_known { /* properties that others than the builder set; all borrowed */
+    const struct pl_known_list {
+        const pl_pair *v;
+        size_t n;
+    } * v;
+    size_t n;
+    const char *const *names;
+    size_t n_names;
+} pl_known;
+/* Adds a warning for each `run` that names a property that nothing sets; map: of the builder. */
+void pl_warn_unset(yaml_errors *warnings, const yaml_node *map, const pl_builder *b,
+                   const pl_known *k);
+
 /* ---- secrets.c */
 /* Checks each ${secret:NAME} in a text, adds the names to *used. */
 void pl_use_secrets(pl_reader *r, const yaml_node *at, pl_strs *used);
