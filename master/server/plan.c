@@ -130,8 +130,10 @@ static void each(void *self, outline_change change, const outline_object *old,
 {
     plan *p = self;
     const outline_object *o = now ? now : old;
-    const outline_object none = {.section = o->section, .name = o->name};
     PW_AUTO(pw_buf_clearp) pw_buf said = PW_BUF(1024);
+    if (!o) /* what neither has did not change */
+        return;
+    const outline_object none = {.section = o->section, .name = o->name};
     bool whole = !*o->name; /* a section that is no list: what is added to it are keys */
     note(p, change, o, &said);
     if (p->json) {
