@@ -14,6 +14,12 @@ static void read_builder(config_reader *r, size_t i)
     for (size_t k = 0; k < i; k++)
         if (b->project != CONFIG_NONE && r->c->builders[k].project == b->project)
             config_check_unique(r, "builder", &r->builders, i, b->name, r->c->builders[k].name, k);
+    if (b->project != CONFIG_NONE && r->c->projects[b->project].pipeline)
+        yaml_fail(
+            r->errors, yaml_node_get(map, "project"),
+            "project \"%s\" has its builders in its pipeline file (\"%s\"): it has one or the "
+            "other",
+            r->c->projects[b->project].name, r->c->projects[b->project].pipeline);
     (void)pl_read_builder(&r->pl, map, true, b);
     if (b->project != CONFIG_NONE &&
         b->n_properties + r->c->projects[b->project].n_properties > PL_PAIRS_MAX)

@@ -12,7 +12,8 @@ static void project_clear(config_project *p)
     glob_free(p->tags);
     free(p->hook_secret);
     pl_pairs_free(p->properties, p->n_properties);
-    pl_strs_clear(&p->allow_secrets);
+    free(p->pipeline);
+    pl_allow_clear(&p->allow);
     config_login_clear(&p->login);
     config_retention_clear(&p->retention);
 }
@@ -20,6 +21,7 @@ static void project_clear(config_project *p)
 static void scheduler_clear(config_scheduler *s)
 {
     free(s->name);
+    pl_strs_clear(&s->names);
     free(s->builders);
     glob_free(s->branches);
     glob_free(s->paths);
@@ -45,6 +47,7 @@ static void promotion_clear(config_promotion *p)
     free(p->name);
     free(p->from);
     free(p->to);
+    pl_strs_clear(&p->names);
     free(p->builders);
 }
 

@@ -109,6 +109,9 @@ size_t config_get_project(config_reader *r, const yaml_node *map);
 /* `builders`: absent or "all" is all of the project; so is an empty list if `empty_is_all`. */
 void config_get_builders(config_reader *r, const yaml_node *map, size_t project, bool empty_is_all,
                          size_t **out, size_t *out_n);
+/* The same for a project with a pipeline file, whose builders differ by revision: names, none is
+ * all. */
+void config_get_builder_names(config_reader *r, const yaml_node *map, pl_strs *out);
 /* Every builder of the project. */
 void config_all_builders(config_reader *r, size_t project, size_t **out, size_t *out_n);
 /* A branch's name as git allows it; absent is fine unless required. */

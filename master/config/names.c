@@ -149,6 +149,19 @@ void config_get_builders(config_reader *r, const yaml_node *map, size_t project,
     }
 }
 
+void config_get_builder_names(config_reader *r, const yaml_node *map, pl_strs *out)
+{
+    const yaml_node *v = yaml_node_value(map, "builders");
+    const char *word = v ? yaml_node_text(v) : NULL;
+    if (!v || (word && strcmp(word, "all") == 0) ||
+        !yaml_get_strs(map, "builders", CONFIG_BUILDERS_MAX, &out->v, &out->n, r->errors))
+        return;
+    for (size_t i = 0; i < out->n; i++)
+        if (!pw_name_ok(out->v[i]))
+            yaml_fail(r->errors, yaml_node_type(v) == YAML_LIST ? yaml_node_item(v, i) : v,
+                      "\"%.60s\" is no name of a builder", out->v[i]);
+}
+
 /* The rules of git-check-ref-format for a name below refs/heads/. */
 bool config_branch_ok(const char *s)
 {

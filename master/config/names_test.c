@@ -92,8 +92,11 @@ static const struct mistake {
     {"projects: [{name: p, repository: /r, branches: [a, /(/]}]\n", 1, 52, "\"branches\": "},
     {"projects: [{name: p, repository: /r, branches: []}]\n", 1, 48,
      "\"branches\" must name at least one"},
-    {"projects: [{name: p, repository: /r, pipeline: .pawl.yaml}]\n", 1, 38,
-     "\"pipeline\" is not supported by this version"},
+    {"projects: [{name: p, repository: /r, pipeline: ../x}]\n", 1, 48,
+     "\"pipeline\" is the path of a file"},
+    {"projects: [{name: p, repository: /r, pipeline: x}]\nbuilders: [{name: a, project: p, steps: "
+     "[{run: x}]}]\n",
+     2, 31, "it has one or the other"},
     {"projects: [{name: p, repository: /r, credentials: {ssh_key: k}}]\n", 1, 61,
      "no secret \"k\""},
     {"projects: [{name: p, repository: /r, retention: {artifact: 1d}}]\n", 1, 50,

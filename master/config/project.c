@@ -9,10 +9,10 @@
 #include "shared/base/fs.h"
 #include "shared/job/record.h"
 
-static const char *const project_keys[] = {
-    "name",        "repository", "branches",    "tags",      "poll",      "build_first", "source",
-    "hook_secret", "allow",      "credentials", "retention", "artifacts", "properties",  NULL};
-static const char *const project_later[] = {"pipeline", NULL};
+static const char *const project_keys[] = {"name",       "repository",  "branches",  "tags",
+                                           "poll",       "build_first", "source",    "hook_secret",
+                                           "allow",      "credentials", "retention", "artifacts",
+                                           "properties", "pipeline",    NULL};
 
 enum { REPOSITORY_MAX = 2000 };
 
@@ -93,20 +93,31 @@ static void check_repository(config_reader *r, const yaml_node *map, config_proj
 /* What a pipeline file of the repository may ask for. */
 static void read_allow(config_reader *r, const yaml_node *map, config_project *p)
 {
-    static const char *const keys[] = {"secrets", NULL};
-    static const char *const later[] = {"tags",       "isolation",   "locks",
-                                        "max_builds", "max_timeout", NULL};
-    const yaml_node *v = yaml_node_value(map, "allow");
+    static const char *const keys[] = {"tags",       "isolation",   "secrets", "locks",
+                                       "max_builds", "max_timeout", NULL};
+    const yaml_node *v = yaml_node_value(map, "allow"), *list;
+    pl_allow *a = &p->allow;
+    int64_t builds = 0;
     if (!v ||
-        (!yaml_check_keys(v, "\"allow\"", keys, later, r->errors) && yaml_node_type(v) != YAML_MAP))
+        (!yaml_check_keys(v, "\"allow\"", keys, NULL, r->errors) && yaml_node_type(v) != YAML_MAP))
         return;
-    config_strs *s = &p->allow_secrets;
-    if (!yaml_get_strs(v, "secrets", CONFIG_SECRETS_MAX, &s->v, &s->n, r->errors))
-        return;
-    const yaml_node *list = yaml_node_value(v, "secrets");
-    for (size_t i = 0; i < s->n; i++)
-        (void)config_check_secret(
-            r, yaml_node_type(list) == YAML_LIST ? yaml_node_item(list, i) : list, s->v[i]);
+    pl_get_globs(&r->pl, v, "tags", GLOB_BRANCH, NULL, PL_GLOBS_EMPTY_NULL, &a->tags);
+    pl_get_globs(&r->pl, v, "isolation", GLOB_BRANCH, NULL, PL_GLOBS_EMPTY_NULL, &a->isolation);
+    if (yaml_get_int(v, "max_builds", 1, PL_BUILDS_MAX, &builds, r->errors))
+        a->max_builds = (size_t)builds;
+    (void)pl_get_time(&r->pl, v, "max_timeout", PL_SECOND, &a->max_timeout);
+    if (yaml_get_strs(v, "locks", CONFIG_SECRETS_MAX, &a->locks.v, &a->locks.n, r->errors) &&
+        (list = yaml_node_value(v, "locks")))
+        for (size_t i = 0; i < a->locks.n; i++)
+            (void)config_may_lock(
+                r, yaml_node_type(list) == YAML_LIST ? yaml_node_item(list, i) : list,
+                a->locks.v[i]);
+    if (yaml_get_strs(v, "secrets", CONFIG_SECRETS_MAX, &a->secrets.v, &a->secrets.n, r->errors) &&
+        (list = yaml_node_value(v, "secrets")))
+        for (size_t i = 0; i < a->secrets.n; i++)
+            (void)config_check_secret(
+                r, yaml_node_type(list) == YAML_LIST ? yaml_node_item(list, i) : list,
+                a->secrets.v[i]);
 }
 
 /* How much one build may leave. */
@@ -133,7 +144,7 @@ static void read_project(config_reader *r, size_t i)
     config_project *p = &r->c->projects[i];
     int source = 0;
     p->poll = 60 * PL_SECOND;
-    if (!yaml_check_keys(map, "a project", project_keys, project_later, r->errors) &&
+    if (!yaml_check_keys(map, "a project", project_keys, NULL, r->errors) &&
         yaml_node_type(map) != YAML_MAP)
         return;
     (void)config_get_name(r, map, &p->name);
@@ -150,6 +161,10 @@ static void read_project(config_reader *r, size_t i)
         (void)config_check_secret(r, yaml_node_get(map, "hook_secret"), p->hook_secret);
     read_allow(r, map, p);
     pl_get_pairs(&r->pl, map, "properties", PL_PROPERTIES, NULL, &p->properties, &p->n_properties);
+    if (yaml_get_str(map, "pipeline", false, PL_PATH_MAX, &p->pipeline, r->errors) && p->pipeline &&
+        !pl_path_ok(p->pipeline))
+        yaml_fail(r->errors, yaml_node_get(map, "pipeline"),
+                  "\"pipeline\" is the path of a file in the repository, without \"..\"");
     config_read_login(r, map, p->repository, &p->login);
     p->keep_artifacts = 30 * 24 * 3600 * PL_SECOND;
     config_read_retention(r, yaml_node_value(map, "retention"), &p->retention, &p->keep_artifacts);

@@ -33,7 +33,11 @@ static void read_promotion(config_reader *r, size_t i)
     if (p->from && p->to && strcmp(p->from, p->to) == 0)
         yaml_fail(r->errors, yaml_node_get(map, "to"), "\"from\" and \"to\" are the same branch");
     size_t before = r->errors->n;
-    config_get_builders(r, map, p->project, true, &p->builders, &p->n_builders);
+    bool own = p->project != CONFIG_NONE && r->c->projects[p->project].pipeline;
+    if (own)
+        config_get_builder_names(r, map, &p->names);
+    else
+        config_get_builders(r, map, p->project, true, &p->builders, &p->n_builders);
     if (!yaml_node_value(map, "builders")) { /* who is not required reddens nothing */
         size_t n = 0;
         for (size_t k = 0; k < p->n_builders; k++)
@@ -41,7 +45,8 @@ static void read_promotion(config_reader *r, size_t i)
                 p->builders[n++] = p->builders[k];
         p->n_builders = n;
     }
-    if (before == r->errors->n && p->project != CONFIG_NONE && !p->n_builders && p->builders)
+    if (!own && before == r->errors->n && p->project != CONFIG_NONE && !p->n_builders &&
+        p->builders)
         yaml_fail(r->errors, map, "project \"%s\" has no builder that could be green",
                   r->c->projects[p->project].name);
     (void)pl_get_time(&r->pl, map, "every", 0, &p->every);

@@ -149,7 +149,16 @@ static void read_scheduler(config_reader *r, size_t i)
         config_check_unique(r, "scheduler", &r->schedulers, i, s->name, r->c->schedulers[k].name,
                             k);
     s->project = config_get_project(r, map);
-    config_get_builders(r, map, s->project, false, &s->builders, &s->n_builders);
+    if (s->project != CONFIG_NONE && r->c->projects[s->project].pipeline) {
+        config_get_builder_names(r, map, &s->names);
+        static const char *const no[] = {"testfix", "parameters"};
+        for (size_t k = 0; k < sizeof(no) / sizeof(no[0]); k++)
+            if (yaml_node_value(map, no[k]))
+                yaml_fail(r->errors, yaml_node_key(map, no[k]),
+                          "\"%s\" is not supported for the builders of a pipeline file", no[k]);
+    } else {
+        config_get_builders(r, map, s->project, false, &s->builders, &s->n_builders);
+    }
     (void)yaml_get_int(map, "priority", -CONFIG_PRIORITY_MAX, CONFIG_PRIORITY_MAX, &s->priority,
                        r->errors);
     (void)yaml_get_bool(map, "fail_fast", &s->fail_fast, r->errors);
@@ -252,7 +261,8 @@ static void add_default(config_reader *r, size_t project)
     char *const items[] = {any};
     config_scheduler s = {.kind = SCHED_BRANCH, .project = project, .after = CONFIG_NONE};
     config_all_builders(r, project, &s.builders, &s.n_builders);
-    if (s.n_builders) {
+    bool some = s.n_builders || r->c->projects[project].pipeline;
+    if (some) {
         s.name = free_name(r, r->c->projects[project].name);
         s.branches = glob_parse(GLOB_BRANCH, items, 1, NULL);
     }
@@ -260,7 +270,7 @@ static void add_default(config_reader *r, size_t project)
         r->c->schedulers[r->c->n_schedulers++] = s;
         return;
     }
-    if (s.n_builders)
+    if (some)
         r->errors->failed = true;
     free(s.name);
     free(s.builders);

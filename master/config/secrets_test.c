@@ -86,7 +86,7 @@ static void test_uses(void)
        "a builder knows which it uses");
     ok(strcmp(b->env[0].value, "Bearer ${secret:token}") == 0, "its env names them only");
     ok(strcmp(c->projects[0].hook_secret, "other") == 0 && !c->projects[1].hook_secret &&
-           c->projects[0].allow_secrets.n == 1 && c->projects[1].allow_secrets.n == 0,
+           c->projects[0].allow.secrets.n == 1 && c->projects[1].allow.secrets.n == 0,
        "a project's");
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/fs.h"
 #include "shared/base/num.h"
 #include "shared/crypt/crypt.h"
 
@@ -149,18 +150,47 @@ void core_cmd_made(const core *self, core_cmd *c, uint64_t set, uint64_t first)
     (void)pw_buf_adds(&c->body, "]}");
 }
 
+/* A builder of a pipeline file, by PROJECT/NAME, or by NAME while one project could have it; its
+ * name in the file, NULL: of the configuration. That it is there is seen in the file. */
+static char *of_pipeline(const core *self, const core_cmd *c, size_t *ret_project)
+{
+    const char *name = c->builder ? c->builder : "", *slash = strchr(name, '/');
+    size_t found = SIZE_MAX, n = 0;
+    if (!c->project && !slash && config_find_builder(self->conf, name) != -1)
+        return NULL;
+    for (size_t i = 0; i < self->conf->n_projects; i++) {
+        const config_project *p = &self->conf->projects[i];
+        bool meant = slash ? strlen(p->name) == (size_t)(slash - name) &&
+                                 memcmp(p->name, name, (size_t)(slash - name)) == 0
+                     : c->project ? strcmp(p->name, c->project) == 0
+                                  : p->pipeline != NULL;
+        if (!meant)
+            continue;
+        found = i;
+        n++;
+    }
+    const char *bare = slash ? slash + 1 : name;
+    if (n != 1 || !self->conf->projects[found].pipeline || !pw_name_ok(bare))
+        return NULL;
+    *ret_project = found;
+    return strdup(bare);
+}
+
 static void cmd_force(core *self, core_cmd *c)
 {
-    size_t builder;
+    size_t builder = 0, project = 0;
     store_rev rev;
     char ref[300];
     pw_err err = {0};
     PW_AUTO(pw_buf_clearp) pw_buf props = PW_BUF(PW_JOB_MAX);
     const config_scheduler *by = NULL;
-    if (!core_find_builder(self, c, c->builder, &builder))
+    PW_AUTO(pw_freep) char *own = of_pipeline(self, c, &project);
+    if (!own && !core_find_builder(self, c, c->builder, &builder))
         return;
-    core_builder *b = &self->builder[builder];
-    core_project *p = &self->project[b->project];
+    if (!own)
+        project = self->builder[builder].project;
+    const char *name = own ? own : self->builder[builder].name;
+    core_project *p = &self->project[project];
     if (!c->reason || !*c->reason || strlen(c->reason) > PW_TEXT_MAX - 100) {
         core_cmd_fail(c, 400, "bad_request", "a forced build needs a reason of at most %d bytes",
                       PW_TEXT_MAX - 100);
@@ -177,13 +207,13 @@ static void cmd_force(core *self, core_cmd *c)
         return;
     }
     if (c->revision ? !store_rev_parse(c->revision, &rev)
-                    : !core_tip_get(self, b->project, core_branch_ref(ref, branch), &rev)) {
+                    : !core_tip_get(self, project, core_branch_ref(ref, branch), &rev)) {
         core_cmd_fail(c, c->revision ? 400 : 404, c->revision ? "bad_request" : "not_found",
                       c->revision ? "\"%s\" is not a whole revision" : "there is no branch \"%s\"",
                       c->revision ? c->revision : branch);
         return;
     }
-    if (!core_force_check(self, c, builder, &by))
+    if (!own && !core_force_check(self, c, builder, &by))
         return;
     if (core_props_pack(&c->props, &props, &err) < 0) {
         core_cmd_fail(c, 400, "bad_request", "%s", err.text);
@@ -193,6 +223,7 @@ static void cmd_force(core *self, core_cmd *c)
     if (!s)
         return;
     uint64_t first = self->next_id;
+    pl_strs names = {&own, 1};
     core_ask ask = {.scheduler = by ? by->name : NULL,
                     .by = by,
                     .reason = c->reason,
@@ -203,11 +234,12 @@ static void cmd_force(core *self, core_cmd *c)
                     .props = (const uint8_t *)props.p,
                     .props_len = props.len,
                     .builders = &builder,
-                    .n_builders = 1,
+                    .n_builders = !own,
+                    .names = own ? &names : NULL,
                     .person = true};
     uint64_t set = core_ask_builds(self, &ask, NULL);
     core_stamp_unref(s);
-    if (set && core_audit(self, c, "force", b->name))
+    if (set && core_audit(self, c, "force", name))
         core_cmd_made(self, c, set, first);
 }
 

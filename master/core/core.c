@@ -247,6 +247,7 @@ void core_tick(core *self)
     core_poll_tick(self, now);
     core_edges_tick(self, now);
     core_retain_tick(self, now);
+    core_pipelines_tick(self);
     if (now >= self->housekeeping) {
         pw_err err = {0};
         int n = 0;
@@ -398,6 +399,7 @@ core *core_free(core *self)
     for (size_t pos = 0; self->sets && (v = pw_table_next(self->sets, &pos));)
         (void)core_set_free(v);
     pw_table_free(self->sets);
+    core_pipes_free(self);
     for (size_t i = 0; self->project && i < self->conf->n_projects; i++) {
         core_project *p = &self->project[i];
         for (size_t k = 0; k < p->n_refs; k++)

@@ -34,6 +34,7 @@ typedef enum core_effect_kind {
     CORE_PUBLISH,   /* file number id of attempt, with index bytes and sum digest, is to be put in
                        place */
     CORE_UNLINK,    /* the bytes of the sum digest are no longer wanted */
+    CORE_PIPELINE,  /* pipeline id: read path text of its revision in project (index) */
     CORE_SEND,      /* message id, try number attempt: send job (its body) with key text to target
                        index; once: core_outbox_done */
     /* run a command of provider index (attempt: core_provider_act) for machine id; text: its
@@ -108,6 +109,14 @@ bool core_known_refs(core *self, size_t project,
 /* Whether its proposals are to be looked at; first: for the first time. */
 bool core_proposals(const core *self, size_t project, bool *ret_first);
 uint64_t core_project_row(const core *self, size_t project);
+
+/* ---- pipeline files */
+/* The revision that CORE_PIPELINE is about; false: nobody wants it any more. */
+bool core_pipeline_rev(const core *self, uint64_t id, store_rev *ret);
+/* text NULL: the revision has no such file. Idempotent. */
+void core_pipeline_read(core *self, uint64_t id, const char *path, const char *text, size_t n);
+/* It could not be read: asked for again soon. */
+void core_pipeline_failed(core *self, uint64_t id, const char *text);
 
 /* ---- promotions */
 typedef struct core_candidate {

@@ -5,6 +5,8 @@
 
 core_reason core_kept_back(const core_request *r)
 {
+    if (r->hold == HOLD_READING)
+        return REASON_READING;
     if (!core_request_def(r))
         return REASON_GONE;
     if (r->held)
@@ -12,7 +14,7 @@ core_reason core_kept_back(const core_request *r)
     if (r->needs)
         return REASON_NEEDS;
     if (r->hold)
-        return r->hold == HOLD_MANUAL ? REASON_MANUAL : REASON_READING;
+        return REASON_MANUAL;
     const core_builder *b = r->builder->top ? r->builder->top : r->builder;
     return b->pause ? REASON_PAUSED : REASON_START;
 }

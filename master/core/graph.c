@@ -353,7 +353,6 @@ int core_sets_load(core *self, pw_err *err)
 /* ---- in words */
 bool core_why_held(const core *self, const core_request *r, pw_buf *text)
 {
-    (void)self;
     const core_group *g = r->set ? &r->set->group[r->group] : NULL;
     for (size_t i = 0; r->needs && g && i < g->n_need; i++) {
         const core_group *on = &r->set->group[g->need[i]];
@@ -370,7 +369,7 @@ bool core_why_held(const core *self, const core_request *r, pw_buf *text)
         return true;
     }
     if (r->hold == HOLD_READING)
-        (void)pw_buf_adds(text, "its pipeline file is being read");
+        core_pipeline_why(self, r, text);
     else if (r->hold == HOLD_MANUAL)
         (void)pw_buf_addf(text, "needs start by a person: pawl start %" PRIu64, r->id);
     return r->hold != HOLD_NONE;

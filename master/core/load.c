@@ -252,7 +252,7 @@ static void end_gone(core *self)
 {
     core_request *r;
     for (size_t pos = 0; (r = pw_table_next(self->requests, &pos));) {
-        if (r->builder->conf || (r->build && !r->pos))
+        if (r->builder->conf || r->hold == HOLD_READING || (r->build && !r->pos))
             continue;
         core_request_end(self, r, "its builder was removed from the configuration");
     }
@@ -295,5 +295,5 @@ int core_load_all(core *self, pw_err *err)
         return r;
     end_gone(self);
     core_sets_settle(self);
-    return 0;
+    return core_pipelines_load(self);
 }

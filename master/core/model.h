@@ -332,6 +332,7 @@ struct core {
     size_t n_over, cap_over;
     pw_table *sets;    /* core_set */
     core_set *touched; /* of this turn */
+    struct core_pipe *pipes;
     /* first bytes of a key -> the worker that was found for it last; a hint, always checked */
     pw_table *keys;
 
@@ -445,6 +446,7 @@ typedef struct core_ask { /* a build set to be made */
     bool person;          /* asked for just these: what they need is built where it is not green */
     const char *files;    /* that changed, one a line; NULL: not known, so all is built */
     bool exact;           /* just these, whatever they need */
+    const pl_strs *names; /* of a project with a pipeline file, instead of builders; n 0: all */
     const uint64_t *rows; /* of those that are several, just these; n_rows 0: all */
     size_t n_rows;
     uint64_t retry_of; /* build; 0: none */
@@ -555,6 +557,15 @@ void core_cmd_scheduler_resume(core *self, core_cmd *c);
 /* Which force scheduler of the builder takes the command (NULL: it has none), and whether what is
  * given fits its parameters; c->props becomes all that the build gets. False: refused. */
 bool core_force_check(core *self, core_cmd *c, size_t builder, const config_scheduler **ret_by);
+
+/* ---- pipeline.c */
+void core_pipelines_tick(core *self);
+void core_pipes_free(core *self);
+/* After the open requests: what waits for a file goes on. */
+int core_pipelines_load(core *self);
+/* Builder of that row as the file of that pipeline defines it. */
+core_builder *core_pipe_builder(core *self, uint64_t pipeline, uint64_t row, uint64_t parent);
+void core_pipeline_why(const core *self, const core_request *r, pw_buf *text);
 
 /* ---- jobs.c: freezing */
 /* ret_secrets: msg_secret, the values that the job names, beside it (secrets.h, whose refusals are

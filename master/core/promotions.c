@@ -1,6 +1,6 @@
 /* Promotion edges: when to look, what was decided, and the intent that is a row before anything is
  * pushed. */
-#include "master/core/model.h"
+#include "master/core/pipeline.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@ void core_edges_touched(core *self, uint64_t project_row, uint64_t builder)
     for (size_t i = 0; i < self->conf->n_promotions; i++) {
         core_edge *e = &self->edge[i];
         bool mine = self->project[e->conf->project].row == project_row;
-        if (mine && builder) {
+        if (mine && builder && !self->conf->projects[e->conf->project].pipeline) {
             mine = false;
             for (size_t k = 0; k < e->conf->n_builders; k++)
                 mine |= self->builder[e->conf->builders[k]].row == builder;
@@ -91,11 +91,66 @@ static void judged_clear(judged *j)
     *j = (judged){0};
 }
 
+/* Of the builders of a pipeline file, all that it requires at that revision, in one: unknown where
+ * the file was not read, or is wrong. */
+static int judge_file(core *self, const core_edge *e, const store_rev *rev, promote_builder *x,
+                      pw_err *err)
+{
+    uint64_t project = self->project[e->conf->project].row;
+    const core_pipe *p = core_pipe_open(self, e->conf->project, rev, false);
+    *x = (promote_builder){.name = "all", .result = PW_NO_RESULT};
+    bool any = false;
+    for (size_t i = 0; p && p->file && i < p->file->n_builders; i++) {
+        const pl_builder *def = &p->file->builders[i];
+        promote_builder one = {.name = def->name};
+        uint64_t row = 0;
+        if (!def->required)
+            continue;
+        int r = store_builder_id(self->st, project, def->name, &row, err);
+        if (r == 0)
+            r = store_verdict(self->st, project, row, rev, &one.result, NULL, &one.open, err);
+        if (r < 0)
+            return r;
+        x->open |= one.open;
+        if (!any || !pw_result_green(one.result, e->conf->allow_warnings))
+            x->result = one.result;
+        any = true;
+        if (!pw_result_green(one.result, e->conf->allow_warnings))
+            return 0;
+    }
+    return self->fault.code;
+}
+
+/* Builder k of those that the edge asks for. */
+static int judge_one(core *self, const core_edge *e, size_t k, const store_rev *rev,
+                     promote_builder *x, pw_err *err)
+{
+    const config_promotion *c = e->conf;
+    uint64_t project = self->project[c->project].row, row = 0;
+    int r = 0;
+    if (self->conf->projects[c->project].pipeline) {
+        if (!c->names.n)
+            return judge_file(self, e, rev, x, err);
+        x->name = c->names.v[k];
+        r = store_builder_id(self->st, project, x->name, &row, err);
+    } else {
+        x->name = self->builder[c->builders[k]].name;
+        row = self->builder[c->builders[k]].row;
+    }
+    return r < 0 ? r : store_verdict(self->st, project, row, rev, &x->result, NULL, &x->open, err);
+}
+
+static size_t n_required(const core *self, const core_edge *e)
+{
+    if (!self->conf->projects[e->conf->project].pipeline)
+        return e->conf->n_builders;
+    return e->conf->names.n ? e->conf->names.n : 1;
+}
+
 /* Green is judged here, in the transaction of the intent. */
 static int judge(core *self, const core_edge *e, const core_history *h, judged *j, pw_err *err)
 {
-    size_t nb = e->conf->n_builders;
-    uint64_t project = self->project[e->conf->project].row;
+    size_t nb = n_required(self, e);
     j->c = calloc(h->n_candidates + 1, sizeof(*j->c));
     j->b = calloc(h->n_candidates * nb + 1, sizeof(*j->b));
     j->text = calloc(h->n_candidates + 1, sizeof(*j->text));
@@ -108,11 +163,8 @@ static int judge(core *self, const core_edge *e, const core_history *h, judged *
                                       .builder = j->b + i * nb};
         bool green = nb > 0 && h->candidate[i].contains_to;
         for (size_t k = 0; k < nb; k++) {
-            const core_builder *builder = &self->builder[e->conf->builders[k]];
             promote_builder *x = &j->b[i * nb + k];
-            x->name = builder->name;
-            int r = store_verdict(self->st, project, builder->row, &h->candidate[i].rev, &x->result,
-                                  NULL, &x->open, err);
+            int r = judge_one(self, e, k, &h->candidate[i].rev, x, err);
             if (r < 0)
                 return r;
             green = green && pw_result_green(x->result, e->conf->allow_warnings);
@@ -232,7 +284,7 @@ void core_history_read(core *self, size_t edge, const core_history *h)
                        .allow_warnings = e->conf->allow_warnings,
                        .candidate = j.c,
                        .n_candidates = h->n_candidates,
-                       .n_builders = e->conf->n_builders};
+                       .n_builders = n_required(self, e)};
     promote_decide(&f, &d);
     if (d.kind == PROMOTE_MOVE && ref_is_open(self, e->conf->project, e->conf->to)) {
         e->dirty = true; /* one open intent a branch, whichever edge it is of */

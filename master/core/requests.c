@@ -98,7 +98,9 @@ core_request *core_request_load(core *self, const store_request *row)
     int code = store_task_get(self->st, row->id, &t, NULL);
     if (code < 0 && code != PW_ENOTFOUND)
         return NULL;
-    core_builder *b = core_builder_by_row(self, row->builder, t.parent);
+    core_builder *b = t.pipeline && t.hold != HOLD_READING
+                          ? core_pipe_builder(self, t.pipeline, row->builder, t.parent)
+                          : core_builder_by_row(self, row->builder, t.parent);
     core_stamp *s = core_stamp_load(self, row->stamp);
     if (!b || !s) {
         core_stamp_unref(s);

@@ -1,6 +1,6 @@
 /* `retry`: the set of a build again, or what failed of it, at the same revision, as it was asked
  * for. */
-#include "master/core/model.h"
+#include "master/core/pipeline.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -9,9 +9,12 @@
 
 typedef struct retry {
     core *self;
-    bool failed; /* only what did */
+    const core_pipe *pipe; /* the builders are of this file; NULL: of the configuration */
+    bool failed;           /* only what did */
     size_t *builder;
     size_t n_builders;
+    uint64_t *rows_of; /* of all builders that there are */
+    size_t n_defs;
     uint64_t *row; /* of the builds, where a builder is several */
     size_t n_rows, open;
 } retry;
@@ -20,6 +23,35 @@ static void retry_clear(retry *t)
 {
     free(t->builder);
     free(t->row);
+    free(t->rows_of);
+}
+
+/* Which builders there are, where the set was made of: the configuration, or its file. */
+static bool builders(retry *t, const core_stamp *s)
+{
+    core *self = t->self;
+    pw_err err = {0};
+    int64_t project = core_project_by_row(self, s->project_row);
+    bool file = project >= 0 && self->conf->projects[project].pipeline;
+    if (file)
+        t->pipe = core_pipe_open(self, (size_t)project, &s->rev, false);
+    if (self->fault.code || (file && (!t->pipe || !t->pipe->file)))
+        return !self->fault.code;
+    t->n_defs = file ? t->pipe->file->n_builders : self->n_builders;
+    t->rows_of = calloc(t->n_defs + 1, sizeof(*t->rows_of));
+    if (!t->rows_of)
+        return core_nomem(self), false;
+    for (size_t i = 0; i < t->n_defs; i++) {
+        if (!file)
+            t->rows_of[i] = self->builder[i].row;
+        else if (!core_turn(self) ||
+                 !core_ok(self,
+                          store_builder_id(self->st, s->project_row,
+                                           t->pipe->file->builders[i].name, &t->rows_of[i], &err),
+                          &err))
+            return false;
+    }
+    return true;
 }
 
 static int add_member(void *p, const store_member *m)
@@ -31,9 +63,9 @@ static int add_member(void *p, const store_member *m)
     t->open += m->state != REQ_DONE;
     if (m->hold == HOLD_UNCHANGED || (t->failed && (good || m->state != REQ_DONE)))
         return 0;
-    while (i < t->self->n_builders && t->self->builder[i].row != row)
+    while (i < t->n_defs && t->rows_of[i] != row)
         i++;
-    if (i == t->self->n_builders)
+    if (i == t->n_defs)
         return 0;
     uint64_t *rows = reallocarray(t->row, t->n_rows + 1, sizeof(*rows));
     if (rows)
@@ -57,8 +89,10 @@ static void again(core *self, core_cmd *c, const store_build *row, const store_r
     pw_err err = {0};
     uint64_t first = self->next_id;
     PW_AUTO(pw_freep) char *reason = pw_strf("retry of build %" PRIu64, c->id);
-    int code = store_set_requests(self->st, old->buildset, add_member, &t, &err);
     core_stamp *s = core_stamp_load(self, row->stamp);
+    int code = s && builders(&t, s)
+                   ? store_set_requests(self->st, old->buildset, add_member, &t, &err)
+                   : PW_ENOMEM;
     core_ask ask = {.reason = reason,
                     .who = c->actor,
                     .stamp = s,
@@ -73,7 +107,8 @@ static void again(core *self, core_cmd *c, const store_build *row, const store_r
                     .n_rows = t.n_rows,
                     .retry_of = c->id};
     if (code < 0 || !s || !reason) {
-        (void)core_nomem(self);
+        if (!self->fault.code)
+            (void)core_nomem(self);
     } else if (t.open && !c->failed) {
         core_cmd_fail(c, 409, "conflict",
                       "the build set of build %" PRIu64 " is not over; what failed of it can be "

@@ -36,6 +36,7 @@ static bool changed_files(core *self, const config_scheduler *s, const core_stam
 {
     pw_err err = {0};
     bool known = false, asked = false;
+    asked = self->conf->projects[s->project].pipeline != NULL;
     for (size_t i = 0; i < s->n_builders; i++)
         asked |= self->conf->builders[s->builders[i]].run_if_changed != NULL;
     /* what a red branch holds rides with other changes: there all is built */
@@ -82,6 +83,7 @@ void core_fire(core *self, const core_firing *f)
                     .props_len = props.len,
                     .builders = s->builders,
                     .n_builders = s->n_builders,
+                    .names = &s->names,
                     .fail_fast = s->fail_fast};
     (void)core_ask_builds(self, &ask, NULL);
 }

@@ -233,6 +233,8 @@ uint64_t core_trigger_scheduler(core *self, size_t scheduler, core_stamp *stamp,
                     .props_len = packed.len,
                     .builders = s->builders,
                     .n_builders = s->n_builders,
+                    .names = &s->names,
+                    .fail_fast = s->fail_fast,
                     .parent = parent};
     return core_ask_builds(self, &ask, ret_ids);
 }

@@ -62,6 +62,8 @@ bool core_request_late(core *self, const core_request *a, const core_request *b)
 {
     uint64_t x = 0, y = 0;
     pw_err err = {0};
+    if (a->buildset < b->buildset) /* its pipeline file came late */
+        return true;
     if (!a->by || a->by->kind != SCHED_DEPENDENT)
         return false;
     return core_ok(self, store_change_newest(self->st, a->stamp->id, &x, &err), &err) &&

@@ -16,7 +16,7 @@
 #include "shared/base/err.h"
 #include "shared/base/host.h"
 
-enum { GIT_REV = 65, GIT_COMMITS_MAX = 200, GIT_HISTORY_MAX = 1000 };
+enum { GIT_REV = 65, GIT_COMMITS_MAX = 200, GIT_HISTORY_MAX = 1000, GIT_SHOW_MAX = 512 * 1024 };
 
 typedef struct git_ref {
     char *name; /* refs/heads/master */
@@ -43,7 +43,7 @@ typedef struct git_moved { /* one ref that is not where it was */
     size_t n_commits;
 } git_moved;
 
-typedef enum git_kind { GIT_POLL = 1, GIT_HISTORY, GIT_PUSH } git_kind;
+typedef enum git_kind { GIT_POLL = 1, GIT_HISTORY, GIT_PUSH, GIT_SHOW } git_kind;
 /* With what git logs in; owned texts, NULL: none. Wiped when they are freed. */
 typedef struct git_login {
     char *ssh_key, *known_hosts; /* what such files hold */
@@ -69,7 +69,8 @@ typedef struct git_job {
     char *from, *to;   /* HISTORY: full ref names */
     char *ref;         /* PUSH: full ref name */
     char old[GIT_REV]; /* PUSH: lease, "" = must not exist */
-    char rev[GIT_REV]; /* PUSH: object to push */
+    char rev[GIT_REV]; /* PUSH: object to push; SHOW: of which revision */
+    char *path;        /* SHOW: file; a link is followed to nowhere, it counts as none */
     bool look_only;    /* PUSH: nothing is pushed */
 
     /* answer */
@@ -80,6 +81,8 @@ typedef struct git_job {
     char *head; /* POLL: branch that the remote's HEAD names, NULL unknown */
     char from_rev[GIT_REV], to_rev[GIT_REV]; /* HISTORY: "" absent */
     bool to_in_from, from_in_to;             /* HISTORY: ancestry of the tips */
+    char *shown;    /* SHOW: the file's bytes; NULL: the revision has no such file */
+    size_t n_shown; /* at most GIT_SHOW_MAX + 1: then there is more */
     struct git_candidate {
         char rev[GIT_REV];
         bool contains_to;

@@ -129,6 +129,36 @@ static void test_limit(fx *f)
     ok(j && j->n_candidates == GIT_HISTORY_MAX && j->to_in_from, "exactly as many as are read");
 }
 
+static bool shows(fx *f, const char *repo, const char *rev, const char *path, const char *text)
+{
+    PW_AUTO(git_job_freep) git_job *j = fx_job(f, GIT_SHOW, repo);
+
+    if (!j)
+        return false;
+    fx_rev(repo, rev, j->rev);
+    j->path = strdup(path);
+    j = fx_ask(f, j);
+    if (!j || j->code)
+        return false;
+    return text ? j->shown && strcmp(j->shown, text) == 0 && j->n_shown == strlen(text) : !j->shown;
+}
+
+static void test_show(fx *f)
+{
+    PW_AUTO(pw_freep) char *repo = fx_repo(f, "show");
+
+    ok(repo && fx_commits(repo, "master", NULL, "m", 3) && poll_it(f, repo), "a repository");
+    PW_AUTO(git_job_freep) git_job *j = fx_job(f, GIT_SHOW, repo);
+    ok(shows(f, repo, "master", "nope", NULL) && shows(f, repo, "master~2", "a/b", NULL),
+       "a file that is not there");
+    if (j) {
+        (void)snprintf(j->rev, sizeof(j->rev), "%s", "0123456789012345678901234567890123456789");
+        j->path = strdup("x");
+    }
+    j = fx_ask(f, j);
+    ok(j && j->code == PW_ENOTFOUND, "a revision that is nowhere");
+}
+
 int main(void)
 {
     PW_AUTO(fx_clear) fx f;
@@ -138,6 +168,7 @@ int main(void)
         return tap_done();
     }
     test_line(&f);
+    test_show(&f);
     test_merge(&f);
     test_limit(&f);
     return tap_done();

@@ -135,4 +135,6 @@ git_moved *gw_move_add(git_job *j, const char *ref, const char *old, const char 
 int gw_poll(gw *w, pw_err *err);
 int gw_history(gw *w, pw_err *err);
 int gw_push(gw *w, pw_err *err);
+/* show.c */
+int gw_show(gw *w, pw_err *err);
 #endif

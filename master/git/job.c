@@ -66,6 +66,8 @@ git_job *git_job_free(git_job *j)
     free(j->to);
     free(j->ref);
     free(j->head);
+    free(j->path);
+    free(j->shown);
     free(j);
     return NULL;
 }

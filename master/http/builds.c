@@ -104,6 +104,22 @@ static int waiting_steps(reader *rd, uint64_t build, size_t from, pw_buf *b, pw_
     return 0;
 }
 
+/* A build that no worker ran has one, when it has something to say. */
+static int remark_step(reader *rd, uint64_t build, pw_buf *b, pw_err *err)
+{
+    PW_AUTO(pw_buf_clearp) pw_buf text = PW_BUF(2 * 1024 * 1024);
+    char name[] = "pipeline";
+    store_step s = {.name = name, .state = STEP_DONE, .result = PW_FAILURE, .exit_code = -1};
+    int r = reader_remark(rd, build, &text, err);
+    if (r < 0)
+        return r == PW_ENOTFOUND ? 0 : r;
+    s.bytes = text.len;
+    for (size_t i = 0; i < text.len; i++)
+        s.lines += text.p[i] == '\n';
+    web_step(b, &s);
+    return 0;
+}
+
 /* The array alone. */
 static int steps_array(reader *rd, uint64_t build, uint64_t nth, bool open, pw_buf *b, pw_err *err)
 {
@@ -114,7 +130,7 @@ static int steps_array(reader *rd, uint64_t build, uint64_t nth, bool open, pw_b
     if (r == 0)
         r = reader_steps(rd, attempt, on_step, &p, err);
     else if (r == PW_ENOTFOUND && nth == 0)
-        r = 0; /* not dispatched yet */
+        r = open ? 0 : remark_step(rd, build, b, err); /* open: not dispatched yet */
     if (r == 0 && open)
         r = waiting_steps(rd, build, p.n, b, err);
     web_shut(b, ']');

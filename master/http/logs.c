@@ -486,12 +486,29 @@ static bool find_log(web_req *q, const part *p, log_at *at, log_view **ret)
     return r == 0 && !row.gone;
 }
 
+/* What a build that no worker ran has to say, as the log of its only step. */
+static bool remark(web_req *q)
+{
+    pw_err err = {0};
+    uint64_t id, lines = 0;
+    PW_AUTO(pw_buf_clearp) pw_buf text = PW_BUF(2 * 1024 * 1024);
+    if (strcmp(q->at.param[1], "pipeline") != 0 || !web_id_param(q, 0, &id) || !web_reader(q) ||
+        reader_remark(q->rd, id, &text, &err) < 0)
+        return false;
+    for (size_t i = 0; i < text.len; i++)
+        lines += text.p[i] == '\n';
+    headers(q, &(part){.form = LOG_TEXT}, text.len, lines, text.len, true);
+    if (pw_buf_add(&q->out, pw_buf_str(&text), text.len) < 0)
+        web_fail(q, 503, "unavailable", "out of memory");
+    return true;
+}
+
 void web_get_log(web_req *q)
 {
     log_at at;
     part p;
     PW_AUTO(log_view_closep) log_view *v = NULL;
-    if (part_of(q, &p) && find_log(q, &p, &at, &v))
+    if (part_of(q, &p) && !remark(q) && find_log(q, &p, &at, &v))
         answer(q, v, &at, &p, q->at.param[1]);
     (void)search_free(p.grep);
 }

@@ -48,6 +48,8 @@ static void failed(server *s, const core_effect *e, const char *text)
         core_poll_failed(s->core, e->index, text);
     else if (e->kind == CORE_HISTORY)
         core_history_failed(s->core, e->index, text);
+    else if (e->kind == CORE_PIPELINE)
+        core_pipeline_failed(s->core, e->id, text);
     else
         core_push_done(s->core, e->id, CORE_PUSH_UNKNOWN, text);
 }
@@ -74,9 +76,10 @@ void repos_effect(server *s, const core_effect *e)
     pw_err err = {0};
     bool bad = false;
     PW_AUTO(git_job_freep)
-    git_job *j = git_job_new(e->kind == CORE_POLL      ? GIT_POLL
-                             : e->kind == CORE_HISTORY ? GIT_HISTORY
-                                                       : GIT_PUSH,
+    git_job *j = git_job_new(e->kind == CORE_POLL       ? GIT_POLL
+                             : e->kind == CORE_HISTORY  ? GIT_HISTORY
+                             : e->kind == CORE_PIPELINE ? GIT_SHOW
+                                                        : GIT_PUSH,
                              &err);
     const config *conf = core_config(s->core);
     size_t project;
@@ -105,6 +108,14 @@ void repos_effect(server *s, const core_effect *e)
         j->from = pw_strf("refs/heads/%s", p->from);
         j->to = pw_strf("refs/heads/%s", p->to);
         bad = !j->from || !j->to;
+    } else if (e->kind == CORE_PIPELINE) {
+        store_rev rev;
+        if (!core_pipeline_rev(s->core, e->id, &rev))
+            return;
+        project = e->index;
+        j->tag = e->id;
+        store_rev_text(&rev, j->rev);
+        j->path = pw_strdup(e->text, &bad);
     } else {
         if (!core_push_get(s->core, e->id, &push))
             return;
@@ -203,6 +214,13 @@ void repos_answer(server *s, const git_job *j)
             core_history_failed(s->core, place, j->text);
         else
             history(s, place, j);
+    } else if (j->kind == GIT_SHOW) {
+        if (j->code < 0)
+            core_pipeline_failed(s->core, j->tag, j->text);
+        else if (pw_fault("pipeline.read"))
+            core_pipeline_failed(s->core, j->tag, "fault point pipeline.read");
+        else
+            core_pipeline_read(s->core, j->tag, j->path, j->shown, j->n_shown);
     } else if (j->kind == GIT_PUSH) {
         bool lost = pw_fault("promotion.pushed") || (unsigned)j->outcome > GIT_NOT_PUSHED;
         core_push_done(s->core, j->tag, lost ? CORE_PUSH_UNKNOWN : how[j->outcome], j->text);

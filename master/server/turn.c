@@ -100,6 +100,7 @@ void turn_apply(void *p, const core_effect *e)
         break;
     case CORE_POLL:
     case CORE_HISTORY:
+    case CORE_PIPELINE:
     case CORE_PUSH:
         repos_effect(s, e);
         break;

@@ -63,6 +63,18 @@ int reader_job(reader *self, uint64_t build, pw_buf *out, pw_err *err)
     return rc < 0 ? rc : sql_col_buf(&cur, 0, out, err);
 }
 
+int reader_remark(reader *self, uint64_t build, pw_buf *out, pw_err *err)
+{
+    PW_AUTO(sql_end) sql_cur cur = {0};
+    int rc = sql_query(&self->c, R_REMARK, SQL_ARGS(sql_u(build)), &cur, err);
+
+    if (rc == 0)
+        rc = sql_next(&cur, err);
+    if (rc == 0)
+        return pw_fail(err, PW_ENOTFOUND, "no remark of build %llu", (unsigned long long)build);
+    return rc < 0 ? rc : sql_col_buf(&cur, 0, out, err);
+}
+
 int reader_attempt_of(reader *self, uint64_t build, uint64_t n, uint64_t *ret_attempt, pw_err *err)
 {
     int64_t id;

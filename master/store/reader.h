@@ -38,6 +38,8 @@ int reader_build_one(reader *self, uint64_t id, int (*cb)(void *, const reader_b
                      void *cb_self, pw_err *err);
 /* frozen job of an open build; PW_ENOTFOUND */
 int reader_job(reader *self, uint64_t build, pw_buf *out, pw_err *err);
+/* What a build that no worker ran has to say; PW_ENOTFOUND: nothing. */
+int reader_remark(reader *self, uint64_t build, pw_buf *out, pw_err *err);
 /* n-th (from 1) or 0: the last */
 int reader_attempt_of(reader *self, uint64_t build, uint64_t n, uint64_t *ret_attempt, pw_err *err);
 int reader_steps(reader *self, uint64_t attempt, int (*cb)(void *, const store_step *),

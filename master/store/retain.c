@@ -124,9 +124,9 @@ int store_retain_files(store *self, uint64_t build, pw_err *err)
 int store_retain_drop(store *self, const store_old *b, pw_err *err)
 {
     static const enum store_stmt parts[] = {
-        S_RETAIN_LOGS,   S_RETAIN_STEPS,      S_RETAIN_NOTES, S_RETAIN_FACTS, S_RETAIN_REPORTS,
-        S_RETAIN_TESTS,  S_RETAIN_PROPERTIES, S_RETAIN_JOB,   S_RETAIN_KEPT,  S_RETAIN_ATTEMPTS,
-        S_RETAIN_LATEST, S_RETAIN_DECIDED,    S_PIN_DEL};
+        S_RETAIN_LOGS,     S_RETAIN_STEPS,      S_RETAIN_NOTES,   S_RETAIN_FACTS, S_RETAIN_REPORTS,
+        S_RETAIN_TESTS,    S_RETAIN_PROPERTIES, S_RETAIN_JOB,     S_RETAIN_KEPT,  S_RETAIN_REMARK,
+        S_RETAIN_ATTEMPTS, S_RETAIN_LATEST,     S_RETAIN_DECIDED, S_PIN_DEL};
     const sql_arg arg[] = {sql_u(b->id), sql_u(b->builder), sql_t(b->branch)};
 
     if (b->logs || b->going || b->files)
@@ -162,6 +162,10 @@ int store_retain_lone(store *self, uint64_t after, unsigned most,
 int store_retain_request(store *self, uint64_t request, uint64_t buildset, pw_err *err)
 {
     int rc = store_write(self, S_RETAIN_REQUEST, SQL_ARGS(sql_u(request)), err);
+    if (rc >= 0) {
+        int more = store_write(self, S_RETAIN_TASK, SQL_ARGS(sql_u(request)), err);
+        rc = more < 0 ? more : rc;
+    }
 
     if (rc >= 0)
         rc = store_write(self, S_TESTFIX_DEL, SQL_ARGS(sql_u(request)), err);

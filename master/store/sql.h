@@ -413,6 +413,15 @@
                        " WHERE s.rev=?1 AND s.project=?2 AND s.proposal=0 ORDER BY u.id DESC"      \
                        " LIMIT 1) f CROSS JOIN request r ON r.id=f.id LEFT JOIN build b"           \
                        " ON b.id=r.build")                                                         \
+    X(PIPELINE_GET, "SELECT id FROM pipeline WHERE project=?1 AND rev=?2 AND path=?3")             \
+    X(PIPELINE_ADD, "INSERT INTO pipeline(project,rev,path) VALUES(?1,?2,?3)")                     \
+    X(PIPELINE_ROW, "SELECT project,rev,path FROM pipeline WHERE id=?1")                           \
+    X(PIPELINE_PUT, "INSERT OR REPLACE INTO pipeline_text(pipeline,path,text) VALUES(?1,?2,?3)")   \
+    X(PIPELINE_TEXTS, "SELECT path,text FROM pipeline_text WHERE pipeline=?1 ORDER BY path")       \
+    X(ASKED_ADD, "INSERT INTO asked(request,flags,change,names,files) VALUES(?1,?2,?3,?4,?5)")     \
+    X(ASKED_GET, "SELECT flags,change,names,files FROM asked WHERE request=?1")                    \
+    X(ASKED_DEL, "DELETE FROM asked WHERE request=?1")                                             \
+    X(REMARK_ADD, "INSERT INTO remark(build,text) VALUES(?1,?2)")                                  \
     X(VERDICT_PARTS, "SELECT DISTINCT r.builder FROM stamp s CROSS JOIN task t"                    \
                      " INDEXED BY task_parent ON t.stamp=s.id AND t.parent=?3 AND t.parent>0"      \
                      " CROSS JOIN request r ON r.id=t.request WHERE s.rev=?1 AND s.project=?2"     \
@@ -515,6 +524,7 @@
 
 #define READER_ONE_BUILD(X)                                                                        \
     X(JOB, "SELECT bytes FROM job WHERE build=?1")                                                 \
+    X(REMARK, "SELECT text FROM remark WHERE build=?1")                                            \
     X(ATTEMPT_LAST, "SELECT id FROM attempt WHERE build=?1 ORDER BY id DESC LIMIT 1")              \
     X(ATTEMPT_NTH, "SELECT id FROM attempt WHERE build=?1 ORDER BY id LIMIT 1 OFFSET ?2")          \
     X(STEPS, "SELECT t.attempt,t.idx,n.text,t.kind,t.state,t.result,t.started,t.finished,"         \

@@ -52,6 +52,8 @@
     X(RETAIN_REPORTS, "DELETE FROM report WHERE attempt IN " B_ATTEMPTS)                           \
     X(RETAIN_TESTS, "DELETE FROM test WHERE attempt IN " B_ATTEMPTS)                               \
     X(RETAIN_KEPT, "DELETE FROM kept WHERE build=?1")                                              \
+    X(RETAIN_REMARK, "DELETE FROM remark WHERE build=?1")                                          \
+    X(RETAIN_TASK, "DELETE FROM task WHERE request=?1")                                            \
     X(RETAIN_DECIDED, "DELETE FROM decided WHERE builder=?2 AND branch=?3 AND build=?1")           \
     X(RETAIN_LATEST, "DELETE FROM latest WHERE builder=?2 AND branch=?3 AND build=?1")             \
     X(RETAIN_BUILD, "DELETE FROM build WHERE id=?1")                                               \

@@ -326,6 +326,32 @@ int store_follows(store *self, uint64_t builder, uint64_t before, const char *br
 int store_set_requests(store *self, uint64_t buildset, int (*cb)(void *, const store_member *),
                        void *cb_self, pw_err *err);
 
+/* ---- pipeline files (pipelines.c) */
+/* Of that file at that revision; add: the row is made when absent. PW_ENOTFOUND, without text. */
+int store_pipeline_id(store *self, uint64_t project, const store_rev *rev, const char *path,
+                      bool add, uint64_t *ret, pw_err *err);
+/* PW_ENOTFOUND */
+int store_pipeline_row(store *self, uint64_t id, uint64_t *ret_project, store_rev *ret_rev,
+                       pw_buf *path, pw_err *err);
+/* text NULL: there is no such file */
+int store_pipeline_put(store *self, uint64_t id, const char *path, const char *text, pw_err *err);
+int store_pipeline_texts(store *self, uint64_t id,
+                         int (*cb)(void *, const char *path, const char *text), void *cb_self,
+                         pw_err *err);
+enum { ASKED_FAIL_FAST = 1, ASKED_PERSON = 2, ASKED_COLLAPSE = 4 };
+typedef struct store_asked {
+    unsigned flags;
+    uint64_t change;
+    const char *names, *files; /* borrowed; may be NULL */
+} store_asked;
+int store_asked_add(store *self, uint64_t request, const store_asked *a, pw_err *err);
+/* The row is borrowed during the callback; PW_ENOTFOUND, without text. */
+int store_asked_get(store *self, uint64_t request, int (*cb)(void *, const store_asked *),
+                    void *cb_self, pw_err *err);
+int store_asked_del(store *self, uint64_t request, pw_err *err);
+/* What a build that no worker ran has to say. */
+int store_remark_add(store *self, uint64_t build, const char *text, pw_err *err);
+
 /* ---- requests and builds */
 int store_buildset_add(store *self, uint64_t id, const char *scheduler, const char *reason,
                        const char *who, uint64_t stamp, pw_msec created, pw_err *err);

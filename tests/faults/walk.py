@@ -52,6 +52,7 @@ ELSEWHERE = {"blobs.remove": "tests/system/test_artifacts.py", "blobs.removed": 
              "store.migrate": "master/store/migrate_test.c", "config.before": "tests/system/test_reload.py", "config.swapped": "tests/system/test_reload.py",
              "set.green": "tests/system/test_schedulers.py", "hook.store": "tests/system/test_web.py", "hook.stored": "tests/system/test_web.py",
              "outbox.before": "tests/system/test_outbox.py", "outbox.sent": "tests/system/test_outbox.py", "outbox.recorded": "tests/system/test_outbox.py",
+             "pipeline.read": "tests/system/test_pipeline.py",
              "provider.before": "tests/system/test_provider.py", "provider.ran": "tests/system/test_provider.py",
              "retain.unlink": "tests/system/test_retention.py", "retain.unlinked": "tests/system/test_retention.py", "retain.rows": "tests/system/test_retention.py"}
 NOT_WALKED = {

@@ -99,3 +99,12 @@ CREATE INDEX regarded_branch ON regarded(project, branch);
 CREATE TABLE graph(buildset INTEGER PRIMARY KEY, fail_fast INTEGER NOT NULL);
 CREATE TABLE need(buildset INTEGER NOT NULL, builder INTEGER NOT NULL, needs INTEGER NOT NULL, optional INTEGER NOT NULL,
                   PRIMARY KEY(buildset, builder, needs)) WITHOUT ROWID;
+-- Pipeline files as they are in a revision, and what they include; text NULL: there is no such file.
+CREATE TABLE pipeline(id INTEGER PRIMARY KEY, project INTEGER NOT NULL, rev BLOB NOT NULL, path TEXT NOT NULL,
+                      UNIQUE(project, rev, path));
+CREATE TABLE pipeline_text(pipeline INTEGER NOT NULL, path TEXT NOT NULL, text TEXT, PRIMARY KEY(pipeline, path)) WITHOUT ROWID;
+-- What was asked for where the pipeline file is not read yet. flags: 1 fail_fast, 2 a person, 4 collapse; names: builders, one a
+-- line, NULL all; files: that changed, NULL not known.
+CREATE TABLE asked(request INTEGER PRIMARY KEY, flags INTEGER NOT NULL, change INTEGER NOT NULL, names TEXT, files TEXT);
+-- What a build that no worker ran has to say: its log.
+CREATE TABLE remark(build INTEGER PRIMARY KEY, text TEXT NOT NULL);
