@@ -162,11 +162,9 @@ int store_retain_lone(store *self, uint64_t after, unsigned most,
 int store_retain_request(store *self, uint64_t request, uint64_t buildset, pw_err *err)
 {
     int rc = store_write(self, S_RETAIN_REQUEST, SQL_ARGS(sql_u(request)), err);
-    if (rc >= 0) {
-        int more = store_write(self, S_RETAIN_TASK, SQL_ARGS(sql_u(request)), err);
-        rc = more < 0 ? more : rc;
-    }
 
+    if (rc >= 0)
+        rc = store_write(self, S_RETAIN_TASK, SQL_ARGS(sql_u(request)), err);
     if (rc >= 0)
         rc = store_write(self, S_TESTFIX_DEL, SQL_ARGS(sql_u(request)), err);
     if (rc >= 0)

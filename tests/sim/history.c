@@ -289,6 +289,7 @@ static int64_t file_time(void *self)
 static void begin(uint64_t seed)
 {
     sim_seed(seed, 0);
+    sim_graph = seed % 3 == 2;
     sim_trace_reset();
     host_reset();
     disk_reset(chance, NULL);

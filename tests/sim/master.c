@@ -10,22 +10,29 @@
 #include "tests/sim/sim.h"
 
 #define STATE "/sim/0/state"
-static const char conf_text[] =
-    "name: ci\n"
-    "web: {listen: 127.0.0.1:0}\n"
-    "workers: {listen: 'tcp://127.0.0.1:0', lost_after: 60s}\n"
-    "projects: [{name: p, repository: /r.git, branches: [master, topic], poll: 20s}]\n"
-    "builders:\n"
-    "  - {name: fast, project: p, retries: 2, steps: [{name: make, run: x}, {name: test, run: "
-    "y}]}\n"
-    "  - {name: slow, project: p, retries: 2, steps: [{name: make, run: x}, {name: test, run: "
-    "y}]}\n"
-    "schedulers: [{name: on-push, kind: branch, project: p, quiet: 2s}]\n"
-    "promotions: [{name: stable, kind: green, project: p, from: master, to: stable, builders: "
-    "[fast, slow]}]\n";
+#define CONF(needs, more)                                                                          \
+    "name: ci\n"                                                                                   \
+    "web: {listen: 127.0.0.1:0}\n"                                                                 \
+    "workers: {listen: 'tcp://127.0.0.1:0', lost_after: 60s}\n"                                    \
+    "projects: [{name: p, repository: /r.git, branches: [master, topic], poll: 20s}]\n"            \
+    "builders:\n"                                                                                  \
+    "  - {name: fast, project: p, retries: 2, steps: [{name: make, run: x}, {name: test, run: "    \
+    "y}]}\n"                                                                                       \
+    "  - {name: slow, project: p, retries: 2," needs " steps: [{name: make, run: x}, {name: "      \
+    "test, run: y}]}\n" more                                                                       \
+    "schedulers: [{name: on-push, kind: branch, project: p, quiet: 2s}]\n"                         \
+    "promotions: [{name: stable, kind: green, project: p, from: master, to: stable, builders: "    \
+    "[fast, slow]}]\n"
+static const char conf_text[] = CONF("", "");
+/* one needs the other, and two of a matrix follow both, whatever came of them */
+static const char graph_text[] =
+    CONF(" needs: [fast],",
+         "  - {name: wide, project: p, retries: 2, needs: [slow], always_run: true, matrix: {x: "
+         "[a, b]}, steps: [{name: make, run: x}, {name: test, run: y}]}\n");
+bool sim_graph;
 
 sim_master sim_mas = {.process = -1, .start_at = NEVER};
-static config *conf;
+static config *conf, *conf_graph;
 static disk_image *fresh;
 
 /* ---- what the server's code reaches out to */
@@ -146,7 +153,7 @@ static bool start(void)
     pw_err err = {0};
     memset(s, 0, sizeof(*s));
     s->lock = -1;
-    s->conf = config_ref(conf);
+    s->conf = config_ref(sim_graph ? conf_graph : conf);
     sim_mas.process = disk_process_new(0);
     sim_mas.start_at = NEVER;
     sim_mas.tick_at = sim_mas.thread_at = NEVER;
@@ -288,6 +295,7 @@ int master_prepare(void)
     pw_err err = {0};
     server s = {.lock = -1};
     conf = config_load_text(NULL, conf_text, sizeof(conf_text) - 1, &errors);
+    conf_graph = config_load_text(NULL, graph_text, sizeof(graph_text) - 1, &errors);
     for (size_t i = 0; i < errors.n; i++)
         (void)fprintf(stderr, "master.yaml:%u: %s\n", errors.v[i].line, errors.v[i].text);
     yaml_errors_clear(&errors);
@@ -316,6 +324,7 @@ void master_prepared_clear(void)
 {
     fresh = disk_image_free(fresh);
     conf = config_unref(conf);
+    conf_graph = config_unref(conf_graph);
 }
 
 void master_reset(void)

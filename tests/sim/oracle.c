@@ -214,9 +214,43 @@ void oracle_final_build(const store_build *b)
     *o = (build){true, true, b->attempt, b->result};
 }
 
+/* In histories with builders that need each other: nobody begins before what it needs is green. */
+typedef struct needed {
+    uint64_t fast;
+    const store_build *b;
+} needed;
+
+static int one_needed(void *p, const store_member *m)
+{
+    const needed *n = p;
+    bool good =
+        m->state == REQ_DONE && m->build && (m->result == PW_SUCCESS || m->result == PW_WARNINGS);
+    if (m->builder == n->fast && !good)
+        oracle_fail("build %llu began, and request %llu that it needs is %s",
+                    (unsigned long long)n->b->id, (unsigned long long)m->request,
+                    m->state != REQ_DONE ? "not over" : pw_result_name(m->result));
+    return 0;
+}
+
+static void check_needs(const store_build *b)
+{
+    store_request r;
+    uint64_t slow = 0;
+    needed n = {.b = b};
+    store *st = sim_mas.s.st;
+    if (!sim_graph || b->state == BUILD_QUEUED ||
+        store_builder_id(st, 1, "slow", &slow, NULL) < 0 || b->builder != slow ||
+        store_builder_id(st, 1, "fast", &n.fast, NULL) < 0 ||
+        store_request_get(st, b->request, &r, NULL) < 0)
+        return;
+    (void)store_set_requests(st, r.buildset, one_needed, &n, NULL);
+    store_request_clear(&r);
+}
+
 static int open_build(void *p, const store_build *b)
 {
     (void)p;
+    check_needs(b);
     if (b->id >= BUILDS) {
         oracle_fail("build %llu: ids jump", (unsigned long long)b->id);
         return -1;

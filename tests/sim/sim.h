@@ -157,6 +157,8 @@ typedef struct sim_master {
     pw_usec start_at, wake_at, tick_at, thread_at;
     uint64_t starts, turns;
 } sim_master;
+/* Builders need each other, and one is two: every third history. */
+extern bool sim_graph;
 extern sim_master sim_mas;
 int master_prepare(
     void); /* configuration, and the image of a fresh state directory with its workers */
