@@ -57,11 +57,11 @@ typedef struct config_project {
     bool build_first;
     config_pair *properties; /* of every build */
     size_t n_properties;
-    char *hook_secret;         /* name of the secret that webhooks are signed with; NULL: none */
-    char *pipeline; /* builders are of this file of the repository; NULL: of `builders` here */
-    pl_allow allow; /* what that file may ask for */
-    config_login login;        /* of `credentials` */
-    pw_usec keep_artifacts;    /* retention: default 30 days */
+    char *hook_secret;  /* name of the secret that webhooks are signed with; NULL: none */
+    char *pipeline;     /* builders are of this file of the repository; NULL: of `builders` here */
+    pl_allow allow;     /* what that file may ask for */
+    config_login login; /* of `credentials` */
+    pw_usec keep_artifacts;          /* retention: default 30 days */
     uint64_t files_max, files_bytes; /* that a build may leave; default 10,000, 4 GiB */
     config_retention retention;
 } config_project;
@@ -121,7 +121,7 @@ typedef struct config_scheduler {
     size_t project;
     size_t *builders; /* indices; all of the project when the file names none */
     size_t n_builders;
-    pl_strs names; /* of a project with a pipeline file; none: all of it */
+    pl_strs names;           /* of a project with a pipeline file; none: all of it */
     glob_list *branches;     /* branch, proposal (of its target): default all */
     bool merge;              /* proposal: what the forge merged, else the head */
     pw_usec quiet;           /* branch: tree stable timer */

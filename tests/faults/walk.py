@@ -329,7 +329,9 @@ class World(Pawl):
         self.children.remove(a)
         while self.ask("DELETE", "/workers/" + name, {"reason": "walk"})[0] is None:
             self.alive("the removal")
-        shutil.rmtree(os.path.join(self.dir, "spool-" + name))
+        while os.path.exists(os.path.join(self.dir, "spool-" + name)):  # a zygote may still be on its way out
+            shutil.rmtree(os.path.join(self.dir, "spool-" + name), ignore_errors=True)
+            self.alive("the end of its spool")
         os.unlink(os.path.join(self.dir, name + ".yaml"))
 
     def alive(self, what):

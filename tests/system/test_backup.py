@@ -432,10 +432,10 @@ def test_old_schema(simple, repo):
     pawl.start_master()
     got = {b["id"]: b["result"] for b in pawl.builds("?limit=1000")}
     assert set(i for i, _ in old) <= set(got)
-    assert rows(pawl, "PRAGMA user_version") == [(2,)] and os.path.exists(os.path.join(pawl.state, "pawl.db.schema-1"))
+    assert rows(pawl, "PRAGMA user_version") == [(3,)] and os.path.exists(os.path.join(pawl.state, "pawl.db.schema-1"))
     other = os.path.join(pawl.dir, "other")
     master(pawl, "restore", path, state=other)
-    assert rows(pawl, "PRAGMA user_version", state=other) == [(2,)]
+    assert rows(pawl, "PRAGMA user_version", state=other) == [(3,)]
     assert rows(pawl, "SELECT id, result FROM build WHERE state=4 ORDER BY id", state=other) == old
     stopped(pawl)
     rows(pawl, "PRAGMA user_version=99")

@@ -407,7 +407,7 @@ def test_what_a_step_gets(world):
     lines = w.log(b).split("\n")
     assert b["result"] == "success", (b, lines)
     assert lines[:4] == ["0022", "/dev/null", "0", "env=none,UTC,true,true"], lines
-    assert lines[4:6] == ["0", "700"] and os.listdir(lines[6]) == [], lines  # emptied after the job
+    assert lines[4:6] == ["2", "700"] and os.listdir(lines[6]) == [], lines  # the folders for artifacts and summary; emptied after the job
     assert not set(lines[7].split()) - {"0", "1", "2", "3", "4", "10", "255"}, lines  # nothing of the runner's; 3 and 4: the pipe it makes
     step = next(s for s in w.pawl.get(f"/builds/{b['id']}")["steps"] if s["name"] == "go")
     assert step["cpu_ms"] > 0 and step["max_rss"] > 100000, step

@@ -262,6 +262,7 @@ def test_workers_own_key(pawl, repo, serve):
     secrets, login = credentials(server)
     pawl.configure(master_yaml(server.url("repo.git"), secrets, ", branches: [master]" + login, builders=TEST.replace("name: test, p", "name: test, retries: 0, p")))
     pawl.start_master()
+    pawl.join_untrusted()
     pawl.start_worker()
     pawl.built("test", repo.git("rev-parse", "HEAD"))  # the trusted one; the worker's mirror has not what comes now
     rev = repo.commit({"test.sh": "echo theirs\n"}, "second", branch="theirs")
