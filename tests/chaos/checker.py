@@ -18,6 +18,7 @@ class Run:
         self.dir = path
         self.state = os.path.join(path, "state")
         self.db = sqlite3.connect(os.path.join(self.state, "pawl.db"))
+        self.db.text_factory = lambda b: b.decode(errors="replace")  # what is damaged is looked at, too
         self.db.row_factory = sqlite3.Row
         self.db.text_factory = lambda b: b.decode(errors="surrogateescape")
         self.record = json.load(open(os.path.join(path, "record.json")))

@@ -102,7 +102,7 @@ DAMAGES = {  # name: (rule that must see it, statements)
     "answer forgotten": ("answer", "DELETE FROM idem WHERE body LIKE '%requests%'"),
     "answer changed": ("answer", "UPDATE idem SET body = replace(body, '[', '[1') WHERE body LIKE '%requests%'"),
     "change lost": ("change", "DELETE FROM change WHERE id = (SELECT max(id) FROM change)"),
-    "change twice": ("change", "INSERT INTO change SELECT id + 1000, stamp, at, tip, forced, source, author, subject, files FROM change WHERE id = (SELECT max(id) FROM change)"),
+    "change twice": ("change", "INSERT INTO change(id, stamp, at, tip, forced, source, author, subject, files) SELECT id + 1000, stamp, at, tip, forced, source, author, subject, files FROM change WHERE id = (SELECT max(id) FROM change)"),
     "step runs for ever": ("steps", f"UPDATE step SET state = 1 WHERE attempt = {LAST_STEP}"),
     "step lost": ("steps", f"DELETE FROM step WHERE attempt = {LAST_STEP}"),
     "step counts wrong": ("log", f"UPDATE step SET bytes = bytes + 1 WHERE attempt = (SELECT max(attempt) FROM step WHERE bytes > 0 AND result = 0)"),
