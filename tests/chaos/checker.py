@@ -18,7 +18,6 @@ class Run:
         self.dir = path
         self.state = os.path.join(path, "state")
         self.db = sqlite3.connect(os.path.join(self.state, "pawl.db"))
-        self.db.text_factory = lambda b: b.decode(errors="replace")  # what is damaged is looked at, too
         self.db.row_factory = sqlite3.Row
         self.db.text_factory = lambda b: b.decode(errors="surrogateescape")
         self.record = json.load(open(os.path.join(path, "record.json")))
@@ -378,7 +377,7 @@ def check(path):
         run.load()
         for rule in RULES:
             rule(run)
-    except sqlite3.DatabaseError as e:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as e:  # SQLite's own words may quote what is damaged
         run.bad("integrity", str(e))
     finally:
         run.db.close()
