@@ -141,8 +141,8 @@ static const struct {
     {"projects: [{name: p, repository: /r.git, allow: {secrets: [token, x]}}]\nsecrets: {token: "
      "{file: token}}\n",
      1, 67, "no secret \"x\""},
-    {"projects: [{name: p, repository: /r.git, allow: {tags: [x]}}]\n", 1, 50,
-     "\"tags\" is not supported by this version"},
+    {"projects: [{name: p, repository: /r.git, allow: {tag: [x]}}]\n", 1, 50,
+     "did you mean \"tags\"?"},
 };
 
 static void test_wrong(void)
