@@ -64,8 +64,10 @@ class Run:
     def spec_of(self, request):
         """The spec that a request's build must have run; None when nobody knows of such a request."""
         r = self.requests[request]
-        if request in self.retry_of:
-            return self.spec_of(self.builds[self.retry_of[request]]["request"])
+        if request in self.retry_of:  # the whole set is made again; its other builders stand below
+            first = self.builds[self.retry_of[request]]["request"]
+            if self.requests[first]["builder"] == r["builder"]:
+                return self.spec_of(first)
         if r["builder_name"] == "any":
             e = self.by_reason.get(r["reason"])
             return e and e["spec"]
