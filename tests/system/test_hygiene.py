@@ -305,7 +305,7 @@ def test_fork_bomb(world, path):
     b = w.run(f"/usr/bin/python3 {w.pawl.dir}/bomb.py")
     assert b["result"] == "failure" and w.reason(b) == "more than 64 processes", (b, w.reason(b))
     assert not w.living()
-    b = w.run(f"(/usr/bin/python3 {w.pawl.dir}/bomb.py &) ; sleep 0.5")
+    b = w.run(f"(/usr/bin/python3 {w.pawl.dir}/bomb.py &) ; sleep 30")  # it is ended when the bomb is met
     assert not w.living() and b["result"] == "failure" and w.reason(b) == "more than 64 processes"
     b = w.run("true")
     assert b["result"] == "success" and w.pawl.workers["w1"].poll() is None
