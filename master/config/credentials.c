@@ -90,7 +90,7 @@ void config_read_login(config_reader *r, const yaml_node *project, const char *r
 {
     static const char *const keys[] = {"ssh_key", "user", "password", "known_hosts", NULL};
     const yaml_node *map = yaml_node_value(project, "credentials");
-    size_t before = r->errors->n;
+    size_t before = r->errors->told;
     if (!map || yaml_node_type(map) == YAML_NULL)
         return;
     if (!yaml_check_map(map, "\"credentials\"", keys, r->errors))
@@ -103,7 +103,7 @@ void config_read_login(config_reader *r, const yaml_node *project, const char *r
         (!*l->user || pl_has_control(l->user)))
         yaml_fail(r->errors, yaml_node_get(map, "user"), "\"user\" is no name of a user");
     read_hosts(r, map, l);
-    if (r->errors->n > before || !repository)
+    if (r->errors->told > before || !repository)
         return;
     if (!l->user != !l->password) {
         yaml_fail(r->errors, map, "\"credentials\" with a \"%s\" need a \"%s\", too",

@@ -76,11 +76,11 @@ static void read_url(config_reader *r, const yaml_node *map, config_notify *n)
     config_strs used = {0};
     PW_AUTO(pw_freep) char *text = NULL;
     const yaml_node *at = yaml_node_get(map, "url");
-    size_t before = r->errors->n;
+    size_t before = r->errors->told;
     if (!yaml_get_str(map, "url", true, CONFIG_URL_MAX, &text, r->errors) || !text)
         return;
     pl_use_secrets(&r->pl, at, &used);
-    bool hidden = used.n > 0, whole = before == r->errors->n && !r->errors->failed;
+    bool hidden = used.n > 0, whole = before == r->errors->told && !r->errors->failed;
     for (size_t i = 0; i < used.n; i++) {
         const config_hidden *s = config_secret(r->c, used.v[i]);
         whole &= s && s->p; /* what is wrong with a secret was told where it stands */

@@ -32,7 +32,7 @@ static void read_promotion(config_reader *r, size_t i)
     config_get_branch(r, map, "to", true, &p->to);
     if (p->from && p->to && strcmp(p->from, p->to) == 0)
         yaml_fail(r->errors, yaml_node_get(map, "to"), "\"from\" and \"to\" are the same branch");
-    size_t before = r->errors->n;
+    size_t before = r->errors->told;
     bool own = p->project != CONFIG_NONE && r->c->projects[p->project].pipeline;
     if (own)
         config_get_builder_names(r, map, &p->names);
@@ -45,7 +45,7 @@ static void read_promotion(config_reader *r, size_t i)
                 p->builders[n++] = p->builders[k];
         p->n_builders = n;
     }
-    if (!own && before == r->errors->n && p->project != CONFIG_NONE && !p->n_builders &&
+    if (!own && before == r->errors->told && p->project != CONFIG_NONE && !p->n_builders &&
         p->builders)
         yaml_fail(r->errors, map, "project \"%s\" has no builder that could be green",
                   r->c->projects[p->project].name);

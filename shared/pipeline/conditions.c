@@ -144,7 +144,7 @@ void pl_read_requires(pl_reader *r, const yaml_node *map, pl_builder *b)
 {
     const yaml_node *v = yaml_node_value(map, "requires");
     PW_AUTO(pw_buf_clearp) pw_buf all = PW_BUF(EXPR_TEXT_MAX);
-    size_t errors = r->errors->n, at;
+    size_t errors = r->errors->told, at;
     if (v && yaml_node_type(v) == YAML_SCALAR)
     b->requires = pl_read_expr(r, v, "requires");
     if (!v || yaml_node_type(v) == YAML_SCALAR)
@@ -162,8 +162,8 @@ void pl_read_requires(pl_reader *r, const yaml_node *map, pl_builder *b)
             read_fact(r, key, value, &all);
     }
     if (all.failed)
-        r->errors->failed |= r->errors->n == errors;
-    else if (all.len && r->errors->n == errors && !r->errors->failed &&
+        r->errors->failed |= r->errors->told == errors;
+    else if (all.len && r->errors->told == errors && !r->errors->failed &&
              !(b->requires = expr_parse(pw_buf_str(&all), &at, NULL)))
         r->errors->failed = true; /* its parts are right, so memory ran out */
 }

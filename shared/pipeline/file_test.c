@@ -131,6 +131,19 @@ static void test_mistakes(void)
     ok(!f && e.n == 5, "all mistakes are told at once (%zu)", e.n);
 }
 
+/* More than are kept: what comes after them is no more right for that. */
+static void test_many_mistakes(void)
+{
+    PW_AUTO(yaml_errors_clear) yaml_errors e = {0};
+    PW_AUTO(pw_buf_clearp) pw_buf text = PW_BUF(1 << 20);
+    (void)pw_buf_addf(&text, "builders:\n");
+    for (unsigned i = 0; i < YAML_ERRORS_MAX + 10; i++)
+        (void)pw_buf_addf(&text, "  b%u: {" S ", matrix: {cc: [[x]]}}\n", i);
+    PW_AUTO(pl_unrefp) pl_file *f = load(pw_buf_str(&text), NULL, &e);
+    ok(!f && e.n == YAML_ERRORS_MAX && e.told >= YAML_ERRORS_MAX + 10, "%zu of %zu mistakes", e.n,
+       e.told);
+}
+
 static void test_allowed(void)
 {
     static const struct {
@@ -213,6 +226,7 @@ int main(void)
 {
     test_good();
     test_mistakes();
+    test_many_mistakes();
     test_allowed();
     test_include();
     return tap_done();

@@ -152,7 +152,7 @@ static void check_instances(pl_reader *r, const yaml_node *at, const pl_builder 
 void pl_read_matrix(pl_reader *r, const yaml_node *map, pl_builder *b)
 {
     const yaml_node *m = yaml_node_value(map, "matrix"), *s = yaml_node_value(map, "shards");
-    size_t errors = r->errors->n;
+    size_t errors = r->errors->told;
     int64_t shards = 0;
     if (yaml_get_int(map, "shards", 1, PL_INSTANCES_MAX, &shards, r->errors))
         b->shards = (unsigned)shards;
@@ -173,7 +173,7 @@ void pl_read_matrix(pl_reader *r, const yaml_node *map, pl_builder *b)
         read_combos(r, m, "exclude", true, b, &b->exclude, &b->n_exclude);
         check_properties(r, map, b);
     }
-    if ((m || s) && b->name && errors == r->errors->n && !r->errors->failed)
+    if ((m || s) && b->name && errors == r->errors->told && !r->errors->failed)
         check_instances(r, m ? m : s, b);
 }
 

@@ -284,7 +284,7 @@ static void number_names(pl_reader *r, pl_builder *b)
 
 void pl_read_steps(pl_reader *r, pl_builder *b, const yaml_node *list)
 {
-    size_t n = yaml_node_count(list), errors = r->errors->n;
+    size_t n = yaml_node_count(list), errors = r->errors->told;
     b->steps = pl_alloc(r, n, sizeof(*b->steps));
     if (!b->steps)
         return;
@@ -294,8 +294,8 @@ void pl_read_steps(pl_reader *r, pl_builder *b, const yaml_node *list)
         if (yaml_node_type(yaml_node_item(list, i)) == YAML_MAP)
             pl_read_locks(r, yaml_node_item(list, i), b, i + 1);
     }
-    if (errors == r->errors->n && !r->errors->failed)
+    if (errors == r->errors->told && !r->errors->failed)
         pl_add_cache_saves(r, b);
-    if (errors == r->errors->n && !r->errors->failed)
+    if (errors == r->errors->told && !r->errors->failed)
         number_names(r, b);
 }

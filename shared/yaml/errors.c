@@ -61,6 +61,7 @@ void yaml_errors_vadd(yaml_errors *errors, const char *file, unsigned line, unsi
                       const char *fmt, va_list ap)
 {
     char text[TEXT_MAX];
+    errors->told++;
     if (errors->n >= YAML_ERRORS_MAX || errors->failed)
         return;
     (void)vsnprintf(text, sizeof(text), fmt, ap);
@@ -99,8 +100,10 @@ void yaml_errors_add(yaml_errors *errors, const char *file, unsigned line, unsig
 void yaml_fail(yaml_errors *errors, const yaml_node *at, const char *fmt, ...)
 {
     va_list ap;
-    if (at->bad)
+    if (at->bad) {
+        errors->told++;
         return;
+    }
     va_start(ap, fmt);
     yaml_errors_vadd(errors, at->file, at->line, at->column, fmt, ap);
     va_end(ap);

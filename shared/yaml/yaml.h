@@ -23,6 +23,7 @@ typedef struct yaml_error {
 typedef struct yaml_errors {
     yaml_error *v; /* owned */
     size_t n;
+    size_t told; /* calls, also of what was dropped: "did anything new go wrong?" asks this */
     bool failed; /* memory ran out while collecting: treat as an error too */
 } yaml_errors;
 enum {
