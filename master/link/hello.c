@@ -102,7 +102,7 @@ static void verdict_for(sessions *self, const session *s, const msg_hello_job *j
     if (a) {
         f.ours = a->worker == s->worker && memcmp(a->spool, s->spool, 16) == 0;
         f.closed = a->state > ATT_RUNNING;
-        f.applied = a->applied;
+        f.applied = a->received > a->applied ? a->received : a->applied;
         f.stored = a->stored;
     }
     *v = (msg_welcome_job){.epoch = j->epoch, .attempt = j->attempt, .verdict = PW_HOLD};
@@ -116,10 +116,8 @@ static void verdict_for(sessions *self, const session *s, const msg_hello_job *j
         v->offset = a->stored;
         v->chain = a->stored_chain;
         v->window = sessions_window(self, a);
-        a->received = a->stored;
-        a->received_chain = a->stored_chain;
-        if (a->end_at > a->stored)
-            a->end_at = 0; /* it is read again */
+        /* what is received and not yet on disk stays known: the worker sends it once more, since
+         * this master may end before it is stored */
         if (!f.closed)
             core_att_present(self->core, a);
         break;

@@ -401,6 +401,47 @@ static void shipped_again_while_pending(void)
     agent_clear(&a);
 }
 
+/* The other order: the old frames get on disk while the worker is half through them again. What is
+ * known is not applied twice, however far the worker got. */
+static void stored_while_shipped_again(void)
+{
+    agent a;
+    PW_AUTO(net_freep) net *n = begin(&a);
+    if (!n)
+        return;
+    const journal *j = a.job[0];
+    agent_ship(&a, j, 0, 6);
+    uint64_t bytes = n->s ? n->s->fig.log_bytes : 0;
+    ok(agent_hello(&a) && agent_verdict(&a, 1)->offset == 0, "a new session");
+    agent_ship(&a, j, 0, 4);
+    ok(att(n->w, 1) && att(n->w, 1)->received == j->at[6] && n->s && n->s->n_pend == 2 &&
+           n->s->fig.log_bytes == bytes,
+       "what waits for its sync is known");
+    net_settle(n);
+    ok(acked(n, 1) == (int64_t)j->at[6], "and gets stored up to where it was known");
+    agent_ship(&a, j, 4, 8);
+    net_settle(n);
+    ok(done(n->w, 2, PW_SUCCESS) && log_is(n, 1, 0, "one\ntwo\n"), "and it goes on there");
+    agent_clear(&a);
+}
+
+/* The worker's machine lost what is known here: its journal will be another one from there on. */
+static void shorter_than_received(void)
+{
+    agent a;
+    PW_AUTO(net_freep) net *n = begin(&a);
+    if (!n)
+        return;
+    const journal *j = a.job[0];
+    agent_ship(&a, j, 0, 6);
+    a.grown[0] = 5;
+    ok(agent_hello(&a) && agent_verdict(&a, 1)->verdict != PW_RESUME,
+       "a journal that is shorter than what came of it is not resumed");
+    net_settle(n);
+    ok(build(n->w, 2).state != BUILD_RUNNING, "its build is tried again");
+    agent_clear(&a);
+}
+
 int main(void)
 {
     if (crypt_init(NULL) < 0)
@@ -417,5 +458,7 @@ int main(void)
     failed_commit();
     dropped_in_between();
     shipped_again_while_pending();
+    stored_while_shipped_again();
+    shorter_than_received();
     return tap_done();
 }

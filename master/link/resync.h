@@ -5,13 +5,13 @@
 #include <stdint.h>
 
 typedef struct resync_fact {
-    bool this_epoch; /* the job's epoch is ours */
-    bool open;       /* the attempt is known and not forgotten */
-    bool forgotten;  /* known, of this worker, and done with */
-    bool ours;       /* open, and offered to this worker and this spool */
-    bool closed;     /* open, but fenced, lost, cancelled or rejected */
-    uint64_t applied, stored;
-    uint64_t start, length; /* what the spool has */
+    bool this_epoch;          /* the job's epoch is ours */
+    bool open;                /* the attempt is known and not forgotten */
+    bool forgotten;           /* known, of this worker, and done with */
+    bool ours;                /* open, and offered to this worker and this spool */
+    bool closed;              /* open, but fenced, lost, cancelled or rejected */
+    uint64_t applied, stored; /* applied: or received, when that is more */
+    uint64_t start, length;   /* what the spool has */
 } resync_fact;
 typedef enum resync_verdict {
     RESYNC_RESUME = 1,
