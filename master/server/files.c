@@ -70,18 +70,24 @@ static int open_store(server *s, pw_err *err)
     return r;
 }
 
-int files_load(server *s, pw_err *err)
+/* What no row names and no open attempt owns goes, the rest is put in place. */
+static int tidy(server *s, pw_err *err)
 {
     open_files o = {.s = s};
-    int r = s->files ? 0 : open_store(s, err);
-    if (r < 0)
-        return r;
-    sessions_keep_files(s->links, s->files);
-    r = store_artifacts_open(s->st, note_open, &o, err);
+    int r = store_artifacts_open(s->st, note_open, &o, err);
     if (r == 0)
         r = blobs_sweep(s->files, wanted, &o, err);
     free(o.v);
     return r == 0 ? store_artifacts_open(s->st, publish, s, err) : r;
+}
+
+int files_load(server *s, pw_err *err)
+{
+    int r = s->files ? 0 : open_store(s, err);
+    if (r < 0)
+        return r;
+    sessions_keep_files(s->links, s->files);
+    return tidy(s, err);
 }
 
 void files_effect(server *s, const core_effect *e)
@@ -100,7 +106,7 @@ void files_effect(server *s, const core_effect *e)
         r = blobs_remove(s->files, e->digest, &err);
         if (r < 0)
             core_file_kept(s->core);
-    } else {
+    } else if (!s->publish_at) { /* else its files may be among those that wait: files_tick */
         r = blobs_over(s->files, e->attempt, &err);
     }
     if (r < 0)
@@ -113,7 +119,7 @@ void files_tick(server *s)
     if (!s->publish_at || pw_now(&pw_host_real) < s->publish_at)
         return;
     s->publish_at = 0;
-    if (store_artifacts_open(s->st, publish, s, &err) < 0)
+    if (tidy(s, &err) < 0)
         pw_log_err(PW_LOG_WARN, "artifact_not_stored", &err);
 }
 

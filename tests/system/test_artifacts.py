@@ -161,6 +161,18 @@ def test_bounds_of_a_build(pawl, repo):
     assert b["result"] == "failure" and sorted(files(pawl, b)) == ["out/1"]
 
 
+def test_put_in_place_later(pawl, repo):
+    """A row is committed and its bytes could not be moved: they wait for the next try, though their build is over."""
+    begin(pawl, repo, STEP)
+    pawl.kill(pawl.master)
+    pawl.start_master(env={"PW_FAULT": "blobs.committed:1=error"})
+    b = run(pawl, cmd="printf one > a.txt; printf two > b.txt")
+    assert fetch(pawl, b, "a.txt")[1] == b"one" and fetch(pawl, b, "b.txt")[1] == b"two"
+    in_place(pawl)
+    assert fetch(pawl, b, "a.txt")[1] == b"one" and fetch(pawl, b, "b.txt")[1] == b"two"
+    assert "damaged" not in doctor(pawl) and len(blobs(pawl)) == 2
+
+
 @pytest.mark.parametrize("who", ["master", "agent", "both"])
 def test_kill_during_upload(pawl, repo, who):
     """200 MB, killed again and again on the way: the bytes are equal, and are there once."""
