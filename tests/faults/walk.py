@@ -9,7 +9,7 @@ and then nothing may be lost and nothing doubled. Real processes, a real reposit
 What is checked after each: one build for each request whatever was sent again, its result, its log byte for byte, no attempt
 run twice, one promotion and one entry of the reflog for each revision, one build for each quiet push, workers joined once.
 And at the end of each world: the database's integrity, empty spools, no files left over, no processes."""
-import argparse, concurrent.futures, glob, json, os, random, re, shutil, signal, sqlite3, subprocess, sys, tempfile, time, traceback, urllib.error, uuid
+import argparse, concurrent.futures, glob, json, os, random, re, shutil, signal, sqlite3, subprocess, sys, tempfile, time, traceback, urllib.error, urllib.parse, uuid
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -169,8 +169,15 @@ class World(Pawl):
         return status, json.loads(text or b"null")
 
     def items(self, path):
-        status, body = self.ask("GET", path)
-        return body["items"] if status == 200 else []
+        """All pages: a revision of a long walk has more builds than one answer."""
+        found, cursor = [], ""
+        while cursor is not None:
+            status, body = self.ask("GET", path + ("&" if "?" in path else "?") + "limit=1000" + cursor)
+            if status != 200:
+                return []
+            found += body["items"]
+            cursor = "&cursor=" + urllib.parse.quote(body["next"]) if body["next"] else None
+        return found
 
     # ---- processes
     def master_up(self):
