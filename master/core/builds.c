@@ -1,5 +1,5 @@
 /* Attempts and builds: what the records of a journal do to them, and how they end. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
 #include "master/core/secrets.h"
 
 #include <inttypes.h>

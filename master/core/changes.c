@@ -1,6 +1,7 @@
 /* Repositories and changes: refs as last seen are rows, every new tip becomes a change exactly
  * once. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
+#include "master/store/graph.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,8 @@
 /* Commands of people: force, change, retry, cancel, workers, promotions. Each is one function in
  * one table; each writes its line of the audit log; the answer is kept under its Idempotency-Key.
  */
-#include "master/core/model.h"
+#include "master/core/parts.h"
+#include "master/store/graph.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
 #include "master/core/core.h"
-#include "master/core/model.h"
+#include "master/core/parts.h"
 #include "master/core/secrets.h"
+#include "master/store/outbox.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -348,10 +349,8 @@ core *core_new_after(const core *before, store *st, config *conf, const pw_host 
     return pw_take(self);
 }
 
-core *core_free(core *self)
+static void free_tables(core *self)
 {
-    if (!self)
-        return NULL;
     void *v;
     for (size_t pos = 0; self->attempts && (v = pw_table_next(self->attempts, &pos));) {
         core_attempt *a = v;
@@ -387,19 +386,11 @@ core *core_free(core *self)
     pw_table_free(self->keys);
     pw_table_free(self->shipping);
     free(self->lock);
-    for (size_t i = 0; self->builder && i < self->n_builders; i++) {
-        queue_free(&self->builder[i]);
-        core_pause_free(self->builder[i].pause);
-    }
-    free(self->builder);
-    for (core_builder *b = self->others, *next; b; b = next) {
-        next = b->next;
-        core_builder_free(b);
-    }
-    for (size_t pos = 0; self->sets && (v = pw_table_next(self->sets, &pos));)
-        (void)core_set_free(v);
-    pw_table_free(self->sets);
-    core_pipes_free(self);
+}
+
+/* What stands for parts of the configuration. */
+static void free_configured(core *self)
+{
     for (size_t i = 0; self->project && i < self->conf->n_projects; i++) {
         core_project *p = &self->project[i];
         for (size_t k = 0; k < p->n_refs; k++)
@@ -421,6 +412,28 @@ core *core_free(core *self)
     for (size_t i = 0; i < self->n_intents; i++)
         free(self->intent[i].target);
     free(self->intent);
+}
+
+core *core_free(core *self)
+{
+    if (!self)
+        return NULL;
+    void *v;
+    free_tables(self);
+    for (size_t i = 0; self->builder && i < self->n_builders; i++) {
+        queue_free(&self->builder[i]);
+        core_pause_free(self->builder[i].pause);
+    }
+    free(self->builder);
+    for (core_builder *b = self->others, *next; b; b = next) {
+        next = b->next;
+        core_builder_free(b);
+    }
+    for (size_t pos = 0; self->sets && (v = pw_table_next(self->sets, &pos));)
+        (void)core_set_free(v);
+    pw_table_free(self->sets);
+    core_pipes_free(self);
+    free_configured(self);
     core_outbox_free(self);
     core_provider_free(self);
     core_retain_free(self->retain);

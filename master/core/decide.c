@@ -1,4 +1,5 @@
 #include "master/core/decide.h"
+#include "master/store/graph.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  * wanted for those behind. */
 #ifndef PW_MASTER_CORE_DECIDE_H
 #define PW_MASTER_CORE_DECIDE_H
-#include "master/core/model.h"
+#include "master/core/parts.h"
 
 typedef enum core_reason {
     REASON_START,     /* worker takes it */

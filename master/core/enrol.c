@@ -1,7 +1,7 @@
 /* How a worker gets its key: a one-time key on a line, a join with it, and from then on the
  * worker's own. An enrolment is good for one key: which one is in its row (`used`), so that the
  * same join may be said again when its answer was lost, and none other is taken. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Facts of a worker: lines k=v, as its row has them. Lines without = are nobody's. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "master/core/model.h"
+#include "master/core/parts.h"
 #include "master/store/files.h"
 #include "shared/base/log.h"
 

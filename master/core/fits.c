@@ -1,6 +1,6 @@
 /* Whether a worker has what a builder asks for: tags, and `requires` over its facts. Facts are the
  * k=v lines of its row; they are taken apart once and again only when they have become others. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,13 +2,14 @@
  * what becomes possible when a request ends is settled before the turn's commit, so that rows never
  * say that a need is over and nobody noticed. Edges are rows while the set is open; all else of a
  * set is found in its requests. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "master/core/graph_rule.h"
+#include "master/store/graph.h"
 
 core_set *core_set_free(core_set *s)
 {

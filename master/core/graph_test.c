@@ -1,6 +1,7 @@
 /* Builders of a set that need each other, through the core: what waits, what is released, what is
  * skipped, and that a kill between any two turns changes nothing of it. */
 #include "master/core/fixture.h"
+#include "master/store/outbox.h"
 
 #include "tests/tap.h"
 

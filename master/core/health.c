@@ -1,6 +1,6 @@
 /* What is wrong at the moment, by name: what CMD_HEALTH answers, and what keeps builds from being
  * begun. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
 
 #include <stdlib.h>
 #include <string.h>

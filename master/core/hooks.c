@@ -1,7 +1,7 @@
 /* Deliveries of webhooks and sessions of the page. A delivery is a hint: its row is what remains of
  * it, and all that it does is to wake the poller of its project. The row is new until a look that
  * began after it has ended well, so that a crash in between loses nothing. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "master/core/model.h"
+#include "master/core/parts.h"
 #include "master/core/secrets.h"
 
 static const char container[] = "podman:";

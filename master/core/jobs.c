@@ -1,6 +1,6 @@
 /* Freezing: a build runs by the job as it was when the build was created, whatever the
  * configuration says later. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
 #include "master/core/secrets.h"
 
 #include <stdlib.h>

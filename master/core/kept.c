@@ -1,5 +1,5 @@
 /* Work directories of failed builds that are kept for people, on their workers. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
 
 #include <inttypes.h>
 #include <limits.h>

@@ -1,7 +1,7 @@
 /* Times of the core, at the limit and one above (docs/protocol-rules.md 9): silence, offers, rows.
  */
 #include "master/core/fixture.h"
-#include "master/core/model.h"
+#include "master/core/parts.h"
 #include "master/store/reader.h"
 
 #include "tests/tap.h"

@@ -1,6 +1,7 @@
 /* load.c - what the database says at the start: the ids to go on from, and what is unfinished. */
 #include "master/core/core.h"
-#include "master/core/model.h"
+#include "master/core/parts.h"
+#include "master/store/graph.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Who holds which lock. A holder is an attempt that may still be running: from its offer until its
  * end was told, its worker does not have it, or it was silent for as long as it may go on without
  * a master. So all of it follows from attempts, their jobs and their steps, and no row says it. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,6 +1,9 @@
 /* Making a build set: who takes part, what is built, which requests that is, and what rides along.
  */
 #include "master/core/pipeline.h"
+#include "master/store/graph.h"
+#include "master/store/sched.h"
+#include "master/store/outbox.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 /* Builders that are not of `builders` as they stand there: parts of a matrix, builders of pipeline
  * files, builders that are gone. Each is here as long as a request of it is open. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
+#include "master/store/graph.h"
 
 #include <stdlib.h>
 #include <string.h>

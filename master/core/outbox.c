@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "master/core/model.h"
+#include "master/core/parts.h"
+#include "master/store/outbox.h"
 #include "shared/base/log.h"
 
 static core_target *target_of(const core *self, const char *name)

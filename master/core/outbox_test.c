@@ -2,7 +2,8 @@
  * what becomes of it whatever ends the master. */
 #include "master/core/fixture.h"
 
-#include "master/core/model.h"
+#include "master/core/parts.h"
+#include "master/store/outbox.h"
 #include "tests/tap.h"
 
 #define P                                                                                          \

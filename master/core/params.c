@@ -1,5 +1,5 @@
 /* Forms of force schedulers: which one takes a forced build, and whether what is given fits it. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
 
 #include <stdlib.h>
 #include <string.h>

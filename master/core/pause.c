@@ -1,6 +1,7 @@
 /* Builders and schedulers that people switched off. What is off is a row by name, so it stays off
  * over restarts, reloads, and a time in which the configuration does not have it. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
+#include "master/store/sched.h"
 
 #include <stdlib.h>
 #include <string.h>

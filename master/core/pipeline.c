@@ -3,6 +3,7 @@
  * asked for meanwhile is a request of builder `pipeline` that waits; it gives way to those of the
  * file, or is the build that tells what is wrong with it. */
 #include "master/core/pipeline.h"
+#include "master/store/graph.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

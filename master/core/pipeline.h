@@ -1,7 +1,7 @@
 /* pipeline.h - pipeline files of revisions, as the core has them. Private to master/core. */
 #ifndef PW_MASTER_CORE_PIPELINE_H
 #define PW_MASTER_CORE_PIPELINE_H
-#include "master/core/model.h"
+#include "master/core/parts.h"
 
 typedef struct core_pipe_text {
     char *path, *text; /* text NULL: there is no such file */

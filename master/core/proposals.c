@@ -1,7 +1,7 @@
 /* Proposals: pull requests, merge requests and refs/for/TARGET, as the repository shows them. What
  * a webhook told of one is for people and for the filter by target; whether its build may have
  * secrets is seen in the repository alone. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>

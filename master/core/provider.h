@@ -1,7 +1,7 @@
 /* provider.h - what the files about elastic workers share, private to master/core. */
 #ifndef PW_MASTER_CORE_PROVIDER_H
 #define PW_MASTER_CORE_PROVIDER_H
-#include "master/core/model.h"
+#include "master/core/parts.h"
 
 enum { PROVIDER_HANDLE = 201, PROVIDER_ABSENT = 2 /* lists in a row, before it counts as gone */ };
 #define PROVIDER_PAUSE_MIN ((pw_usec)5000000) /* after a failure; doubled by each that follows */

@@ -3,7 +3,7 @@
  * treap by key (priority aged by waiting time), then id: adding, removing and the number of those
  * before one cost O(log n). Its shape is a function of the ids, so the same events give the same
  * effects; depth is about 2 ln n. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* Another configuration. Rows say what is unfinished, so a reload is a load by the new one; what is
  * known beside them, of connections, journals under way and repositories, is handed over. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>

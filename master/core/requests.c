@@ -1,5 +1,6 @@
 /* Build sets and requests: making them, merging waiting ones (collapse), ending them. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
+#include "master/store/graph.h"
 
 #include <stdlib.h>
 #include <string.h>

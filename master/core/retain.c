@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "master/core/model.h"
+#include "master/core/parts.h"
 #include "master/core/retain_rule.h"
 #include "master/store/retain.h"
 #include "shared/base/fault.h"

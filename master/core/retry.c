@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "master/core/graph_rule.h"
+#include "master/store/graph.h"
 
 typedef struct retry {
     core *self;

@@ -1,6 +1,8 @@
 /* Schedulers: which changes and which instants make build sets. Cron and periodic triggers are
  * unique rows (schedule, instant): the last instant fired is committed with its build set. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
+#include "master/store/graph.h"
+#include "master/store/sched.h"
 
 #include <stdlib.h>
 #include <string.h>

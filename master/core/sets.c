@@ -3,7 +3,8 @@
  * A set is over when its last request is done, which happens once; whether it is green is asked of
  * the rows then, in the same turn. So what follows it is asked for exactly once, or the turn did
  * not happen. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
+#include "master/store/sched.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* What comes after another scheduler, and what a step fires: once, at the same revision, whatever
  * is killed. */
 #include "master/core/fixture.h"
-#include "master/core/model.h"
+#include "master/core/parts.h"
 
 #include "tests/tap.h"
 

@@ -1,4 +1,4 @@
-#include "master/core/model.h"
+#include "master/core/parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>

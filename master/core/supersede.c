@@ -1,7 +1,8 @@
 /* A newer commit of a branch cancels the older builds of the same builder, where the scheduler that
  * asked for them says so. A lane is the open requests of such schedulers for one builder and
  * branch, newest first. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
+#include "master/store/sched.h"
 
 #include <inttypes.h>
 #include <stdio.h>

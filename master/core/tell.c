@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "master/core/model.h"
+#include "master/core/parts.h"
+#include "master/store/outbox.h"
 #include "shared/base/num.h"
 
 static notify_fact fact(const core *self, notify_what what)

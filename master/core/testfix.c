@@ -5,7 +5,8 @@
  * required builders on that branch is red. So being held follows from rows alone (`decided`, who
  * asked), and is looked at again whenever a build decides and after each load. The row `testfix` of
  * a gated request is for those who read: how far back changes wait, and since which build. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
+#include "master/store/sched.h"
 
 #include <string.h>
 

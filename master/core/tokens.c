@@ -1,7 +1,7 @@
 /* Tokens of the API. The text of one exists in the answer that tells it and nowhere else: the row
  * has its hash, and what is kept under the Idempotency-Key is its id. When that request is repeated
  * since the answer was lost, the token gets another text, and the lost one is good for nothing. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Each waiting request can say why: each reason by a situation, then random walks over everything
  * that changes, after each step of which every request is asked. */
 #include "master/core/fixture.h"
-#include "master/core/model.h"
+#include "master/core/parts.h"
 
 #include "tests/tap.h"
 

@@ -1,5 +1,5 @@
 /* Workers: enrolment, sessions, states. A worker is its key, never a name that it claims. */
-#include "master/core/model.h"
+#include "master/core/parts.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* What a worker says of itself, and how long one rests whose builds end as exception. */
 #include "master/core/fixture.h"
-#include "master/core/model.h"
+#include "master/core/parts.h"
 #include "shared/job/job.h"
 #include "tests/tap.h"
 

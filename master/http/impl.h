@@ -10,6 +10,7 @@
 #include "master/http/query.h"
 #include "master/http/render.h"
 #include "master/http/routes.h"
+#include "master/store/sched.h"
 #include "shared/base/table.h"
 #include "shared/job/job.h"
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "master/http/impl.h"
+#include "master/store/sched.h"
 
 typedef struct list {
     web_req *q;

@@ -2,6 +2,7 @@
 #include "master/http/fixture.h"
 
 #include "master/http/impl.h"
+#include "master/store/outbox.h"
 
 static const char root[] = "Authorization: Bearer t-admin\r\n";
 

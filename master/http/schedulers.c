@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "master/http/impl.h"
+#include "master/store/sched.h"
 
 typedef struct waits {
     pw_buf *b;

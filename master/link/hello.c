@@ -188,6 +188,23 @@ static int facts_text(const msg_hello *m, pw_buf *tags, pw_buf *facts)
     return 0;
 }
 
+/* What is wrong with it whoever sends it; NULL: nothing. */
+static const char *unfit(const msg_hello *m, uint8_t spool[16], uint8_t boot[16], pw_buf *tags,
+                         pw_buf *facts)
+{
+    if (m->proto_min > PW_PROTO_MAX)
+        return "this master is too old for that agent: upgrade the master";
+    if (m->proto_max < PW_PROTO_MIN)
+        return "that agent is too old for this master: upgrade the worker";
+    if (!parse_ids(m, spool, boot))
+        return "the hello's spool or boot id is malformed";
+    if (m->slots > PW_SLOTS_MAX)
+        return "a worker has at most 256 slots";
+    if (facts_text(m, tags, facts) < 0)
+        return "there is no room for the hello's tags and facts";
+    return NULL;
+}
+
 void sessions_hello(sessions *self, uint64_t peer, uint64_t worker, const msg_hello *m)
 {
     PW_AUTO(pw_buf_clearp) pw_buf tags = PW_BUF(65536);
@@ -196,24 +213,9 @@ void sessions_hello(sessions *self, uint64_t peer, uint64_t worker, const msg_he
     pw_err err = {0};
     uint8_t spool[16], boot[16], mark[32];
     bool rebooted;
-    if (m->proto_min > PW_PROTO_MAX || m->proto_max < PW_PROTO_MIN) {
-        refuse(self, peer, m->nonce,
-               m->proto_min > PW_PROTO_MAX
-                   ? "this master is too old for that agent: upgrade the master"
-                   : "that agent is too old for this master: upgrade the worker",
-               60000);
-        return;
-    }
-    if (!parse_ids(m, spool, boot)) {
-        refuse(self, peer, m->nonce, "the hello's spool or boot id is malformed", 60000);
-        return;
-    }
-    if (m->slots > PW_SLOTS_MAX) {
-        refuse(self, peer, m->nonce, "a worker has at most 256 slots", 60000);
-        return;
-    }
-    if (facts_text(m, &tags, &facts) < 0) {
-        refuse(self, peer, m->nonce, "there is no room for the hello's tags and facts", 60000);
+    const char *why = unfit(m, spool, boot, &tags, &facts);
+    if (why) {
+        refuse(self, peer, m->nonce, why, 60000);
         return;
     }
     if (!may_have(self, peer, worker, spool, m))

@@ -1,6 +1,7 @@
 /* The writer's rows: changes of state, what is refused, what is found again at a start. */
 #include "master/store/fixture.h"
 #include "master/store/impl.h"
+#include "master/store/outbox.h"
 #include "tests/tap.h"
 
 struct world {

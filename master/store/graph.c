@@ -1,6 +1,7 @@
 /* Builders that need each other: parts of a matrix, what holds a request, the edges of open sets.
  */
 #include "master/store/impl.h"
+#include "master/store/graph.h"
 
 int store_builder_part(store *self, uint64_t project, uint64_t parent, const char *name,
                        uint64_t *ret, pw_err *err)

@@ -4,6 +4,7 @@
 
 #include "master/store/impl.h"
 #include "master/store/reader_impl.h"
+#include "master/store/outbox.h"
 
 void store_message_clear(store_message *r)
 {

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "master/store/fixture.h"
+#include "master/store/outbox.h"
 #include "tests/tap.h"
 
 enum { STATES = 4 };

@@ -1,5 +1,6 @@
 /* Pipeline files of revisions, and what waits for them. */
 #include "master/store/impl.h"
+#include "master/store/graph.h"
 
 int store_pipeline_id(store *self, uint64_t project, const store_rev *rev, const char *path,
                       bool add, uint64_t *ret, pw_err *err)

@@ -5,6 +5,7 @@
 #ifndef PW_MASTER_STORE_READER_H
 #define PW_MASTER_STORE_READER_H
 #include "master/store/store.h"
+#include "master/store/sched.h"
 
 typedef struct reader reader;
 reader *reader_open(const char *path, pw_err *err);

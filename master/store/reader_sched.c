@@ -1,5 +1,6 @@
 /* What people switched off, and what red branches hold. */
 #include "master/store/reader_impl.h"
+#include "master/store/sched.h"
 
 int reader_paused(reader *self, int (*cb)(void *, const store_paused *), void *cb_self, pw_err *err)
 {

@@ -1,4 +1,5 @@
 #include "master/store/rows.h"
+#include "master/store/sched.h"
 
 #include <stdlib.h>
 #include <string.h>

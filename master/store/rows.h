@@ -5,6 +5,7 @@
 #define PW_MASTER_STORE_ROWS_H
 #include "master/store/conn.h"
 #include "master/store/files.h"
+#include "master/store/sched.h"
 
 /* How many columns each takes (C_REQUEST ... in sql.h). */
 enum { COLS_REQUEST = 11, COLS_BUILD = 13, COLS_CHANGE = 10, COLS_WORKER = 20 };

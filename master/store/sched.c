@@ -1,5 +1,6 @@
 /* What schedulers wait for, and what people switched off. */
 #include "master/store/impl.h"
+#include "master/store/sched.h"
 
 int store_buildset_scheduler(store *self, uint64_t id, pw_buf *name, uint64_t *ret_stamp,
                              pw_err *err)

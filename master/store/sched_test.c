@@ -1,5 +1,6 @@
 /* What schedulers wait for: written, read by the core, read by the web. */
 #include "master/store/fixture.h"
+#include "master/store/sched.h"
 
 #include <stdio.h>
 

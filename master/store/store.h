@@ -268,90 +268,6 @@ int store_schedule_get(store *self, const char *name, pw_msec *ret_fired, uint64
                        pw_err *err);
 int store_schedule_put(store *self, const char *name, pw_msec fired, uint64_t stamp, pw_err *err);
 
-/* ---- builders that need each other (graph.c) */
-typedef enum task_hold {
-    HOLD_NONE,
-    HOLD_MANUAL,   /* a person must start it */
-    HOLD_READING,  /* its pipeline file is being read */
-    HOLD_UNCHANGED /* nothing that it depends on changed: it is never built */
-} task_hold;
-typedef struct store_task { /* what is not plain about a request */
-    uint64_t request, stamp;
-    uint64_t parent;   /* builder that it is a part of; 0: none */
-    uint64_t pipeline; /* whose file defines it; 0: the configuration */
-    uint64_t follows;  /* unchanged: newest earlier request of the builder on the branch; 0: none */
-    task_hold hold;
-} store_task;
-typedef struct store_member { /* a request of a build set, as far as others need it */
-    uint64_t request, builder, parent, rode_with, build;
-    req_state state;
-    pw_result result;
-    task_hold hold;
-} store_member;
-/* A builder that is a part of another one; made when absent. */
-int store_builder_part(store *self, uint64_t project, uint64_t parent, const char *name,
-                       uint64_t *ret, pw_err *err);
-/* PW_ENOTFOUND */
-int store_builder_row(store *self, uint64_t id, uint64_t *ret_project, uint64_t *ret_parent,
-                      pw_buf *name, pw_err *err);
-int store_buildset_retry(store *self, uint64_t id, uint64_t retry_of, pw_err *err);
-int store_task_add(store *self, const store_task *t, pw_err *err);
-int store_task_hold(store *self, uint64_t request, task_hold hold, pw_err *err);
-/* PW_ENOTFOUND, without text: the request is plain */
-int store_task_get(store *self, uint64_t request, store_task *ret, pw_err *err);
-int store_graph_add(store *self, uint64_t buildset, bool fail_fast, pw_err *err);
-/* The set is over: its rows go. */
-int store_graph_del(store *self, uint64_t buildset, pw_err *err);
-int store_graphs(store *self, int (*cb)(void *, uint64_t buildset, bool fail_fast), void *cb_self,
-                 pw_err *err);
-typedef struct store_need {
-    uint64_t builder, needs; /* needs 0: the builder takes part */
-    bool optional;           /* so: its failure is not the set's */
-} store_need;
-int store_need_add(store *self, uint64_t buildset, const store_need *n, pw_err *err);
-int store_needs(store *self, uint64_t buildset, int (*cb)(void *, const store_need *),
-                void *cb_self, pw_err *err);
-/* For run_if_changed: what changed on a branch since the last set of a scheduler. *ret_known false:
- * that cannot be said. files: one a line. */
-int store_regarded(store *self, const char *scheduler, uint64_t project, const char *branch,
-                   pw_buf *files, bool *ret_known, pw_err *err);
-/* A set is made at that stamp. */
-int store_regarded_put(store *self, const char *scheduler, uint64_t project, const char *branch,
-                       uint64_t stamp, pw_err *err);
-/* Some changes of the branch have no rows. */
-int store_regarded_del(store *self, uint64_t project, const char *branch, pw_err *err);
-/* Newest request before that one of a builder on a branch that was to be built; 0: none. */
-int store_follows(store *self, uint64_t builder, uint64_t before, const char *branch, uint64_t *ret,
-                  pw_err *err);
-int store_set_requests(store *self, uint64_t buildset, int (*cb)(void *, const store_member *),
-                       void *cb_self, pw_err *err);
-
-/* ---- pipeline files (pipelines.c) */
-/* Of that file at that revision; add: the row is made when absent. PW_ENOTFOUND, without text. */
-int store_pipeline_id(store *self, uint64_t project, const store_rev *rev, const char *path,
-                      bool add, uint64_t *ret, pw_err *err);
-/* PW_ENOTFOUND */
-int store_pipeline_row(store *self, uint64_t id, uint64_t *ret_project, store_rev *ret_rev,
-                       pw_buf *path, pw_err *err);
-/* text NULL: there is no such file */
-int store_pipeline_put(store *self, uint64_t id, const char *path, const char *text, pw_err *err);
-int store_pipeline_texts(store *self, uint64_t id,
-                         int (*cb)(void *, const char *path, const char *text), void *cb_self,
-                         pw_err *err);
-enum { ASKED_FAIL_FAST = 1, ASKED_PERSON = 2, ASKED_COLLAPSE = 4 };
-typedef struct store_asked {
-    unsigned flags;
-    uint64_t change;
-    const char *names, *files; /* borrowed; may be NULL */
-} store_asked;
-int store_asked_add(store *self, uint64_t request, const store_asked *a, pw_err *err);
-/* The row is borrowed during the callback; PW_ENOTFOUND, without text. */
-int store_asked_get(store *self, uint64_t request, int (*cb)(void *, const store_asked *),
-                    void *cb_self, pw_err *err);
-int store_asked_del(store *self, uint64_t request, pw_err *err);
-/* What a build that no worker ran has to say. */
-int store_remark_add(store *self, uint64_t build, const char *text, pw_err *err);
-
 /* ---- requests and builds */
 int store_buildset_add(store *self, uint64_t id, const char *scheduler, const char *reason,
                        const char *who, uint64_t stamp, pw_msec created, pw_err *err);
@@ -447,62 +363,6 @@ int store_verdict(store *self, uint64_t project, uint64_t builder, const store_r
 int store_request_get(store *self, uint64_t id, store_request *ret, pw_err *err);
 int store_build_get(store *self, uint64_t id, store_build *ret, pw_err *err);
 
-/* ---- schedulers (sched.c) */
-/* Which scheduler asked for a build set, and for what; PW_ENOTFOUND: none did. */
-int store_buildset_scheduler(store *self, uint64_t id, pw_buf *name, uint64_t *ret_stamp,
-                             pw_err *err);
-/* The newest change of that revision of that branch; 0: there is none. */
-int store_change_newest(store *self, uint64_t stamp, uint64_t *ret, pw_err *err);
-/* The build whose step asked for the set. */
-int store_buildset_parent(store *self, uint64_t id, uint64_t parent, pw_err *err);
-/* What comes after it is asked for now: 1 the first time, 0 later. */
-int store_buildset_follow(store *self, uint64_t id, pw_err *err);
-/* Build sets with requests that rode with this one, at the same revision. */
-int store_request_riders(store *self, uint64_t request, uint64_t stamp,
-                         int (*cb)(void *, uint64_t buildset), void *cb_self, pw_err *err);
-typedef struct store_outcome { /* of a request */
-    uint64_t builder;          /* or what that is a part of */
-    uint64_t rode_with;
-    req_state state;
-    pw_result result; /* PW_NO_RESULT: no build of it is done */
-    bool unchanged;   /* nothing that it depends on had changed */
-} store_outcome;
-int store_buildset_results(store *self, uint64_t id, int (*cb)(void *, const store_outcome *),
-                           void *cb_self, pw_err *err);
-typedef enum store_pausable { PAUSED_BUILDER, PAUSED_SCHEDULER } store_pausable;
-typedef struct store_paused {
-    store_pausable kind;
-    const char *name, *reason, *who; /* borrowed; name of a builder: PROJECT/NAME */
-    pw_msec at;
-} store_paused;
-int store_paused_put(store *self, const store_paused *p, pw_err *err);
-int store_paused_del(store *self, store_pausable kind, const char *name,
-                     pw_err *err); /* idempotent */
-int store_paused_each(store *self, int (*cb)(void *, const store_paused *), void *cb_self,
-                      pw_err *err);
-/* What a paused scheduler would have built: takes the place of what is there for the branch. */
-int store_missed_put(store *self, const char *scheduler, const char *branch, uint64_t stamp,
-                     uint64_t project, bool tagged, uint64_t change, pw_err *err);
-/* branch NULL: all; idempotent */
-int store_missed_del(store *self, const char *scheduler, const char *branch, pw_err *err);
-int store_missed_each(store *self, const char *scheduler,
-                      int (*cb)(void *, const char *branch, uint64_t stamp, bool tagged,
-                                uint64_t change),
-                      void *cb_self, pw_err *err);
-/* A build was green or red; of an older build than the one that is known nothing changes. */
-int store_decided_put(store *self, uint64_t builder, const char *branch, uint64_t build,
-                      pw_result result, pw_err *err);
-/* PW_ENOTFOUND (without text): none was. */
-int store_decided_get(store *self, uint64_t builder, const char *branch, pw_result *ret,
-                      uint64_t *ret_since, pw_err *err);
-/* A waiting request that [testfix] may hold. held: since which build it does, 0: it does not. */
-int store_testfix_put(store *self, uint64_t request, uint64_t project, const char *branch,
-                      uint64_t change, uint64_t held, pw_err *err);
-int store_testfix_del(store *self, uint64_t request, pw_err *err); /* idempotent */
-/* PW_ENOTFOUND (without text) */
-int store_testfix_get(store *self, uint64_t request, uint64_t *ret_change, uint64_t *ret_held,
-                      pw_err *err);
-
 /* ---- logs (index of unsealed frames; see master/logs) */
 int store_frame_add(store *self, const store_frame *f, pw_err *err);
 /* all, by log and raw_pos */
@@ -565,36 +425,6 @@ int store_promotions_open(store *self, int (*cb)(void *, const store_promotion *
                           pw_err *err);
 int store_edge_put(store *self, const char *edge, edge_state state, const store_rev *rev,
                    const char *reason, pw_msec at, pw_err *err);
-
-/* ---- outgoing messages (outbox.c); at most one of a target is under way */
-/* *ret_id 0: a message with this key was there before, and nothing was done. */
-int store_message_add(store *self, const char *key, const char *target, const char *body,
-                      pw_msec at, uint64_t *ret_id, pw_err *err);
-/* The oldest of a target that is not finished; PW_ENOTFOUND (without text): none. Owned. */
-int store_message_next(store *self, const char *target, store_message *ret, pw_err *err);
-/* without its body; owned */
-int store_message_get(store *self, uint64_t id, store_message *ret, pw_err *err);
-/* waiting -> under way; one more try */
-int store_message_send(store *self, uint64_t id, pw_err *err);
-/* under way -> waiting */
-int store_message_wait(store *self, uint64_t id, pw_msec due, const char *reason, pw_err *err);
-/* any state but that -> sent or given up */
-int store_message_end(store *self, uint64_t id, msg_state to, const char *reason, pw_msec at,
-                      pw_err *err);
-/* waiting or given up -> waiting, as if it was new */
-int store_message_again(store *self, uint64_t id, pw_msec at, pw_err *err);
-/* What is not finished, by target. */
-int store_message_targets(store *self,
-                          int (*cb)(void *, const char *target, uint64_t waiting, uint64_t sending),
-                          void *cb_self, pw_err *err);
-/* waiting -> given up, of one target (NULL: of all), of those made before then; returns how many */
-int store_messages_give_up(store *self, const char *target, const char *reason, pw_msec at,
-                           pw_msec before, pw_err *err);
-/* finished before then; returns how many were removed */
-int store_messages_expire(store *self, pw_msec before, int most, pw_err *err);
-/* The newest build of a builder on a branch that says something of the code; PW_ENOTFOUND. */
-int store_latest_get(store *self, uint64_t builder, const char *branch, uint64_t *ret_build,
-                     pw_result *ret, pw_err *err);
 
 /* ---- the rest */
 int store_event_add(store *self, uint64_t seq, pw_msec at, event_kind kind, uint64_t id,

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "master/core/fixture.h"
-#include "master/core/model.h"
+#include "master/core/parts.h"
 
 enum { ROUNDS = 2000, BATCH = 500 };
 static const char conf[] =

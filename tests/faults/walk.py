@@ -244,7 +244,7 @@ class World(Pawl):
         return True
 
     def build_of_want(self, w):
-        mine = [b for b in self.items("/builds?limit=100") if b["request"] == w["request"]]
+        mine = [b for b in self.items("/builds") if b["request"] == w["request"]]
         must(len(mine) <= 1, "two builds for a request:", mine)
         return mine[0] if mine else None
 
@@ -272,7 +272,7 @@ class World(Pawl):
     def do_push(self, rev=None):
         rev = rev or self.push("master")
         self.wait(lambda: self.repo.ref("stable") == rev, "a promotion")
-        self.wait(lambda: any(p["revision"] == rev and p["state"] == "done" for p in self.items("/promotions?limit=50")), "its record")
+        self.wait(lambda: any(p["revision"] == rev and p["state"] == "done" for p in self.items("/promotions")), "its record")
 
     def do_calm(self, rev=None):
         rev = rev or self.push("calm")
@@ -491,7 +491,7 @@ class World(Pawl):
     def check_promotions(self):
         rev = self.revs[-1]
         while True:
-            rows = [p for p in self.items("/promotions?limit=200")]
+            rows = self.items("/promotions")
             if self.repo.ref("stable") == rev and any(p["revision"] == rev and p["state"] == "done" for p in rows):
                 break
             self.alive("the promotion of " + rev)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "master/store/reader.h"
+#include "master/store/graph.h"
 #include "tests/sim/oracle.h"
 
 enum { BUILDS = 600 };
