@@ -1,6 +1,7 @@
 /* Opening: what kind of file it is, whether it is sound, its migrations. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,6 +17,7 @@
 #define SMALL_PAGES 512        /* 2 MiB: a whole check takes 6-10 ms */
 #define COPY_PAGES 65536       /* 256 MiB: a copy takes a third of a second */
 #define CLOSE_BUSY_MS 200      /* how long the last checkpoint waits for readers */
+#define AGAIN_PIECE 65536
 #define TEXT_OF(stmt) (store_sql[(stmt)])
 
 /* A missing file is made here, so that nobody else can ever read it. An existing one is never
@@ -188,18 +190,41 @@ static int check(store *self, pw_err *err)
     return rc;
 }
 
+/* Bytes that are written are dirty again, whatever a failed sync made of them: the WAL with its own
+ * bytes, which readers do not notice. */
+static int write_again(store *self, pw_err *err)
+{
+    PW_AUTO(pw_buf_clearp) pw_buf path = PW_BUF(PATH_MAX);
+    PW_AUTO(pw_freep) uint8_t *p = malloc(AGAIN_PIECE);
+    PW_AUTO(pw_closep) int fd = -1;
+    ssize_t n;
+
+    if (!p || pw_buf_addf(&path, "%s-wal", self->c.path) < 0)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    if ((fd = open(pw_buf_str(&path), O_RDWR | O_CLOEXEC)) < 0)
+        return errno == ENOENT ? 0 : pw_fail_sys(err, "opening \"%s\"", pw_buf_str(&path));
+    for (off_t at = 0; (n = pread(fd, p, AGAIN_PIECE, at)) > 0; at += n)
+        if (pwrite(fd, p, (size_t)n, at) != n)
+            return pw_fail_sys(err, "writing \"%s\" again", pw_buf_str(&path));
+    if (n < 0 || fsync(fd) < 0)
+        return pw_fail_sys(err, "syncing \"%s\"", pw_buf_str(&path));
+    return 0;
+}
+
 /* After a sync that failed the kernel shows bytes that the disk has not got, and calls them clean:
  * a WAL may end in a commit that is in memory only, and what is written behind it would be lost
  * with it. So all of it goes into the database before anything is built upon it; the next commit
- * writes the WAL from its start. */
+ * writes the WAL from its start. Where a reader keeps an end of it from that, it is written again
+ * as it is. */
 static int settle(store *self, pw_err *err)
 {
+    int frames = 0, done = 0;
+
     errno = 0;
-    int rc = sqlite3_wal_checkpoint_v2(self->c.db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-    /* busy: somebody else is at it, so the WAL was not read anew */
-    return rc == SQLITE_OK || rc == SQLITE_BUSY
-               ? 0
-               : sql_fail(&self->c, rc, "bringing the WAL into the database", err);
+    int rc = sqlite3_wal_checkpoint_v2(self->c.db, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &done);
+    if (rc != SQLITE_OK && rc != SQLITE_BUSY)
+        return sql_fail(&self->c, rc, "bringing the WAL into the database", err);
+    return rc == SQLITE_OK && done == frames ? 0 : write_again(self, err);
 }
 
 /* The names of database and WAL: SQLite syncs the folder after it made a WAL, but does not look at

@@ -289,6 +289,43 @@ static void test_checkpoint(fixture *f)
     ok(stat(wal, &st) != 0 || st.st_size == 0, "closing empties it");
 }
 
+static bool turn(store *s, uint64_t event)
+{
+    return store_begin(s, NULL) == 0 && store_event_add(s, event, 1, EVENT_BUILD, 1, NULL) == 0 &&
+           store_commit(s, NULL) == 0;
+}
+
+/* A reader keeps the end of the WAL from the database: it is written again where it is, so that
+ * nothing is built on bytes that only the kernel has. */
+static void test_reader_at_start(fixture *f)
+{
+    char path[160], wal[180];
+    const struct timespec old[2] = {{1000, 0}, {1000, 0}};
+    struct stat st;
+    sqlite3 *db = NULL;
+    (void)snprintf(path, sizeof(path), "%s/again.db", f->dir);
+    (void)snprintf(wal, sizeof(wal), "%s-wal", path);
+    store *s = store_open(path, &f->host, NULL);
+    ok(s && turn(s, 1) && sqlite3_open(path, &db) == SQLITE_OK &&
+           sqlite3_exec(db, "BEGIN; SELECT count(*) FROM event", NULL, NULL, NULL) == SQLITE_OK &&
+           turn(s, 2),
+       "a turn that a reader does not see");
+    PW_AUTO(pw_buf_clearp) pw_buf was = PW_BUF(1 << 20);
+    PW_AUTO(pw_buf_clearp) pw_buf is = PW_BUF(1 << 20);
+    ok(pw_fs_read(wal, 1 << 20, &was, NULL) == 0 && utimensat(AT_FDCWD, wal, old, 0) == 0,
+       "the WAL");
+    store *again = store_open(path, &f->host, NULL);
+    ok(again && stat(wal, &st) == 0 && st.st_mtime != 1000, "is written at a start beside it");
+    ok(pw_fs_read(wal, 1 << 20, &is, NULL) == 0 && is.len == was.len &&
+           memcmp(is.p, was.p, is.len) == 0,
+       "as it was");
+    ok(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK && sqlite3_close(db) == SQLITE_OK,
+       "the reader goes");
+    again = store_close(again);
+    s = store_close(s);
+    (void)again, (void)s;
+}
+
 int main(void)
 {
     fixture f;
@@ -301,6 +338,7 @@ int main(void)
     test_rollback(&f);
     test_full(&f);
     test_checkpoint(&f);
+    test_reader_at_start(&f);
     test_foreign(&f);
     test_damage(&f);
     fixture_clear(&f);
