@@ -217,7 +217,8 @@ static void cmd_force(core *self, core_cmd *c)
     if (!own && !core_force_check(self, c, builder, &by))
         return;
     if (core_props_pack(&c->props, &props, &err) < 0) {
-        core_cmd_fail(c, 400, "bad_request", "%s", err.text);
+        bool ours = err.code == PW_ENOMEM; /* whoever asks has done nothing wrong */
+        core_cmd_fail(c, ours ? 503 : 400, ours ? "unavailable" : "bad_request", "%s", err.text);
         return;
     }
     core_stamp *s = core_stamp_make(self, p->row, branch, &rev);

@@ -160,9 +160,13 @@ void web_post_hook(web_req *q)
     if (json_check(body, q->in.len, &err) < 0 ||
         web_hook_delivery(MHD_lookup_connection_value(q->con, MHD_HEADER_KIND, k->delivery), body,
                           q->in.len, delivery, &err) < 0) {
-        web_fail(q, 400, "bad_request", "%s%s", err.text,
-                 err.code == PW_EPROTO ? "; let the sender use the content type application/json"
-                                       : "");
+        if (err.code == PW_ENOMEM)
+            web_fail_err(q, &err);
+        else
+            web_fail(q, 400, "bad_request", "%s%s", err.text,
+                     err.code == PW_EPROTO
+                         ? "; let the sender use the content type application/json"
+                         : "");
         return;
     }
     PW_AUTO(core_cmd_freep) core_cmd *c = command(q, k, delivery);

@@ -244,7 +244,10 @@ static const char *field(web_req *q, const char *name, web_query *form)
         return NULL;
     }
     if (web_query_parse(form, pw_buf_str(&q->in), name, &err) < 0) {
-        web_fail(q, 400, "bad_request", "the form: %s", err.text);
+        if (err.code == PW_ENOMEM)
+            web_fail_err(q, &err);
+        else
+            web_fail(q, 400, "bad_request", "the form: %s", err.text);
         return NULL;
     }
     const char *v = web_query_get(form, name);

@@ -243,6 +243,7 @@ def test_killed_inside(site, point, how, tmp_path):
     if how == "kill":
         until(lambda: site.pawl.master.poll() is not None, 30, "the planted death")
         site.pawl.start_master()
+    until(lambda: site.generation() > site.first, 40, "the new configuration")
     until(lambda: site.pawl.request("GET", "/healthz")[0] == 200, 40, "the master to go on")
     gate.touch()
     b = site.pawl.build_of(waits)
