@@ -123,7 +123,7 @@ static void test_index(world *w)
         "{\"groups\":[{\"line\":2,\"lines\":3,\"ms\":0,\"depth\":0,\"failures\":1,\"warnings\":0,"
         "\"title\":\"A\"}],\"marks\":[{\"line\":3,\"kind\":\"error\",\"text\":\"x\",\"title\":null,"
         "\"file\":\"a.c\",\"file_line\":7,\"column\":null}],\"errors\":1,\"warnings\":0,"
-        "\"notices\":0,\"more_groups\":0,\"more_marks\":0,\"lines\":5}\n";
+        "\"notices\":0,\"more_groups\":0,\"more_marks\":0,\"gaps\":[],\"lines\":5}\n";
     world_log_begin(w);
     ok(world_log(w, (log_key){WORLD_LOGGED, 2, 0},
                  "hello\n::group::A\n\033[31m::error file=a.c,line=7::x\n::endgro") == 0 &&
@@ -140,6 +140,64 @@ static void test_index(world *w)
        "of a step that printed nothing");
     ok(get(w, LOG "none/index", &r) == 404 && get(w, LOG "compile/index?attempt=0", &r) == 400 &&
            get(w, LOG "compile/index?raw=1", &r) == 400,
+       "what does not go");
+}
+
+#define ITEM(n, text)                                                                              \
+    "{\"line\":" #n ",\"time\":\"2023-11-14T22:13:20.100Z\",\"text\":\"" text "\"}"
+#define ITEMS(all) "{\"items\":[" all "],\"next\":null}\n"
+static void test_items(world *w)
+{
+    PW_AUTO(reply_clear) reply r = {0};
+    PW_AUTO(pw_buf_clearp) pw_buf text = PW_BUF(1 << 20);
+    log_key key = {8, 1, 0};
+    (void)pw_buf_adds(&text, "one\n10%\r20%\rdone\nkept\r\r\n\nwin\r\n");
+    for (int i = 0; i < 8191 - 33; i++) /* the \r of the next end is the last byte of a chunk */
+        (void)pw_buf_adds(&text, "x");
+    (void)pw_buf_adds(&text, "y\r\nlast\r");
+    world_log_begin(w);
+    bool fine = world_log(w, key, pw_buf_str(&text)) == 0 && store_begin(w->st, NULL) == 0 &&
+                world_step(w, 8, 1, "compile", STEP_DONE, PW_SUCCESS) == 0 &&
+                store_commit(w->st, NULL) == 0;
+    ok(fine, "a log with lines that were written over");
+#define EIGHT "/api/v1/builds/8/log/compile"
+    ok(get(w, EIGHT "?items=1&lines=5", &r) == 200 && has_header(&r, "application/json") &&
+           has_header(&r, "Pawl-Lines: 7") &&
+           body_is(&r, ITEMS(ITEM(1, "one") "," ITEM(2, "done") "," ITEM(3, "kept") "," ITEM(
+                           4, "") "," ITEM(5, "win"))),
+       "as they look at their end");
+    ok(get(w, EIGHT "?items=1&tail=2", &r) == 200 &&
+           has(&r, "{\"items\":[{\"line\":6,\"time\":\"2023-11-14T22:13:20.100Z\","
+                   "\"bytes\":8159,\"text\":\"xxxx") &&
+           has(&r, "xxxx\"}," ITEM(7, "last") "]") && r.body_len < 4096 + 300,
+       "a long one is cut and has its length; the end of a line may lie between two chunks");
+    ok(get(w, EIGHT "?items=1&from=9&lines=400", &r) == 200 && body_is(&r, ITEMS("")),
+       "beyond the end");
+    ok(get(w, EIGHT "?items=1", &r) == 400 && get(w, EIGHT "?items=1&lines=4001", &r) == 400 &&
+           get(w, EIGHT "?items=1&tail=4001", &r) == 400 &&
+           get(w, EIGHT "?items=1&lines=4000", &r) == 200 &&
+           get(w, EIGHT "?items=1&lines=1&grep=x", &r) == 400 &&
+           get(w, EIGHT "?items=1&lines=1&raw=1", &r) == 400 &&
+           get(w, EIGHT "?items=1&follow=1&tail=1", &r) == 400,
+       "what does not go");
+}
+
+static void test_numbers(const world *w)
+{
+    PW_AUTO(reply_clear) reply r = {0};
+    ok(get(w, EIGHT "?numbers=1&grep=%5E.", &r) == 200 && has_header(&r, "application/json") &&
+           body_is(&r, "{\"items\":[1,2,3,5,6,7],\"more\":false,\"next\":null}\n"),
+       "numbers of found lines, each once");
+    ok(get(w, EIGHT "?numbers=1&grep=%5E.&limit=2", &r) == 200 &&
+           body_is(&r, "{\"items\":[1,2],\"more\":true,\"next\":null}\n") &&
+           get(w, EIGHT "?numbers=1&grep=%5E.&limit=6", &r) == 200 && has(&r, "\"more\":false"),
+       "so many, and whether there are more");
+    ok(get(w, EIGHT "?numbers=1&grep=zzz", &r) == 200 &&
+           body_is(&r, "{\"items\":[],\"more\":false,\"next\":null}\n") &&
+           get(w, EIGHT "?numbers=1&grep=n&from=3&lines=3", &r) == 200 && has(&r, "[5]"),
+       "none; in a part");
+    ok(get(w, EIGHT "?numbers=1", &r) == 400 && get(w, EIGHT "?grep=a&limit=3", &r) == 400 &&
+           get(w, EIGHT "?numbers=1&grep=a&times=1", &r) == 400,
        "what does not go");
 }
 
@@ -174,6 +232,15 @@ static void test_gap(world *w)
     ok(get(w, SIX "?from=24", &r) == 200 && body_is(&r, "end\n") &&
            get(w, SIX "?tail=2", &r) == 200 && body_is(&r, "last\nend\n"),
        "and are found by them");
+    ok(get(w, SIX "?items=1&tail=400", &r) == 200 &&
+           body_is(&r, ITEMS(ITEM(1, "one") "," ITEM(2, "two") "," ITEM(
+                           3, "thr") ",{\"line\":4,\"lines\":19,\"bytes\":1000,\"text\":null}"
+                                     "," ITEM(23, "last") "," ITEM(24, "end"))) &&
+           get(w, SIX "?items=1&from=6&lines=4", &r) == 200 && body_is(&r, ITEMS("")),
+       "an item stands for what was left out");
+    ok(get(w, SIX "/index", &r) == 200 &&
+           has(&r, "\"gaps\":[{\"line\":4,\"lines\":19,\"bytes\":1000}],\"lines\":24}"),
+       "and the index tells of it");
     ok(call(w, "GET", SIX "?raw=1", "Range: bytes=9-12\r\n", NULL, &r) == 206 &&
            body_is(&r, "hrla") && has_header(&r, "Content-Range: bytes 9-12/20"),
        "a range counts what is there");
@@ -198,6 +265,8 @@ int main(void)
         test_hard(&w);
         test_events(&w);
         test_index(&w);
+        test_items(&w);
+        test_numbers(&w);
         test_gap(&w);
     }
     world_close(&w);

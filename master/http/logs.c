@@ -14,8 +14,8 @@ enum { WHOLE_MAX = 256 * 1024, RANGE_MAX = 8 * 1024 * 1024 };
 
 /* ---- which part */
 typedef struct part {
-    uint64_t from, lines, tail, nth, offset;
-    bool has_lines, has_tail, has_offset, follow, times;
+    uint64_t from, lines, tail, nth, offset, limit;
+    bool has_lines, has_tail, has_offset, follow, times, items, numbers;
     log_form form;
     search *grep; /* owned until the stream takes it */
 } part;
@@ -43,11 +43,19 @@ static int resume(const web_req *q, part *p, pw_err *err)
 static const char *part_wrong(const web_req *q, const part *p)
 {
     bool raw = p->form == LOG_RAW;
+    bool items = p->items && (p->grep || raw || p->follow || p->numbers);
     return p->from == 0 ? "lines count from 1"
            : p->has_tail && (p->has_lines || p->from > 1)
                ? "\"tail\" goes with neither \"from\" nor \"lines\""
            : p->follow && p->has_lines ? "\"follow\" does not go with \"lines\""
            : web_query_get(&q->query, "attempt") && p->nth == 0 ? "attempts count from 1"
+           : items ? "\"items\" goes with \"from\" and \"lines\" or with \"tail\" alone"
+           : p->items && (!p->has_lines || p->lines > LOG_ITEMS_MAX) &&
+                   (!p->has_tail || p->tail > LOG_ITEMS_MAX)
+               ? "\"items\" are at most 4000 lines: say which by \"lines\" or \"tail\""
+           : p->numbers && (!p->grep || raw || p->follow || p->times)
+               ? "\"numbers\" are those of the lines that \"grep\" finds, and nothing else"
+           : p->limit && !p->numbers ? "\"limit\" goes with \"numbers\""
            : raw && (p->times || p->grep)
                ? "\"raw\" goes with neither \"times\" nor \"grep\": these are of lines"
            : p->has_offset && (!p->follow || p->has_tail || p->form == LOG_EVENTS)
@@ -69,6 +77,9 @@ static bool part_of(web_req *q, part *p)
         web_query_u64(&q->query, "tail", &p->tail, &err) < 0 ||
         web_query_u64(&q->query, "offset", &p->offset, &err) < 0 ||
         web_query_u64(&q->query, "attempt", &p->nth, &err) < 0 ||
+        web_query_u64(&q->query, "limit", &p->limit, &err) < 0 ||
+        web_query_flag(&q->query, "items", &p->items, &err) < 0 ||
+        web_query_flag(&q->query, "numbers", &p->numbers, &err) < 0 ||
         web_query_flag(&q->query, "raw", &raw, &err) < 0 ||
         web_query_flag(&q->query, "times", &p->times, &err) < 0 ||
         web_query_flag(&q->query, "follow", &p->follow, &err) < 0) {
@@ -76,6 +87,8 @@ static bool part_of(web_req *q, part *p)
         return false;
     }
     p->form = raw                                            ? LOG_RAW
+              : p->items                                     ? LOG_ITEMS
+              : p->numbers                                   ? LOG_NUMBERS
               : p->follow && accepts(q, "text/event-stream") ? LOG_EVENTS
               : grep && accepts(q, "application/json")       ? LOG_JSON
                                                              : LOG_TEXT;
@@ -296,6 +309,7 @@ static void send_stream(web_req *q, const log_at *at, part *p, const char *step)
     log_text_init(&s->text);
     s->text.form = p->form;
     s->text.times = p->times;
+    s->text.limit = p->limit;
     s->text.host = q->web->host;
     s->text.grep = p->grep;
     p->grep = NULL;
@@ -418,9 +432,9 @@ static void headers(web_req *q, const part *p, uint64_t bytes, uint64_t lines, u
                     bool done)
 {
     q->status = 200;
-    q->type = p->form == LOG_JSON || p->form == LOG_INDEX ? "application/json"
-              : p->form == LOG_EVENTS                     ? "text/event-stream"
-                                                          : "text/plain; charset=utf-8";
+    q->type = p->form == LOG_EVENTS                       ? "text/event-stream"
+              : p->form == LOG_TEXT || p->form == LOG_RAW ? "text/plain; charset=utf-8"
+                                                          : "application/json";
     web_header(q, "Pawl-Lines", "%" PRIu64, lines);
     web_header(q, "Pawl-Bytes", "%" PRIu64, bytes);
     web_header(q, "Pawl-Done", "%s", done ? "true" : "false");

@@ -11,6 +11,8 @@ void log_text_init(log_text *t)
     *t = (log_text){.end = UINT64_MAX, .line = 1};
     pw_buf_init(&t->held, LOG_LINE_MAX);
     pw_buf_init(&t->out, 16 * 1024 * 1024);
+    pw_buf_init(&t->gaps, 64 * 1024);
+    pw_buf_init(&t->item.text, 2 * LOG_ITEM_MAX);
 }
 
 void log_text_clear(log_text *t)
@@ -19,6 +21,8 @@ void log_text_clear(log_text *t)
     marks_clear(&t->marks);
     pw_buf_clear(&t->held);
     pw_buf_clear(&t->out);
+    pw_buf_clear(&t->gaps);
+    pw_buf_clear(&t->item.text);
 }
 
 /* Whether lines are looked at one by one. */
@@ -94,9 +98,34 @@ static void put_json(log_text *t, const char *time, const char *p)
     (void)pw_buf_adds(&t->out, "}");
 }
 
+/* The number of a found line. */
+static void put_number(log_text *t)
+{
+    if (t->matches && t->found == t->line) /* parts of a line that lone \r divide */
+        return;
+    if (t->limit && t->matches == t->limit) {
+        t->more = true;
+        t->pos = t->end = 0; /* enough */
+        return;
+    }
+    (void)pw_buf_addf(&t->out, "%s%" PRIu64, t->matches++ ? "," : "", t->line);
+    t->found = t->line;
+}
+
+/* Form of items: nothing to look for. */
+static int end_item(log_text *t, log_view *v, pw_err *err)
+{
+    int r = t->half ? log_item_half(t, err) : log_item_end(t, v, err);
+    pw_buf_reset(&t->held);
+    t->held.failed = false;
+    return r;
+}
+
 /* The line at hand is whole. */
 static int end_line(log_text *t, log_view *v, pw_err *err)
 {
+    if (t->form == LOG_ITEMS)
+        return end_item(t, v, err);
     PW_AUTO(pw_buf_clearp) pw_buf copy = PW_BUF(LOG_LINE_MAX);
     const char *p = pw_buf_str(&t->held);
     size_t n = t->held.len;
@@ -111,7 +140,9 @@ static int end_line(log_text *t, log_view *v, pw_err *err)
             found = 0;
         r = found < 0 ? found : 0;
     }
-    if (r == 0 && found && t->form != LOG_INDEX) {
+    if (r == 0 && found && t->form == LOG_NUMBERS) {
+        put_number(t);
+    } else if (r == 0 && found && t->form != LOG_INDEX) {
         t->matches++;
         if (t->times || t->form == LOG_EVENTS)
             r = when(t, v, time, err);
@@ -145,19 +176,25 @@ static int look_at(log_text *t, log_view *v, const char *p, size_t n, uint64_t a
     const char *from = p, *end = p + n;
     while (p < end) {
         if (t->skip_lf && *p == '\n') { /* the second half of \r\n ends no line, but counts one */
-            t->skip_lf = false;
+            int r = t->form == LOG_ITEMS && t->half ? log_item_end(t, v, err) : 0;
+            if (r < 0)
+                return r;
+            t->half = t->skip_lf = false;
             t->line++;
             p++;
             continue;
         }
         t->skip_lf = false;
-        if (!t->open_line)
+        if (!t->open_line) {
             t->line_pos = at + (uint64_t)(p - from);
+            t->whole = 0;
+        }
         const char *lf = memchr(p, '\n', (size_t)(end - p));
         const char *stop = lf ? lf : end, *cr = memchr(p, '\r', (size_t)(stop - p));
         stop = cr ? cr : stop;
         size_t k = (size_t)(stop - p), left = LOG_LINE_MAX - t->held.len;
         (void)pw_buf_add(&t->held, p, k < left ? k : left);
+        t->whole += k;
         t->open_line = true;
         if (stop == end)
             return 0;
@@ -180,7 +217,8 @@ static int say_gap(log_text *t, log_view *v, uint64_t bytes, uint64_t at, pw_err
     int r = log_view_gap(v, at, &before, &behind, err);
     if (r < 0)
         return r;
-    if (by_line(t) && t->open_line) {
+    bool begun = by_line(t) && (t->open_line || t->item.any);
+    if (begun) {
         t->half = false;
         r = end_line(t, v, err);
     } else if (t->open_line) {
@@ -188,6 +226,8 @@ static int say_gap(log_text *t, log_view *v, uint64_t bytes, uint64_t at, pw_err
     }
     t->open_line = t->skip_lf = false;
     t->line = behind + 1;
+    if (t->form == LOG_ITEMS || t->form == LOG_INDEX)
+        log_item_gap(t, before + 1 + begun, behind, bytes);
     if (t->form == LOG_EVENTS)
         (void)pw_buf_addf(&t->out,
                           "event: gap\ndata: {\"bytes\":%" PRIu64 ",\"lines\":%" PRIu64 "}\n\n",
@@ -240,13 +280,18 @@ static int64_t chunk(log_text *t, log_view *v, char *buf, size_t cap, uint64_t *
     return r < 0 ? r : n;
 }
 
+static bool in_items(log_form f)
+{
+    return f == LOG_JSON || f == LOG_ITEMS || f == LOG_NUMBERS;
+}
+
 static int64_t pull_lines(log_text *t, log_view *v, char *buf, size_t cap, bool *ret_more,
                           pw_err *err)
 {
     char part[8192];
     uint64_t at = 0;
     int64_t n = 1;
-    if (t->form == LOG_JSON && !t->begun)
+    if (in_items(t->form) && !t->begun)
         (void)pw_buf_adds(&t->out, "{\"items\":[");
     t->begun = true;
     pw_usec began = t->host ? pw_now(t->host) : 0;
@@ -298,7 +343,8 @@ static void finish_index(log_text *t, log_view *v)
     marks_end(&t->marks, last, at);
     (void)pw_buf_adds(&t->out, "{");
     marks_json(&t->marks, &t->out);
-    (void)pw_buf_addf(&t->out, ",\"lines\":%" PRIu64 "}\n", t->pos ? last : 0);
+    (void)pw_buf_addf(&t->out, ",\"gaps\":[%s],\"lines\":%" PRIu64 "}\n", pw_buf_str(&t->gaps),
+                      t->pos ? last : 0);
     marks_clear(&t->marks);
 }
 
@@ -315,14 +361,17 @@ int64_t log_text_finish(log_text *t, log_view *v, char *buf, size_t cap)
     }
     if (!t->ended) {
         t->half = false;
-        int r = t->open_line ? end_line(t, v, NULL) : 0;
+        int r = t->open_line || t->item.any ? end_line(t, v, NULL) : 0;
         if (r < 0)
             return r;
         if (t->form == LOG_INDEX)
             finish_index(t, v);
         t->open_line = false;
-        if (t->form == LOG_JSON)
-            (void)pw_buf_addf(&t->out, "%s],\"next\":null%s}\n", t->begun ? "" : "{\"items\":[",
+        if (in_items(t->form))
+            (void)pw_buf_addf(&t->out, "%s]%s,\"next\":null%s}\n", t->begun ? "" : "{\"items\":[",
+                              t->form != LOG_NUMBERS ? ""
+                              : t->more              ? ",\"more\":true"
+                                                     : ",\"more\":false",
                               t->hard ? ",\"too_hard\":true" : "");
         else if (t->form == LOG_EVENTS)
             (void)pw_buf_adds(&t->out, "event: end\ndata: {}\n\n");

@@ -14,15 +14,26 @@ enum {
     LOG_LINE_MAX = 256 * 1024,
     LOG_SCAN = 1024 * 1024, /* bytes searched before other connections get their turn */
     LOG_SCAN_US = 20000,    /* or time, whatever comes first */
-    LOG_HARD_LINES = 100    /* lines that a pattern may be too costly for before it is given up */
+    LOG_HARD_LINES = 100,   /* lines that a pattern may be too costly for before it is given up */
+    LOG_ITEM_MAX = 4096,    /* bytes of a line as an item; of a longer one it tells the length */
+    LOG_ITEMS_MAX = 4000    /* items of one answer */
 };
 typedef enum log_form {
     LOG_TEXT,   /* lines */
     LOG_RAW,    /* bytes */
     LOG_JSON,   /* found lines: {"items":[{"line","text"}],"next":null} */
     LOG_EVENTS, /* server-sent events, one a line */
-    LOG_INDEX   /* groups and remarks as JSON */
+    LOG_INDEX,  /* groups, remarks and gaps as JSON */
+    LOG_ITEMS,  /* lines: {"items":[{"line","time","text"}],"next":null}, what a page shows of them
+                 */
+    LOG_NUMBERS /* of found lines: {"items":[17,18],"more":false,"next":null} */
 } log_form;
+/* A line of which more may come: "10%\r20%\n" shows "20%". */
+typedef struct log_item {
+    bool any;
+    uint64_t whole, pos; /* bytes of the text and where it begins */
+    pw_buf text;
+} log_item;
 typedef struct log_text {
     uint64_t pos, end; /* raw bytes; end UINT64_MAX: as far as there is */
     log_form form;
@@ -35,8 +46,14 @@ typedef struct log_text {
     uint64_t line;     /* number of the line at pos (counted by \n, as the log store does) */
     uint64_t line_pos; /* where the line at hand begins */
     uint64_t matches, hard;
+    uint64_t limit;    /* LOG_NUMBERS: as many are told, then it ends; 0: all */
+    uint64_t found;    /* ... the last one */
+    bool more;         /* ... there was another one */
     bool begun, ended; /* frame of the JSON */
     marks marks;       /* LOG_INDEX */
+    pw_buf gaps;       /* LOG_INDEX: as JSON */
+    uint64_t whole;    /* bytes of the line at hand, also those that are not held */
+    log_item item;     /* LOG_ITEMS */
     pw_buf held;       /* the line so far */
     pw_buf out;        /* found text that was not fetched yet */
     size_t out_at;
@@ -49,6 +66,14 @@ int64_t log_text_pull(log_text *t, log_view *v, char *buf, size_t cap, bool *ret
 /* What is due when nothing more will come: the end of an open line, the end of the JSON. v: may be
  * NULL. 0: nothing (any more). */
 int64_t log_text_finish(log_text *t, log_view *v, char *buf, size_t cap);
+/* ---- logitem.c: LOG_ITEMS and what the index says of gaps */
+/* What is held ended with a lone \r: it is the line's text unless more comes. */
+int log_item_half(log_text *t, pw_err *err);
+/* The line is whole. */
+int log_item_end(log_text *t, log_view *v, pw_err *err);
+/* Lines `first` .. `last` were left out, whose bytes these are. */
+void log_item_gap(log_text *t, uint64_t first, uint64_t last, uint64_t bytes);
+
 /* In place; returns the new length. */
 size_t log_text_lines(log_text *t, char *p, size_t n);
 #endif

@@ -18,7 +18,7 @@ static const schema schemas[] = {
              "lines:integer? bytes:integer? cpu_ms:integer? max_rss:integer? "
              "read_bytes:integer? write_bytes:integer?"},
     {"LogIndex", "groups:array marks:array errors:integer warnings:integer notices:integer "
-                 "more_groups:integer more_marks:integer lines:integer"},
+                 "more_groups:integer more_marks:integer gaps:array lines:integer"},
     {"Request", "id:integer buildset:integer? builder:string project:string branch:string "
                 "revision:string? reason:string? who:string? "
                 "priority:integer state:string build:integer? rode_with:integer? held:string? "

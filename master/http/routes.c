@@ -28,7 +28,7 @@ const web_route web_routes[] = {
     {"GET", API "/builds/{id}/steps", "read", "attempt", NULL, "Step[]", "The steps of a build",
      web_get_steps},
     {"GET", API "/builds/{id}/log/{step}", "read",
-     "from lines tail offset grep times raw follow attempt", NULL, NULL,
+     "from lines tail offset grep times raw items numbers limit follow attempt", NULL, NULL,
      "Output of a step, by its name or index; STEP.stderr is its second stream", web_get_log},
     {"GET", API "/builds/{id}/log/{step}/index", "read", "attempt", NULL, "LogIndex",
      "Groups of the output (::group::, section_start) and its remarks (::error, ::warning)",
