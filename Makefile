@@ -103,5 +103,6 @@ ALL_LIBS := $(foreach m,$(MODULES_DOWN),$(call libof,$m))
 $(FBIN): $(O)/%: $(O)/tests/fuzz/%.o $(ALL_LIBS)
 	$(CC) $(SAN) -fsanitize=fuzzer -o $@ $^ $(call ld,$(MODULES_DOWN))
 
+include web/build.mk
 include tests/checks.mk
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

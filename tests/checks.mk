@@ -21,7 +21,7 @@ system: $(BINS) ## system tests: real processes on loopback (pytest)
 test: deps-tests ## everything that a change must pass: build, unit tests, system tests
 	@rm -rf $(COUNTS)
 	@$(MAKE) -j2 all tests-built
-	@$(MAKE) unit; u=$$?; $(MAKE) system; s=$$?; tests/counted $(COUNTS) --sum; [ $$u = 0 ] && [ $$s = 0 ]
+	@$(MAKE) unit; u=$$?; $(MAKE) web-test; w=$$?; $(MAKE) system; s=$$?; tests/counted $(COUNTS) --sum; [ $$u = 0 ] && [ $$w = 0 ] && [ $$s = 0 ]
 tests-built: $(TBIN) $(SIM_TBIN) $(SIM_SAME)
 asan: ; @$(MAKE) -j2 V=asan all tests-built && $(MAKE) V=asan unit && $(MAKE) V=asan system ## all tests under ASan, UBSan, LSan
 faults: ## every fault point in every way; N=n: so many random crashes, SEED=n (opt-in, long)

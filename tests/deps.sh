@@ -2,7 +2,7 @@
 # Installs (as root) or names what building and testing needs on Debian 12. --tests: also what only tests and checks need.
 set -eu
 build="gcc make git pkg-config libc6-dev libzmq3-dev libmsgpack-dev libsqlite3-dev libgit2-dev libcurl4-openssl-dev
-libpcre2-dev libmicrohttpd-dev libjansson-dev libyaml-dev libzstd-dev libsodium-dev libsystemd-dev tzdata ca-certificates"
+libpcre2-dev libmicrohttpd-dev libjansson-dev libyaml-dev libzstd-dev libsodium-dev libsystemd-dev esbuild tzdata ca-certificates"
 tests="perl python3 python3-pytest clang clang-tidy clang-format libclang-rt-14-dev llvm-14 cppcheck procps openssh-client openssh-server
 lighttpd bubblewrap curl"
 want=$build

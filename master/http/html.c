@@ -1,8 +1,5 @@
 #include "master/http/html.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 const char html_style[] =
     ":root{--bg:#fff;--sunk:#f6f7f8;--line:#e4e6ea;--ink:#171a1f;--ink2:#59606b;--ok:#1b7a3a;--ok-"
     "t:#e6f4ea;--warn:#8a5700;--warn-t:#fbf0d9;"
@@ -63,27 +60,12 @@ void html_text(pw_buf *b, const char *s)
     }
 }
 
-void html_part(pw_buf *b, const char *s)
-{
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                     c == '-' || c == '_' || c == '.' || c == '~';
-        if (plain)
-            (void)pw_buf_add(b, s, 1);
-        else
-            (void)pw_buf_addf(b, "%%%02X", c);
-    }
-}
-
-void html_head(pw_buf *b, const char *title, unsigned refresh_s)
+void html_head(pw_buf *b, const char *title)
 {
     (void)pw_buf_adds(b, "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>");
     html_text(b, title);
     (void)pw_buf_adds(
         b, "</title><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">");
-    if (refresh_s)
-        (void)pw_buf_addf(b, "<meta http-equiv=\"refresh\" content=\"%u\">", refresh_s);
     (void)pw_buf_adds(b, "<link rel=\"stylesheet\" href=\"/style.css\"></head><body><header><a "
                          "href=\"/\">Pawl</a><span>" PW_VERSION
                          "</span><a class=\"in\" href=\"/login\">Log in</a></header><main>");
@@ -92,68 +74,4 @@ void html_head(pw_buf *b, const char *title, unsigned refresh_s)
 void html_foot(pw_buf *b)
 {
     (void)pw_buf_adds(b, "</main></body></html>\n");
-}
-
-const char *html_word(pw_result r)
-{
-    static const char *const words[] = {"Success",   "Warnings", "Failed",   "Skipped",
-                                        "Exception", "Retrying", "Cancelled"};
-    return (unsigned)r < 7 ? words[r] : "";
-}
-
-void html_state(pw_buf *b, pw_result r, const char *word)
-{
-    /* tick, triangle, octagon's x, chevrons, diamond, arrow, slashed circle */
-    static const char *const shapes[] = {"\xe2\x9c\x93", "\xe2\x96\xb2", "\xe2\x9c\x95", "\xc2\xbb",
-                                         "\xe2\x97\x86", "\xe2\x86\xbb", "\xe2\x8a\x98"};
-    if ((unsigned)r < 7) {
-        (void)pw_buf_addf(b, "<span class=\"s s%d\">%s %s</span>", (int)r, shapes[r], html_word(r));
-        return;
-    }
-    bool runs = word[0] == 'r' || word[0] == 'f';
-    (void)pw_buf_addf(b, "<span class=\"s%s\">%s ", runs ? " run" : "",
-                      runs ? "\xe2\x97\x94" : "\xe2\x97\xb7");
-    html_text(b, word);
-    (void)pw_buf_adds(b, "</span>");
-}
-
-void html_span(pw_buf *b, pw_msec ms)
-{
-    if (ms < 0)
-        return;
-    int64_t s = ms / 1000;
-    if (ms < 10000)
-        (void)pw_buf_addf(b, "%" PRId64 ".%" PRId64 " s", s, ms % 1000 / 100);
-    else if (s < 60)
-        (void)pw_buf_addf(b, "%" PRId64 " s", s);
-    else if (s < 3600)
-        (void)pw_buf_addf(b, "%" PRId64 " m %" PRId64 " s", s / 60, s % 60);
-    else if (s < 172800)
-        (void)pw_buf_addf(b, "%" PRId64 " h %" PRId64 " m", s / 3600, s % 3600 / 60);
-    else
-        (void)pw_buf_addf(b, "%" PRId64 " d", s / 86400);
-}
-
-void html_ago(pw_buf *b, pw_msec at, pw_msec now)
-{
-    char text[PW_TIME_MAX];
-    if (at == 0)
-        return;
-    pw_msec ms = now > at ? (now - at) / 1000 * 1000 : 0;
-    (void)pw_buf_addf(b, "<time title=\"%s\">", pw_time_text(at, text));
-    if (ms < 1000)
-        (void)pw_buf_adds(b, "now");
-    else {
-        if (ms < 10000)
-            (void)pw_buf_addf(b, "%" PRId64 " s", ms / 1000);
-        else
-            html_span(b, ms);
-        (void)pw_buf_adds(b, " ago");
-    }
-    (void)pw_buf_adds(b, "</time>");
-}
-
-void html_build(pw_buf *b, uint64_t id)
-{
-    (void)pw_buf_addf(b, "<a href=\"/builds/%" PRIu64 "\">#%" PRIu64 "</a>", id, id);
 }

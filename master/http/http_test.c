@@ -143,19 +143,6 @@ static void test_lists(const world *w)
        "badge of what?");
 }
 
-static void test_pages(const world *w)
-{
-    PW_AUTO(reply_clear) reply r = {0};
-    ok(get(w, "/", &r) == 200 && has(&r, "1 builder is red.") && has(&r, "href=\"/builds/500\"") &&
-           has_header(&r, "default-src 'none'"),
-       "home");
-    ok(!has(&r, "<script"), "without script");
-    ok(get(w, "/builds/2", &r) == 200 && has(&r, "<h1>Success: fast #2 on master</h1>") &&
-           has(&r, "/api/v1/builds/2/log/test%2Funit"),
-       "page of a build");
-    ok(get(w, "/style.css", &r) == 200 && has(&r, "prefers-color-scheme"), "style");
-}
-
 enum { BODY_MAX = 1024 * 1024 };
 static void test_refusals(const world *w)
 {
@@ -340,7 +327,6 @@ int main(void)
     if (open) {
         test_builds(&w);
         test_lists(&w);
-        test_pages(&w);
         test_refusals(&w);
         test_etag(&w);
         test_posts(&w);

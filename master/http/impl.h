@@ -220,9 +220,10 @@ struct web_req {
     web_server *web;
     struct MHD_Connection *con;
     web_conn *conn;
-    web_whom from;  /* the address that it is counted for */
-    size_t counted; /* bytes of the body that the gate knows of */
-    char *uri;      /* owned, raw; cut at "?" */
+    web_whom from;         /* the address that it is counted for */
+    size_t counted;        /* bytes of the body that the gate knows of */
+    char *uri;             /* owned, raw; cut at "?" */
+    const char *raw_query; /* what stood behind it; NULL: nothing. Borrowed from uri */
     config *conf; /* a reference: that of its beginning, whatever is read anew; see web_req_conf */
     bool begun, head, discard;
     bool brief; /* health, for whoever may not read: well or not, and nothing else */
@@ -243,6 +244,7 @@ struct web_req {
     const char *type; /* content type */
     bool tag;         /* an ETag is worth it */
     bool secret;      /* the answer must not be kept by anybody */
+    bool forever;     /* its name changes with it: whoever has it may keep it */
     struct {
         const char *name;
         char value[WEB_HEADER];
@@ -443,7 +445,7 @@ web_handler web_get_schedulers, web_post_builder_action, web_post_scheduler_acti
 web_handler web_get_status, web_get_projects, web_get_builders, web_get_builder, web_get_builds,
     web_get_build, web_get_steps, web_get_log, web_get_log_index, web_get_requests, web_get_request,
     web_get_why, web_get_changes, web_get_workers, web_get_promotions, web_get_events,
-    web_get_openapi, web_get_health, web_get_metrics, web_get_badge, web_page_home, web_page_build,
+    web_get_openapi, web_get_health, web_get_metrics, web_get_badge, web_page, web_get_asset,
     web_page_style, web_post_pin, web_delete_pin, web_post_force, web_post_change, web_post_retry,
     web_post_shell, web_post_cancel, web_post_cancel_request, web_post_start, web_post_worker,
     web_post_worker_action, web_delete_worker, web_get_outbox, web_post_outbox, web_post_promote,

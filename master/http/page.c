@@ -1,394 +1,172 @@
-/* The status page and the page of a build: rendered here, without script, under a strict content
- * policy. */
-#include <inttypes.h>
+/* The pages: one shell of HTML for all of them, which names script and style and carries the
+ * answers that the page will ask for first, so that they need no second round trip. They stand in
+ * a <script type="application/json">, which is data: the policy allows no inline script. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "master/http/assets.h"
 #include "master/http/html.h"
 #include "master/http/impl.h"
 
-enum { HOME_REFRESH_S = 5, HOME_BUILDS = 30, HOME_WAITING = 20 };
+enum { FIRST_MAX = 4 * 1024 * 1024, FIRSTS = 3, PATH_MAX_BYTES = WEB_URL_MAX + 100 };
 
-typedef struct view {
-    web_req *q;
-    pw_buf *b;
-    pw_msec now;
-    size_t n, red, workers, away;
-    bool wants_red;
-    uint64_t build;
-    bool open;
-} view;
+/* What a page asks for first, beside session, meta and status. $1, $2: parts of its own path as
+ * they were sent; ?: its own query goes there too. Only what is read from the database. */
+typedef struct first {
+    const char *page;
+    const char *api[FIRSTS];
+} first;
+static const first firsts[] = {
+    {"/", {"/branches?limit=200"}},
+    {"/branches", {"/branches?limit=200?"}},
+    {"/branches/{project}/{path}",
+     {"/branches?project=$1&branch=$2", "/console?project=$1&branch=$2&limit=60"}},
+    {"/changes", {"/console?limit=60?"}},
+    {"/builders", {"/builders?limit=1000"}},
+    {"/builders/{name}", {"/builders/$1?", "/builders/$1/history?limit=200?"}},
+    {"/builds", {"/builds?limit=60?"}},
+    {"/builds/{id}", {"/builds/$1"}},
+    {"/builds/{id}/log/{step}", {"/builds/$1"}},
+    {"/requests/{id}", {"/requests/$1"}},
+    {"/workers", {"/workers?limit=1000"}},
+    {"/workers/{name}", {"/workers?limit=1000"}},
+    {"/promotions", {"/promotions?edges=1&limit=200"}},
+    {"/schedulers", {"/schedulers?limit=1000"}},
+};
 
-static pw_buf *html(web_req *q)
+/* $1 and ? filled in; false: too long. */
+static bool address(const web_req *q, const char *form, char *out, size_t cap)
 {
-    q->status = 200;
-    q->type = "text/html; charset=utf-8";
-    return &q->out;
-}
-
-static void table(pw_buf *b, const char *title, const char *heads)
-{
-    (void)pw_buf_adds(b, "<h2>");
-    html_text(b, title);
-    (void)pw_buf_adds(b, "</h2><div class=\"frame\"><table><tr>");
-    (void)pw_buf_adds(b, heads);
-    (void)pw_buf_adds(b, "</tr>");
-}
-
-static void table_end(pw_buf *b)
-{
-    (void)pw_buf_adds(b, "</table></div>");
-}
-
-static void cell(pw_buf *b, const char *s)
-{
-    (void)pw_buf_adds(b, "<td>");
-    html_text(b, s);
-    (void)pw_buf_adds(b, "</td>");
-}
-
-static void revision(pw_buf *b, const store_rev *r)
-{
-    char text[2 * STORE_REV_MAX + 1] = "";
-    if (r->n)
-        store_rev_text(r, text);
-    (void)pw_buf_addf(b, "<td class=\"x\"><code title=\"%s\">%.10s</code></td>", text, text);
-}
-
-static bool is_red(pw_result r)
-{
-    return pw_result_red(r) || r == PW_EXCEPTION;
-}
-
-/* ---- home */
-static int count_latest(void *self, const reader_latest *l)
-{
-    view *v = self;
-    v->n++;
-    v->red += is_red(l->result);
-    return 0;
-}
-
-static int row_latest(void *self, const reader_latest *l)
-{
-    view *v = self;
-    if (is_red(l->result) != v->wants_red)
-        return 0;
-    v->n++;
-    (void)pw_buf_adds(v->b, "<tr><td>");
-    html_state(v->b, l->result, "");
-    (void)pw_buf_adds(v->b, "</td>");
-    cell(v->b, l->project);
-    cell(v->b, l->branch);
-    cell(v->b, l->builder);
-    (void)pw_buf_adds(v->b, "<td>");
-    html_build(v->b, l->build);
-    (void)pw_buf_adds(v->b, "</td>");
-    revision(v->b, &l->rev);
-    (void)pw_buf_adds(v->b, "<td class=\"n\">");
-    html_ago(v->b, l->finished, v->now);
-    (void)pw_buf_adds(v->b, "</td></tr>");
-    return 0;
-}
-
-static int row_build(void *self, const reader_build *r)
-{
-    view *v = self;
-    bool over = r->b.state == BUILD_DONE;
-    v->n++;
-    (void)pw_buf_adds(v->b, "<tr><td>");
-    html_state(v->b, r->b.result, web_build_states[r->b.state]);
-    (void)pw_buf_adds(v->b, "</td><td>");
-    html_build(v->b, r->b.id);
-    (void)pw_buf_adds(v->b, "</td>");
-    cell(v->b, r->builder);
-    cell(v->b, r->project);
-    cell(v->b, r->branch);
-    revision(v->b, &r->rev);
-    (void)pw_buf_adds(v->b, "<td class=\"w\">");
-    html_text(v->b, r->b.reason ? r->b.reason : r->why);
-    (void)pw_buf_adds(v->b, "</td><td class=\"x\">");
-    html_text(v->b, r->worker);
-    (void)pw_buf_adds(v->b, "</td><td class=\"n\">");
-    if (r->b.started)
-        html_span(v->b, (over ? r->b.finished : v->now) - r->b.started);
-    (void)pw_buf_adds(v->b, "</td><td class=\"n\">");
-    html_ago(v->b, over ? r->b.finished : r->b.created, v->now);
-    (void)pw_buf_adds(v->b, "</td></tr>");
-    return 0;
-}
-
-/* The whole answer is the core's (/requests/ID/why); what the figures tell costs nothing. */
-static const char *why_waiting(const web_gauges *g)
-{
-    if (!g)
-        return "";
-    if (atomic_load(&g->workers_known) == 0)
-        return "there is no worker";
-    if (atomic_load(&g->workers_connected) == 0)
-        return "no worker is connected";
-    return atomic_load(&g->slots_busy) >= atomic_load(&g->slots) ? "all slots are busy" : "";
-}
-
-static int row_request(void *self, const reader_request *r)
-{
-    view *v = self;
-    v->n++;
-    (void)pw_buf_adds(v->b, "<tr><td>");
-    html_state(v->b, PW_NO_RESULT, "waiting");
-    (void)pw_buf_addf(v->b, "</td><td>%" PRIu64 "</td>", r->r.id);
-    cell(v->b, r->builder);
-    cell(v->b, r->project);
-    cell(v->b, r->branch);
-    revision(v->b, &r->rev);
-    (void)pw_buf_adds(v->b, "<td class=\"w\">");
-    if (r->held)
-        (void)pw_buf_addf(v->b, "held by testfix since build %" PRIu64, r->held);
-    else
-        html_text(v->b, why_waiting(v->q->web->gauges));
-    (void)pw_buf_addf(v->b,
-                      " <a href=\"/api/v1/requests/%" PRIu64 "/why\">why</a></td><td class=\"n\">",
-                      r->r.id);
-    html_ago(v->b, r->r.created, v->now);
-    (void)pw_buf_adds(v->b, "</td></tr>");
-    return 0;
-}
-
-static int row_edge(void *self, const char *edge, edge_state state, const store_rev *rev,
-                    const char *reason, pw_msec at)
-{
-    view *v = self;
-    (void)pw_buf_addf(v->b, "<tr><td><span class=\"s%s\">%s</span></td>",
-                      state == EDGE_DONE       ? " s0"
-                      : state == EDGE_DIVERGED ? " s2"
-                                               : "",
-                      web_edge_state(state));
-    cell(v->b, edge);
-    revision(v->b, rev);
-    (void)pw_buf_adds(v->b, "<td class=\"w\">");
-    html_text(v->b, reason);
-    (void)pw_buf_adds(v->b, "</td><td class=\"n\">");
-    html_ago(v->b, at, v->now);
-    (void)pw_buf_adds(v->b, "</td></tr>");
-    v->n++;
-    return 0;
-}
-
-static int row_worker(void *self, const store_worker *w, uint64_t busy, bool enrolled)
-{
-    view *v = self;
-    char gate[WEB_GATE];
-    const char *state = web_worker_state(w, web_worker_presence(v->q->web, w->id, gate), v->now);
-    (void)enrolled;
-    if (w->removed)
-        return 0;
-    (void)pw_buf_addf(v->b, "<tr><td><span class=\"s%s\">%s</span></td>",
-                      strcmp(state, "connected") == 0 ? " s0"
-                      : strcmp(state, "missing") == 0 ? " s2"
-                                                      : "",
-                      state);
-    cell(v->b, w->name);
-    (void)pw_buf_addf(v->b, "<td class=\"n\">%" PRIu64 " of %" PRIu64 "</td>", busy, w->slots);
-    cell(v->b, w->tags);
-    (void)pw_buf_adds(v->b, "<td class=\"w\">");
-    html_text(v->b, w->reason ? w->reason : gate);
-    (void)pw_buf_adds(v->b, "</td><td class=\"n\">");
-    html_ago(v->b, w->seen, v->now);
-    (void)pw_buf_adds(v->b, "</td></tr>");
-    v->n++;
-    return 0;
-}
-
-#define BUILD_HEADS                                                                                \
-    "<th>State<th>Build<th>Builder<th>Project<th>Branch<th class=\"x\">Revision<th>Why<th "        \
-    "class=\"x\">Worker<th class=\"n\">Took<th class=\"n\">When"
-
-static void headline(view *v)
-{
-    if (v->red)
-        (void)pw_buf_addf(v->b, "<h1><em>%zu builder%s red.</em></h1>", v->red,
-                          v->red == 1 ? " is" : "s are");
-    else
-        (void)pw_buf_adds(v->b, v->n ? "<h1>Everything is green.</h1>"
-                                     : "<h1>Nothing was built yet.</h1>");
-    const web_gauges *g = v->q->web->gauges;
-    if (g)
-        (void)pw_buf_addf(v->b,
-                          "<p><b>%" PRIu64 "</b> waiting, <b>%" PRIu64 "</b> open, <b>%" PRIu64
-                          "</b> of <b>%" PRIu64 "</b> slots busy, <b>%" PRIu64 "</b> of <b>%" PRIu64
-                          "</b> workers connected.</p>",
-                          atomic_load(&g->requests_waiting), atomic_load(&g->builds_open),
-                          atomic_load(&g->slots_busy), atomic_load(&g->slots),
-                          atomic_load(&g->workers_connected), atomic_load(&g->workers_known));
-}
-
-static int home_queue(view *v, pw_err *err)
-{
-    static const build_state states[] = {BUILD_RUNNING, BUILD_FINISHING, BUILD_DISPATCHED,
-                                         BUILD_QUEUED};
-    int r = 0;
-    table(v->b, "Running", BUILD_HEADS);
-    v->n = 0;
-    for (size_t i = 0; i < 4 && r == 0; i++) {
-        reader_build_filter f = {.result = -1, .state = (int)states[i], .limit = HOME_WAITING};
-        r = reader_builds(v->q->rd, &f, row_build, v, err);
-    }
-    if (v->n == 0)
-        (void)pw_buf_adds(v->b, "<tr><td class=\"w\" colspan=\"10\">Nothing runs.</td></tr>");
-    table_end(v->b);
-    table(v->b, "Waiting",
-          "<th>State<th>Request<th>Builder<th>Project<th>Branch<th class=\"x\">Revision<th>Why<th "
-          "class=\"n\">Since");
-    v->n = 0;
-    if (r == 0)
-        r = reader_requests(v->q->rd, REQ_WAITING, 0, HOME_WAITING, row_request, v, err);
-    if (v->n == 0)
-        (void)pw_buf_adds(v->b, "<tr><td class=\"w\" colspan=\"8\">Nothing waits.</td></tr>");
-    table_end(v->b);
-    return r;
-}
-
-static int home_lists(view *v, pw_err *err)
-{
-    reader *rd = v->q->rd;
-    int r;
-    table(v->b, "Promotions",
-          "<th>State<th>Edge<th class=\"x\">Revision<th>Why<th class=\"n\">When");
-    if ((r = reader_edges(rd, row_edge, v, err)) < 0)
-        return r;
-    table_end(v->b);
-    table(v->b, "Workers",
-          "<th>State<th>Name<th class=\"n\">Busy<th>Tags<th>Why<th class=\"n\">Seen");
-    if ((r = reader_workers(rd, row_worker, v, err)) < 0)
-        return r;
-    table_end(v->b);
-    table(v->b, "Latest builds", BUILD_HEADS);
-    reader_build_filter f = {.result = -1, .state = -1, .limit = HOME_BUILDS};
-    if ((r = reader_builds(rd, &f, row_build, v, err)) < 0)
-        return r;
-    table_end(v->b);
-    return 0;
-}
-
-void web_page_home(web_req *q)
-{
-    static const char heads[] = "<th>State<th>Project<th>Branch<th>Builder<th>Build<th "
-                                "class=\"x\">Revision<th class=\"n\">When";
-    pw_err err = {0};
-    char title[64];
-    if (!web_reader(q))
-        return;
-    view v = {.q = q, .b = html(q), .now = pw_wall(q->web->host)};
-    int r = reader_latest_all(q->rd, count_latest, &v, &err);
-    bool any = v.n > v.red;
-    (void)snprintf(title, sizeof(title), v.red ? "%zu red - Pawl" : "Pawl", v.red);
-    html_head(v.b, title, HOME_REFRESH_S);
-    headline(&v);
-    if (r == 0 && v.red) {
-        table(v.b, "Red", heads);
-        v.wants_red = true;
-        r = reader_latest_all(q->rd, row_latest, &v, &err);
-        table_end(v.b);
-    }
-    if (r == 0)
-        r = home_queue(&v, &err);
-    if (r == 0 && any) {
-        table(v.b, "Green", heads);
-        v.wants_red = false;
-        r = reader_latest_all(q->rd, row_latest, &v, &err);
-        table_end(v.b);
-    }
-    if (r == 0)
-        r = home_lists(&v, &err);
-    html_foot(v.b);
-    if (r < 0)
-        web_fail_err(q, &err);
-}
-
-/* ---- a build */
-static int row_step(void *self, const store_step *s)
-{
-    static const char *const states[] = {"waiting", "running", "done"};
-    view *v = self;
-    (void)pw_buf_adds(v->b, "<tr><td>");
-    html_state(v->b, s->result, states[s->state]);
-    (void)pw_buf_addf(v->b, "</td><td><a href=\"/api/v1/builds/%" PRIu64 "/log/", v->build);
-    html_part(v->b, s->name);
-    (void)pw_buf_adds(v->b, "\">");
-    html_text(v->b, s->name);
-    (void)pw_buf_adds(v->b, "</a></td><td class=\"w\">");
-    html_text(v->b, s->reason);
-    if (!s->reason && s->exit_code > 0)
-        (void)pw_buf_addf(v->b, "exit code %" PRId64, s->exit_code);
-    (void)pw_buf_addf(v->b, "</td><td class=\"n\">%" PRIu64 "</td><td class=\"n\">", s->lines);
-    if (s->started)
-        html_span(v->b, (s->finished ? s->finished : v->now) - s->started);
-    (void)pw_buf_adds(v->b, "</td></tr>");
-    return 0;
-}
-
-static int page_build(void *self, const reader_build *r)
-{
-    view *v = self;
-    char title[300], at[PW_TIME_MAX];
-    const char *word =
-        r->b.result == PW_NO_RESULT ? web_build_states[r->b.state] : html_word(r->b.result);
-    v->open = r->b.state != BUILD_DONE;
-    (void)snprintf(title, sizeof(title), "%s: %s #%" PRIu64, word, r->builder, r->b.id);
-    html_head(v->b, title, v->open ? HOME_REFRESH_S : 0);
-    (void)pw_buf_adds(v->b, is_red(r->b.result) ? "<h1><em>" : "<h1>");
-    html_text(v->b, title);
-    (void)pw_buf_adds(v->b, is_red(r->b.result) ? "</em> on " : " on ");
-    html_text(v->b, r->branch);
-    (void)pw_buf_adds(v->b, "</h1><p>");
-    if (r->b.reason) {
-        (void)pw_buf_adds(v->b, "<b>");
-        html_text(v->b, r->b.reason);
-        (void)pw_buf_adds(v->b, "</b><br>");
-    }
-    html_text(v->b, r->why);
-    (void)pw_buf_adds(v->b, "</p><div "
-                            "class=\"frame\"><table><tr><th>Project<th>Revision<th>By<th>Worker<th>"
-                            "Attempt<th>Created<th class=\"n\">Took</tr><tr>");
-    cell(v->b, r->project);
-    char rev[2 * STORE_REV_MAX + 1] = "";
-    if (r->rev.n)
-        store_rev_text(&r->rev, rev);
-    (void)pw_buf_addf(v->b, "<td><code>%s</code></td>", rev);
-    cell(v->b, r->who);
-    cell(v->b, r->worker);
-    (void)pw_buf_addf(v->b, "<td>%" PRIu64 "</td><td>%s</td><td class=\"n\">", r->b.tries,
-                      pw_time_text(r->b.created, at));
-    if (r->b.started)
-        html_span(v->b, (v->open ? v->now : r->b.finished) - r->b.started);
-    (void)pw_buf_adds(v->b, "</td></tr></table></div>");
-    return 0;
-}
-
-void web_page_build(web_req *q)
-{
-    pw_err err = {0};
-    uint64_t id, attempt;
-    if (!web_id_param(q, 0, &id) || !web_reader(q))
-        return;
-    view v = {.q = q, .b = html(q), .now = pw_wall(q->web->host), .build = id};
-    int r = reader_build_one(q->rd, id, page_build, &v, &err);
-    if (r == 0) {
-        table(v.b, "Steps", "<th>State<th>Step<th>Why<th class=\"n\">Lines<th class=\"n\">Took");
-        r = reader_attempt_of(q->rd, id, 0, &attempt, &err);
-        if (r == 0)
-            r = reader_steps(q->rd, attempt, row_step, &v, &err);
-        else if (r == PW_ENOTFOUND) {
-            (void)pw_buf_adds(v.b,
-                              "<tr><td class=\"w\" colspan=\"5\">No worker has it yet.</td></tr>");
-            r = 0;
+    pw_buf b;
+    const char *part[3] = {NULL, "", ""};
+    size_t len[3] = {0};
+    pw_buf_init(&b, cap - 1);
+    /* the second and third part of the raw path; a path may hold slashes, so it takes the rest */
+    const char *p = strchr(q->uri + 1, '/');
+    if (p) {
+        part[1] = p + 1;
+        len[1] = strcspn(p + 1, "/");
+        if (part[1][len[1]] == '/') {
+            part[2] = part[1] + len[1] + 1;
+            len[2] = strlen(part[2]);
         }
-        table_end(v.b);
-        html_foot(v.b);
     }
-    if (r < 0)
-        web_fail_err(q, &err);
+    (void)pw_buf_adds(&b, "/api/v1");
+    for (const char *f = form; *f; f++) {
+        if (*f == '$') {
+            f++;
+            (void)pw_buf_add(&b, part[*f - '0'], len[*f - '0']);
+        } else if (*f == '?' && !f[1]) {
+            if (q->raw_query && *q->raw_query)
+                (void)pw_buf_addf(&b, "%c%s", strchr(form, '?') == f ? '?' : '&', q->raw_query);
+        } else {
+            (void)pw_buf_add(&b, f, 1);
+        }
+    }
+    bool fits = !b.failed;
+    if (fits)
+        (void)snprintf(out, cap, "%s", pw_buf_str(&b));
+    pw_buf_clear(&b);
+    return fits;
+}
+
+/* Text of a script element: no "<" can end it. */
+static void data_text(pw_buf *to, const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (s[i] == '<')
+            (void)pw_buf_adds(to, "\\u003c");
+        else
+            (void)pw_buf_add(to, s + i, 1);
+}
+
+/* Answers "GET uri" as if it had been asked for, into the object `to`. Returns its status; 0: it
+ * is not asked here. */
+static int ask(web_req *q, const char *uri, pw_buf *to)
+{
+    char path[PATH_MAX_BYTES];
+    pw_err err = {0};
+    web_req was = *q; /* what the handler looks at, and changes */
+    int status = 0;
+    (void)snprintf(path, sizeof(path), "%s", uri);
+    char *raw = strchr(path, '?');
+    if (raw)
+        *raw++ = '\0';
+    q->query = (web_query){0};
+    pw_buf_init(&q->out, FIRST_MAX);
+    if (web_route_find(web_routes, web_n_routes, "GET", path, &q->at, &err) == 0 &&
+        strcmp(q->at.route->scope, "read") == 0 &&
+        web_query_parse(&q->query, raw, q->at.route->query, &err) == 0) {
+        q->status = 0;
+        q->at.route->handler(q);
+        status = q->status;
+        if (!q->out.failed && status == 200) {
+            (void)pw_buf_adds(to, to->len > 1 ? "," : "");
+            PW_AUTO(pw_buf_clearp) pw_buf key;
+            pw_buf_init(&key, 2 * PATH_MAX_BYTES);
+            (void)pw_buf_json(&key, uri + strlen("/api/v1"));
+            if (!key.failed)
+                data_text(to, key.p, key.len);
+            (void)pw_buf_add(to, ":", 1);
+            data_text(to, q->out.p, q->out.len);
+        }
+    }
+    web_query_clear(&q->query);
+    pw_buf_clear(&q->out);
+    /* what it took for the whole request stays */
+    was.rd = q->rd;
+    was.conf = q->conf;
+    was.secret = q->secret;
+    *q = was;
+    return status;
+}
+
+static const first *first_of(const web_req *q)
+{
+    for (size_t i = 0; i < sizeof(firsts) / sizeof(firsts[0]); i++)
+        if (strcmp(firsts[i].page, q->at.route->pattern) == 0)
+            return &firsts[i];
+    return NULL;
+}
+
+void web_page(web_req *q)
+{
+    char script[WEB_ASSET_NAME] = "", style[WEB_ASSET_NAME] = "", uri[PATH_MAX_BYTES];
+    PW_AUTO(pw_buf_clearp) pw_buf data;
+    const first *f = first_of(q);
+    int found = 200;
+    pw_buf_init(&data, WEB_OUT_MAX / 2);
+    (void)pw_buf_add(&data, "{", 1);
+    (void)ask(q, "/api/v1/session", &data);
+    (void)ask(q, "/api/v1/meta", &data);
+    (void)ask(q, "/api/v1/status", &data);
+    for (size_t i = 0; f && i < FIRSTS && f->api[i]; i++) {
+        int r = address(q, f->api[i], uri, sizeof(uri)) ? ask(q, uri, &data) : 0;
+        if (i == 0 && r == 404)
+            found = 404; /* the page says so, too */
+    }
+    if (data.failed) { /* the page asks for it itself */
+        pw_buf_reset(&data);
+        (void)pw_buf_add(&data, "{", 1);
+    }
+    (void)pw_buf_add(&data, "}", 1);
+    (void)web_asset_entry(".js", script, sizeof(script));
+    (void)web_asset_entry(".css", style, sizeof(style));
+    q->status = found;
+    q->type = "text/html; charset=utf-8";
+    q->tag = true;
+    (void)pw_buf_addf(
+        &q->out,
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Pawl</title>"
+        "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
+        "<meta name=\"color-scheme\" content=\"light dark\">"
+        "<link rel=\"icon\" href=\"data:,\"><link rel=\"stylesheet\" href=\"/assets/%s\">"
+        "<script type=\"module\" src=\"/assets/%s\"></script></head><body><div id=\"app\">"
+        "<noscript>These pages need JavaScript. Without it: the command pawl, or "
+        "/api/v1.</noscript></div><script type=\"application/json\" id=\"first\">",
+        style, script);
+    (void)pw_buf_add(&q->out, data.p, data.len);
+    (void)pw_buf_adds(&q->out, "</script></body></html>\n");
 }
 
 void web_page_style(web_req *q)

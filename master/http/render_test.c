@@ -231,13 +231,6 @@ static void test_html(pw_buf *b)
 {
     html_text(b, "<a href='x'>&\"");
     ok(same(b, "&lt;a href=&#39;x&#39;&gt;&amp;&quot;"), "text is escaped");
-    html_part(b, "a/b c%\xc3\xa9");
-    ok(same(b, "a%2Fb%20c%25%C3%A9"), "a part of a path");
-    html_span(b, 9999);
-    html_span(b, 60000);
-    html_span(b, 3600000);
-    html_span(b, -1);
-    ok(same(b, "9.9 s1 m 0 s1 h 0 m"), "spans");
 }
 
 static void test_lines(void)

@@ -159,6 +159,7 @@ static void look_at(web_req *q, const char *method)
     char *raw = strchr(q->uri, '?');
     if (raw)
         *raw++ = '\0';
+    q->raw_query = raw;
     int r =
         web_route_find(web_routes, web_n_routes, q->head ? "GET" : method, q->uri, &q->at, &err);
     if (r == PW_EDENIED) {
@@ -213,8 +214,8 @@ static void guard_lines(const web_req *q, struct MHD_Response *r)
     (void)MHD_add_response_header(r, "X-Frame-Options", "DENY");
     (void)MHD_add_response_header(
         r, "Content-Security-Policy",
-        page ? "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
-               "form-action 'self'; frame-ancestors 'none'"
+        page ? "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+               "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
              : "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
                "sandbox");
     (void)MHD_add_response_header(r, "Referrer-Policy", "same-origin");
@@ -222,7 +223,9 @@ static void guard_lines(const web_req *q, struct MHD_Response *r)
     (void)MHD_add_response_header(r, "Cross-Origin-Resource-Policy",
                                   badge ? "cross-origin" : "same-origin");
     (void)MHD_add_response_header(r, "Cache-Control",
-                                  q->secret      ? "no-store"
+                                  q->secret ? "no-store"
+                                  : q->forever && q->status < 400
+                                      ? "public, max-age=31536000, immutable"
                                   : same_for_all ? "no-cache"
                                                  : "private, no-cache");
     if (q->web->https)

@@ -3,6 +3,9 @@
 
 #define API "/api/v1"
 #define PAGE "limit cursor"
+/* filters of the pages, which a page may be called with */
+#define WHERE                                                                                      \
+    "project builder branch revision result state worker since actor target attempt q cursor"
 
 const web_route web_routes[] = {
     /* method, pattern, scope, query, body, answer, summary, handler */
@@ -111,8 +114,30 @@ const web_route web_routes[] = {
     {"GET", "/metrics", "read", "", NULL, NULL, "Figures for Prometheus", web_get_metrics},
     {"GET", "/badge/{builder}", "read", "project branch", NULL, NULL,
      "BUILDER.svg: its state as a picture", web_get_badge},
-    {"GET", "/", "read", "", NULL, NULL, "Status page", web_page_home},
-    {"GET", "/builds/{id}", "read", "", NULL, NULL, "Page of a build", web_page_build},
+    {"GET", "/", "read", WHERE, NULL, NULL, "Page: home: what is red, and what holds what",
+     web_page},
+    {"GET", "/branches", "read", WHERE, NULL, NULL, "Page: branches", web_page},
+    {"GET", "/branches/{project}/{path}", "read", WHERE, NULL, NULL, "Page: a branch", web_page},
+    {"GET", "/changes", "read", WHERE, NULL, NULL, "Page: how each commit fares", web_page},
+    {"GET", "/builders", "read", WHERE, NULL, NULL, "Page: builders", web_page},
+    {"GET", "/builders/{name}", "read", WHERE, NULL, NULL, "Page: a builder", web_page},
+    {"GET", "/builds", "read", WHERE, NULL, NULL, "Page: builds", web_page},
+    {"GET", "/builds/{id}", "read", WHERE, NULL, NULL, "Page: a build", web_page},
+    {"GET", "/builds/{id}/log/{step}", "read", WHERE, NULL, NULL,
+     "Page: a build, at the log of a step", web_page},
+    {"GET", "/requests", "read", WHERE, NULL, NULL, "Page: the queue", web_page},
+    {"GET", "/requests/{id}", "read", WHERE, NULL, NULL, "Page: a request", web_page},
+    {"GET", "/workers", "read", WHERE, NULL, NULL, "Page: workers", web_page},
+    {"GET", "/workers/{name}", "read", WHERE, NULL, NULL, "Page: a worker", web_page},
+    {"GET", "/promotions", "read", WHERE, NULL, NULL, "Page: promotions", web_page},
+    {"GET", "/schedulers", "read", WHERE, NULL, NULL, "Page: schedulers", web_page},
+    {"GET", "/landings", "read", WHERE, NULL, NULL, "Page: landing queue", web_page},
+    {"GET", "/breaks", "read", WHERE, NULL, NULL, "Page: breaks", web_page},
+    {"GET", "/tests", "read", WHERE, NULL, NULL, "Page: tests", web_page},
+    {"GET", "/audit", "read", WHERE, NULL, NULL, "Page: who did what", web_page},
+    {"GET", "/settings", "read", WHERE, NULL, NULL, "Page: settings", web_page},
+    {"GET", "/notices", "read", WHERE, NULL, NULL, "Page: outgoing messages", web_page},
+    {"GET", "/assets/{name}", "", "", NULL, NULL, "Script or style of the pages", web_get_asset},
     {"GET", "/style.css", "", "", NULL, NULL, "Style of the pages", web_page_style},
 };
 const size_t web_n_routes = sizeof(web_routes) / sizeof(web_routes[0]);

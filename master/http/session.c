@@ -179,7 +179,7 @@ static void redirect(web_req *q, const char *to)
 void web_ask_login(web_req *q)
 {
     const char *accept = header(q, "Accept");
-    bool page = q->at.route->handler == web_page_home || q->at.route->handler == web_page_build;
+    bool page = q->at.route->handler == web_page;
     if (q->status == 401 && page && accept && strstr(accept, "text/html") &&
         !header(q, "Authorization"))
         redirect(q, "/login");
@@ -209,7 +209,7 @@ static void page_login(web_req *q, const char *trouble)
     q->status = q->status ? q->status : 200;
     q->type = "text/html; charset=utf-8";
     q->secret = true;
-    html_head(b, "Log in", 0);
+    html_head(b, "Log in");
     (void)pw_buf_adds(b, "<h1>Log in</h1>");
     if (q->who.how != WEB_BY_NOBODY) {
         char scopes[SCOPE_TEXT];

@@ -138,7 +138,11 @@ def test_words_stay_words(world):
     assert b["result"] == "success" and b["reason"] == TEXT
     for path in ("/", f"/builds/{b['id']}"):
         status, head, page = call(world, "GET", path)
-        assert status == 200 and b"<script" not in page and b"&lt;script&gt;" in page and "script-src" not in head["Content-Security-Policy"]
+        assert status == 200 and "script-src 'self';" in head["Content-Security-Policy"] and "unsafe" not in head["Content-Security-Policy"]
+        # the page's own two, its script and its data, and none of what was said
+        assert page.count(b"<script") == 2 and page.count(b"</script") == 2 and b"onerror=" not in page.split(b'id="first">')[0]
+        if path != "/":
+            assert b"\\u003cscript>" in page
     for path in ("/builds", f"/builds/{b['id']}", "/changes", "/audit"):
         status, body, head = world.request("GET", path)
         assert status == 200 and head["Content-Type"].startswith("application/json") and head["X-Content-Type-Options"] == "nosniff"

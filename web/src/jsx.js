@@ -1,0 +1,2 @@
+// What JSX becomes; the build puts it into every file that needs it.
+export { h, Fragment } from "preact";

@@ -1,0 +1,2 @@
+import { Headline } from "../parts/index.jsx";
+export default function Page() { return <Headline>Soon</Headline>; }
