@@ -119,8 +119,10 @@ void files_tick(server *s)
     if (!s->publish_at || pw_now(&pw_host_real) < s->publish_at)
         return;
     s->publish_at = 0;
-    if (tidy(s, &err) < 0)
-        pw_log_err(PW_LOG_WARN, "artifact_not_stored", &err);
+    if (tidy(s, &err) == 0)
+        return;
+    pw_log_err(PW_LOG_WARN, "artifact_not_stored", &err);
+    s->publish_at = pw_now(&pw_host_real) + RETRY_US;
 }
 
 static void stored(server *s, const blobs_answer *a)
