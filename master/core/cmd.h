@@ -14,7 +14,8 @@
 
 enum {
     CORE_HOOK_BYTES = 25 * 1024 * 1024, /* of a delivery: what GitHub sends at most */
-    CORE_DELIVERY_MAX = 200
+    CORE_DELIVERY_MAX = 200,
+    CORE_WHY_MAX = 100 /* requests that are asked of at once: 5 ms of the core at 1,000 queues */
 };
 
 typedef enum core_cmd_kind {
@@ -25,8 +26,11 @@ typedef enum core_cmd_kind {
     CMD_CANCEL_REQUEST, /* id */
     CMD_START,          /* id = request that needs start by a person */
     CMD_WHY,            /* id = request or build; reads only */
-    CMD_WORKER_ADD,     /* name -> {"name", "line", "expires"} */
-    CMD_WORKER_PAUSE,   /* name reason */
+    /* data = ids of requests (uint64_t); reads only. Of each a line "ID MS {...}": MS until it may
+     * begin, -1 not known, and what CMD_WHY answers */
+    CMD_WHY_LIST,
+    CMD_WORKER_ADD,   /* name -> {"name", "line", "expires"} */
+    CMD_WORKER_PAUSE, /* name reason */
     CMD_WORKER_RESUME,
     CMD_WORKER_DRAIN,
     CMD_WORKER_REMOVE,

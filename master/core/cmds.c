@@ -486,6 +486,7 @@ static void (*const handlers[])(core *, core_cmd *) = {
     [CMD_START] = cmd_start,
     [CMD_CANCEL_REQUEST] = cmd_cancel_request,
     [CMD_WHY] = core_why,
+    [CMD_WHY_LIST] = core_why_list,
     [CMD_WORKER_ADD] = core_cmd_worker_add,
     [CMD_WORKER_ROTATE] = core_cmd_worker_rotate,
     [CMD_TOKEN_ADD] = core_cmd_token_add,
@@ -571,7 +572,8 @@ void core_command(core *self, core_cmd *cmd)
     e->cmd = cmd;
     PW_AUTO(pw_buf_clearp) pw_buf key = PW_BUF(400);
     /* a question is answered anew, whatever key it brings */
-    bool keep = cmd->idem && *cmd->idem && cmd->kind != CMD_WHY && cmd->kind != CMD_HEALTH;
+    bool keep = cmd->idem && *cmd->idem && cmd->kind != CMD_WHY && cmd->kind != CMD_WHY_LIST &&
+                cmd->kind != CMD_HEALTH;
     if (keep && idem_key(cmd, &key) < 0) {
         (void)core_nomem(self);
         return;

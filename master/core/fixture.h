@@ -296,6 +296,8 @@ typedef struct say {
     const char *prop[12]; /* name, value, name, value ... */
     unsigned scopes, may;
     pw_msec expires;
+    const uint64_t *ids; /* borrowed */
+    size_t n_ids;
 } say;
 /* Gives the command, without a commit. */
 static inline void command(world *w, core_cmd_kind kind, say s)
@@ -311,6 +313,8 @@ static inline void command(world *w, core_cmd_kind kind, say s)
     c->idem = pw_strdup(s.idem, &failed);
     c->actor = pw_strdup(s.actor ? s.actor : "ann", &failed);
     c->person = pw_strdup(s.person, &failed);
+    if (s.n_ids)
+        (void)pw_buf_add(&c->data, s.ids, s.n_ids * sizeof(*s.ids));
     c->scopes = s.scopes;
     c->may = s.may;
     c->expires = s.expires;

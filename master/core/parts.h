@@ -449,6 +449,7 @@ bool core_tag_is(const char *tags, const char *tag);
 
 /* ---- why.c */
 void core_why(core *self, core_cmd *cmd);
+void core_why_list(core *self, core_cmd *cmd);
 
 const char *core_branch_ref(char out[300], const char *branch); /* refs/heads/BRANCH */
 #endif

@@ -12,12 +12,11 @@
 
 enum { NAMED_MAX = 3 /* holders and workers that are named; the rest is counted */ };
 
-static void answer(core_cmd *c, const char *state, const char *text)
+static void answer(pw_buf *b, uint64_t id, const char *state, const char *text)
 {
-    c->status = 200;
-    (void)pw_buf_addf(&c->body, "{\"id\":%" PRIu64 ",\"state\":\"%s\",\"reason\":", c->id, state);
-    (void)pw_buf_json(&c->body, text);
-    (void)pw_buf_adds(&c->body, "}");
+    (void)pw_buf_addf(b, "{\"id\":%" PRIu64 ",\"state\":\"%s\",\"reason\":", id, state);
+    (void)pw_buf_json(b, text);
+    (void)pw_buf_adds(b, "}");
 }
 
 typedef struct asked {
@@ -355,32 +354,34 @@ static void add_elastic(const asked *a)
         (void)pw_buf_addf(a->text, "%s%s", a->text->len ? "; " : "", pw_buf_str(&elastic));
 }
 
-static void waiting(core *self, core_cmd *c, const core_request *r)
+/* What was decided, in words. Returns how long until it may begin, -1: nothing is known. */
+static pw_msec say(core *self, uint64_t id, const core_request *r, const core_decision *d,
+                   pw_buf *b)
 {
     PW_AUTO(pw_buf_clearp) pw_buf text = PW_BUF(4000);
-    core_decision d = {0};
-    asked a = {.self = self, .r = r, .d = &d, .text = &text, .eta = -1};
-    if (!decide(self, r, &d)) {
-        core_cmd_fail(c, 503, "unavailable", "the master cannot tell: %s",
-                      self->fault.code ? self->fault.text : "out of memory");
-        return;
-    }
-    if (d.reason == REASON_SLOTS) {
+    asked a = {.self = self, .r = r, .d = d, .text = &text, .eta = -1};
+    if (d->reason == REASON_SLOTS) {
         place(&a);
         estimate(&a);
     }
-    because[d.reason].say(&a);
+    because[d->reason].say(&a);
     add_elastic(&a);
     add_again(&a);
-    c->status = 200;
-    (void)pw_buf_addf(&c->body, "{\"id\":%" PRIu64 ",\"state\":\"waiting\",\"reason\":", c->id);
-    (void)pw_buf_json(&c->body, pw_buf_str(&text));
-    (void)pw_buf_addf(&c->body, ",\"cause\":\"%s\"", because[d.reason].cause);
-    if (d.reason == REASON_SLOTS)
-        (void)pw_buf_addf(&c->body, ",\"ahead\":%zu", a.ahead);
+    (void)pw_buf_addf(b, "{\"id\":%" PRIu64 ",\"state\":\"waiting\",\"reason\":", id);
+    (void)pw_buf_json(b, pw_buf_str(&text));
+    (void)pw_buf_addf(b, ",\"cause\":\"%s\"", because[d->reason].cause);
+    if (d->reason == REASON_SLOTS)
+        (void)pw_buf_addf(b, ",\"ahead\":%zu", a.ahead);
     if (a.eta >= 0)
-        (void)pw_buf_addf(&c->body, ",\"eta_ms\":%" PRId64, a.eta);
-    (void)pw_buf_adds(&c->body, "}");
+        (void)pw_buf_addf(b, ",\"eta_ms\":%" PRId64, a.eta);
+    (void)pw_buf_adds(b, "}");
+    return d->reason == REASON_START ? 0 : a.eta;
+}
+
+static void cannot_tell(core *self, core_cmd *c)
+{
+    core_cmd_fail(c, 503, "unavailable", "the master cannot tell: %s",
+                  self->fault.code ? self->fault.text : "out of memory");
 }
 
 static void done(core *self, uint64_t id, char *text, size_t room)
@@ -395,37 +396,134 @@ static void done(core *self, uint64_t id, char *text, size_t room)
     store_build_clear(&b);
 }
 
-void core_why(core *self, core_cmd *c)
+/* One that does not wait (r NULL: nor is it open). False: there is none. */
+static bool past(core *self, uint64_t id, const core_request *r, pw_buf *b)
 {
-    core_request *r = pw_table_get(self->requests, c->id);
-    core_build *b = pw_table_get(self->builds, c->id);
     store_request row;
     char text[300];
-    if (!r && b)
-        r = b->request;
-    if (r && r->pos) { /* what can begin begins now: it is claimed then, or even gone */
-        core_dispatch(self);
-        r = pw_table_get(self->requests, c->id);
-        b = pw_table_get(self->builds, c->id);
-        r = r || !b ? r : b->request;
-    }
-    if (r && (r->pos || r->out)) {
-        waiting(self, c, r);
-    } else if (r && r->build && r->build->live) {
+    if (r && r->build && r->build->live) {
         (void)snprintf(text, sizeof(text), "it is build %" PRIu64 ", %s on worker \"%s\"",
                        r->build->id, r->build->live->any ? "running" : "sent to be run",
                        core_worker_name(self, r->build->live->worker));
-        answer(c, "claimed", text);
-    } else if (store_request_get(self->st, c->id, &row, NULL) == 0) {
-        if (row.rode_with)
-            (void)snprintf(text, sizeof(text), "it rode with request %" PRIu64, row.rode_with);
-        else if (row.build)
-            done(self, row.build, text, sizeof(text));
+        answer(b, id, "claimed", text);
+        return true;
+    }
+    if (store_request_get(self->st, id, &row, NULL) < 0)
+        return false;
+    if (row.rode_with)
+        (void)snprintf(text, sizeof(text), "it rode with request %" PRIu64, row.rode_with);
+    else if (row.build)
+        done(self, row.build, text, sizeof(text));
+    else
+        (void)snprintf(text, sizeof(text), "it was cancelled before it began");
+    store_request_clear(&row);
+    answer(b, id, "done", text);
+    return true;
+}
+
+static core_request *request_of(core *self, uint64_t id)
+{
+    core_request *r = pw_table_get(self->requests, id);
+    const core_build *b = pw_table_get(self->builds, id);
+    return r || !b ? r : b->request;
+}
+
+void core_why(core *self, core_cmd *c)
+{
+    core_request *r = request_of(self, c->id);
+    core_decision d;
+    if (r && r->pos) { /* what can begin begins now: it is claimed then, or even gone */
+        core_dispatch(self);
+        r = request_of(self, c->id);
+    }
+    c->status = 200;
+    if (r && (r->pos || r->out)) {
+        if (decide(self, r, &d))
+            (void)say(self, c->id, r, &d, &c->body);
         else
-            (void)snprintf(text, sizeof(text), "it was cancelled before it began");
-        store_request_clear(&row);
-        answer(c, "done", text);
-    } else {
+            cannot_tell(self, c);
+    } else if (!past(self, c->id, r, &c->body)) {
         core_cmd_fail(c, 404, "not_found", "there is no open request %" PRIu64, c->id);
     }
+}
+
+/* ---- many at once: one walk of the decisions for all */
+typedef struct several {
+    uint64_t id[CORE_WHY_MAX];
+    bool told[CORE_WHY_MAX];
+    size_t n;
+} several;
+
+static void line(core *self, uint64_t id, const core_request *r, const core_decision *d,
+                 pw_buf *out)
+{
+    PW_AUTO(pw_buf_clearp) pw_buf one = PW_BUF(8000);
+    pw_msec ms = -1;
+    if (d)
+        ms = say(self, id, r, d, &one);
+    else if (!past(self, id, r, &one))
+        return;
+    (void)pw_buf_addf(out, "%" PRIu64 " %" PRId64 " ", id, ms);
+    (void)pw_buf_add(out, pw_buf_str(&one), one.len);
+    (void)pw_buf_add(out, "\n", 1);
+}
+
+/* Those that no round has: they do not wait, or something keeps them out. */
+static void tell_plain(core *self, several *s, pw_buf *out)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const core_request *r = pw_table_get(self->requests, s->id[i]);
+        bool open = r && (r->pos || r->out);
+        core_decision d = {.reason = open ? core_kept_back(r) : REASON_START};
+        s->told[i] = !open || d.reason != REASON_START;
+        if (s->told[i])
+            line(self, s->id[i], r, open ? &d : NULL, out);
+    }
+}
+
+static bool tell_queue(core *self, several *s, const core_request *first, core_round *round,
+                       pw_buf *out)
+{
+    core_decision d;
+    bool any = false;
+    for (size_t i = 0; i < s->n; i++) {
+        const core_request *r = s->told[i] ? NULL : pw_table_get(self->requests, s->id[i]);
+        if (!r || r->pos != first->pos)
+            continue;
+        if (!any)
+            core_decide(self, round, first, true, &d);
+        any = s->told[i] = true;
+        line(self, s->id[i], r, &d, out);
+    }
+    return any;
+}
+
+void core_why_list(core *self, core_cmd *c)
+{
+    several s = {.n = c->data.len / sizeof(s.id[0])};
+    core_round round = {0};
+    core_request *first;
+    core_decision d;
+    if (s.n > CORE_WHY_MAX) {
+        core_cmd_fail(c, 400, "bad_request", "at most %d requests are asked of at once",
+                      CORE_WHY_MAX);
+        return;
+    }
+    if (s.n)
+        memcpy(s.id, c->data.p, s.n * sizeof(s.id[0]));
+    core_dispatch(self);
+    tell_plain(self, &s, &c->body);
+    size_t left = 0;
+    for (size_t i = 0; i < s.n; i++)
+        left += !s.told[i];
+    if (left && core_round_begin(self, &round))
+        while ((first = core_round_next(&round))) {
+            if (!tell_queue(self, &s, first, &round, &c->body))
+                core_decide(self, &round, first, false, &d);
+            core_round_drop(&round);
+        }
+    core_round_end(&round);
+    c->status = 200;
+    if (self->fault.code || c->body.failed)
+        cannot_tell(self, c);
 }

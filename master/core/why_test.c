@@ -284,6 +284,60 @@ static size_t ask_all(walk *k)
     return asked;
 }
 
+/* What is said of several at once is what is said of each. */
+static bool same_together(walk *k)
+{
+    uint64_t id[4];
+    char list[sizeof(k->w->body)], begin[64];
+    size_t n = 0;
+    for (size_t i = 0; k->w->core && i < k->n; i++) {
+        const core_request *r = pw_table_get(k->w->core->requests, k->request[i]);
+        if (r && n < 4 && (r->pos ? dice(k, 2) : !dice(k, 20)))
+            id[n++] = k->request[i];
+    }
+    (void)ask(k->w, CMD_WHY_LIST, (say){.ids = id, .n_ids = n});
+    (void)snprintf(list, sizeof(list), "%s", k->w->body);
+    if (k->w->status != 200)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        (void)ask(k->w, CMD_WHY, (say){.id = id[i]});
+        const char *at = strstr(list, k->w->body), *eta = strstr(k->w->body, "\"eta_ms\":");
+        long long ms = eta ? strtoll(eta + 9, NULL, 10)
+                           : -(long long)!strstr(k->w->body, "\"cause\":\"next\"");
+        if (!at || at == list || at[strlen(k->w->body)] != '\n') {
+            printf("# %s\n# not in\n# %s\n", k->w->body, list);
+            return false;
+        }
+        while (at > list && at[-1] != '\n')
+            at--;
+        (void)snprintf(begin, sizeof(begin), "%llu %lld {", (unsigned long long)id[i], ms);
+        if (strncmp(at, begin, strlen(begin)) != 0) {
+            printf("# %.60s begins not with %s\n", at, begin);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void test_many(void)
+{
+    PW_AUTO(world_freep) world *w = world_new(conf);
+    uint64_t id[CORE_WHY_MAX + 1] = {999};
+    if (!w)
+        return;
+    look(w, 0, "master", 1);
+    for (size_t i = 0; i < CORE_WHY_MAX; i++)
+        id[i] = force(w, i % 2 ? "plain" : "tag");
+    ok(ask(w, CMD_WHY_LIST, (say){.ids = id, .n_ids = CORE_WHY_MAX}) == 200, "so many at once");
+    ok(ask(w, CMD_WHY_LIST, (say){.ids = id, .n_ids = CORE_WHY_MAX + 1}) == 400 &&
+           strstr(w->body, "at most 100"),
+       "and one more");
+    ok(ask(w, CMD_WHY_LIST, (say){0}) == 200 && !*w->body, "none");
+    id[0] = 999999;
+    ok(ask(w, CMD_WHY_LIST, (say){.ids = id, .n_ids = 1}) == 200 && !*w->body,
+       "of one that there is not nothing is said");
+}
+
 static void test_walk(uint64_t seed)
 {
     walk k = {.seed = seed};
@@ -304,6 +358,8 @@ static void test_walk(uint64_t seed)
         if (!w->core || !locks_right(w->core))
             break;
         n = i % 5 == 0 ? ask_all(&k) : 0;
+        if (i % 10 == 0 && w->core && !same_together(&k))
+            n = SIZE_MAX;
         asked += n == SIZE_MAX ? 0 : n;
     }
     ok(!w->core || (i == STEPS && asked > 100), "walk %llu: %zu answers", (unsigned long long)seed,
@@ -314,6 +370,7 @@ int main(void)
 {
     test_requires();
     test_slots();
+    test_many();
     for (uint64_t seed = 1; seed <= 3; seed++)
         test_walk(seed);
     return tap_done();

@@ -3,15 +3,26 @@
 #include <string.h>
 
 #include "master/http/impl.h"
+#include "master/store/reader_pages.h"
 #include "shared/job/job.h"
 
 /* ---- lists */
+typedef struct usual_step {
+    char *name; /* owned */
+    pw_msec ms;
+} usual_step;
+typedef struct usual_steps { /* what each step of a builder usually takes */
+    usual_step *v;
+    size_t n;
+} usual_steps;
+
 typedef struct page {
     web_req *q;
     pw_buf *b;
     size_t n, limit;
     uint64_t last;
     bool more;
+    const usual_steps *usual; /* NULL: not told */
 } page;
 
 static int on_build(void *self, const reader_build *r)
@@ -78,19 +89,56 @@ void web_get_builds(web_req *q)
     (void)pw_buf_adds(p.b, "}\n");
 }
 
+/* ---- what is usual */
+static int on_usual(void *self, const char *step, pw_msec ms)
+{
+    usual_steps *u = self;
+    bool failed = false;
+    if (u->n % 16 == 0) {
+        usual_step *v = realloc(u->v, (u->n + 16) * sizeof(*v));
+        if (!v)
+            return PW_ENOMEM;
+        u->v = v;
+    }
+    u->v[u->n] = (usual_step){pw_strdup(step, &failed), ms};
+    u->n += !failed;
+    return failed ? PW_ENOMEM : 0;
+}
+
+static void usual_clear(usual_steps *u)
+{
+    for (size_t i = 0; i < u->n; i++)
+        free(u->v[i].name);
+    free(u->v);
+}
+
+static void put_usual(pw_buf *b, const usual_steps *u, const char *step)
+{
+    for (size_t i = 0; u && i < u->n; i++)
+        if (strcmp(u->v[i].name, step) == 0) {
+            web_i64(b, "usual_ms", u->v[i].ms);
+            return;
+        }
+    if (u)
+        web_null(b, "usual_ms");
+}
+
 /* ---- steps */
 static int on_step(void *self, const store_step *s)
 {
     page *p = self;
     p->n++;
     p->last = s->idx;
-    web_step(p->b, s);
+    web_open(p->b, NULL, '{');
+    web_step_fields(p->b, s);
+    put_usual(p->b, p->usual, s->name);
+    web_shut(p->b, '}');
     return 0;
 }
 
 /* What the frozen job has behind the rows. Rows come in order, so the first `from` steps have one.
  */
-static int waiting_steps(reader *rd, uint64_t build, size_t from, pw_buf *b, pw_err *err)
+static int waiting_steps(reader *rd, uint64_t build, const page *p, pw_err *err)
 {
     PW_AUTO(pw_buf_clearp) pw_buf frozen = PW_BUF(PW_JOB_MAX);
     job_spec spec;
@@ -98,8 +146,12 @@ static int waiting_steps(reader *rd, uint64_t build, size_t from, pw_buf *b, pw_
     if (r < 0 || (r = pw_schema_decode(&job_spec_schema, frozen.p, frozen.len, &spec, err)) < 0)
         return r == PW_ENOTFOUND ? 0 : r;
     const job_step *s = spec.steps.v;
-    for (size_t i = from; i < spec.steps.n; i++)
-        web_step_waiting(b, s[i].name, s[i].kind);
+    for (size_t i = p->n; i < spec.steps.n; i++) {
+        web_open(p->b, NULL, '{');
+        web_step_waiting(p->b, s[i].name, s[i].kind);
+        put_usual(p->b, p->usual, s[i].name);
+        web_shut(p->b, '}');
+    }
     pw_schema_clear(&job_spec_schema, &spec);
     return 0;
 }
@@ -121,9 +173,10 @@ static int remark_step(reader *rd, uint64_t build, pw_buf *b, pw_err *err)
 }
 
 /* The array alone. */
-static int steps_array(reader *rd, uint64_t build, uint64_t nth, bool open, pw_buf *b, pw_err *err)
+static int steps_array(reader *rd, uint64_t build, uint64_t nth, bool open,
+                       const usual_steps *usual, pw_buf *b, pw_err *err)
 {
-    page p = {.b = b};
+    page p = {.b = b, .usual = usual};
     uint64_t attempt;
     (void)pw_buf_add(b, "[", 1);
     int r = reader_attempt_of(rd, build, nth, &attempt, err);
@@ -132,7 +185,7 @@ static int steps_array(reader *rd, uint64_t build, uint64_t nth, bool open, pw_b
     else if (r == PW_ENOTFOUND && nth == 0)
         r = open ? 0 : remark_step(rd, build, b, err); /* open: not dispatched yet */
     if (r == 0 && open)
-        r = waiting_steps(rd, build, p.n, b, err);
+        r = waiting_steps(rd, build, &p, err);
     web_shut(b, ']');
     return r;
 }
@@ -142,7 +195,7 @@ int web_steps(reader *rd, uint64_t build, uint64_t nth, bool open, pw_buf *b, pw
     web_open(b, NULL, '{');
     web_u64(b, "build", build);
     web_key(b, "items");
-    int r = steps_array(rd, build, nth, open && nth == 0, b, err);
+    int r = steps_array(rd, build, nth, open && nth == 0, NULL, b, err);
     web_null(b, "next");
     web_shut(b, '}');
     return r;
@@ -345,14 +398,24 @@ static int on_whole(void *self, const reader_build *r)
     uint64_t id = r->b.id;
     web_open(w->b, NULL, '{');
     web_build_fields(w->b, r, w->q->web->url);
-    int rc = kept(w->q->rd, id, w->b, w->err);
+    PW_AUTO(usual_clear) usual_steps usual = {0};
+    pw_msec ms = -1;
+    int rc = reader_usual(w->q->rd, id, &ms, w->err);
+    if (rc == 0)
+        rc = reader_usual_steps(w->q->rd, id, on_usual, &usual, w->err);
+    if (ms < 0)
+        web_null(w->b, "usual_ms");
+    else
+        web_i64(w->b, "usual_ms", ms);
+    if (rc == 0)
+        rc = kept(w->q->rd, id, w->b, w->err);
     if (rc == 0)
         rc = properties(w->q->rd, &r->b, w->b, w->err);
     if (rc == 0)
         rc = annotations(w->q->rd, id, w->b, w->err);
     if (rc == 0) {
         web_key(w->b, "steps");
-        rc = steps_array(w->q->rd, id, 0, open, w->b, w->err);
+        rc = steps_array(w->q->rd, id, 0, open, &usual, w->b, w->err);
     }
     (void)pw_buf_adds(w->b, "}\n");
     return rc;

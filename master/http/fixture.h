@@ -274,7 +274,16 @@ static inline void *world_core(void *self)
             core_cmd_fail(c, 404, "not_found", "there is no build 404");
         else if (c->id == 409)
             core_cmd_fail(c, 409, "conflict", "build 409 is finished: success");
-        else {
+        else if (c->kind == CMD_WHY_LIST) {
+            const uint64_t *id = (const void *)c->data.p;
+            c->status = 200;
+            for (size_t i = 0; i < c->data.len / sizeof(*id); i++)
+                (void)pw_buf_addf(&c->body,
+                                  "%llu %d {\"id\":%llu,\"state\":\"waiting\","
+                                  "\"reason\":\"so\"}\n",
+                                  (unsigned long long)id[i], id[i] == WORLD_WAITING ? 5000 : -1,
+                                  (unsigned long long)id[i]);
+        } else {
             c->status = c->kind == CMD_WHY || c->kind == CMD_HEALTH ? 200 : 202;
             (void)pw_buf_adds(&c->body, c->kind == CMD_HEALTH
                                             ? "{\"status\":\"ok\",\"checks\":[{\"name\":"

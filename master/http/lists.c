@@ -1,4 +1,4 @@
-/* Requests, changes, workers, promotions, projects and builders, the status. */
+/* Changes, workers, promotions, projects and builders, the status. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,46 +56,7 @@ static void end(list *l, int r, const pw_err *err)
     (void)pw_buf_adds(l->b, "}\n");
 }
 
-/* ---- requests, changes */
-static int on_request(void *self, const reader_request *r)
-{
-    list *l = self;
-    if (!room(l, r->r.id))
-        return PW_ELIMIT;
-    web_request(l->b, r, web_request_build(l->q->rd, r));
-    return 0;
-}
-
-void web_get_requests(web_req *q)
-{
-    pw_err err = {0};
-    list l;
-    uint64_t before;
-    int state = -1;
-    if (web_query_word(&q->query, "state", web_request_states, &state, &err) < 0) {
-        web_fail_err(q, &err);
-        return;
-    }
-    if (begin(q, &l, &before))
-        end(&l, reader_requests(q->rd, state, before, l.limit + 1, on_request, &l, &err), &err);
-}
-
-static int on_one(void *self, const reader_request *r)
-{
-    web_req *q = self;
-    web_request(web_json(q), r, web_request_build(q->rd, r));
-    return 0;
-}
-
-void web_get_request(web_req *q)
-{
-    pw_err err = {0};
-    uint64_t id;
-    if (web_id_param(q, 0, &id) && web_reader(q) &&
-        reader_request_one(q->rd, id, on_one, q, &err) < 0)
-        web_fail_err(q, &err);
-}
-
+/* ---- changes */
 static int on_change(void *self, const reader_change *c)
 {
     list *l = self;

@@ -58,6 +58,14 @@ static const schema schemas[] = {
     {"Message", "id:integer key:string target:string state:string tries:integer created:time "
                 "due:time? finished:time? reason:string?"},
     {"Why", "id:integer state:string reason:string"},
+    {"Branch", "project:string branch:string revision:string? at:time? state:string builders:array "
+               "edges:array"},
+    {"Console", "id:integer project:string branch:string revision:string? author:string? "
+                "title:string? at:time promoted:array builds:array"},
+    {"History", "items:array median_ms:integer? p95_ms:integer? per_day:array next:string?"},
+    {"Since", "since:integer? items:array more:boolean next:string?"},
+    {"Found", "kind:string text:string url:string"},
+    {"Meta", "name:string? version:string page:string zone:string"},
     {"Health", "status:string checks:array"},
     {"OpenAPI", ""},
     {"Error", "error:object"},
@@ -103,7 +111,7 @@ static void put_schema(pw_buf *b, const schema *s)
 static void param(pw_buf *b, const char *name, size_t n, const char *in)
 {
     static const char numbers[] = "limit from lines tail offset attempt id",
-                      flags[] = "raw times follow edges";
+                      flags[] = "raw times follow edges why";
     bool path = strcmp(in, "path") == 0;
     web_open(b, NULL, '{');
     web_key(b, "name");

@@ -146,18 +146,29 @@ int web_query_word(const web_query *q, const char *key, const char *const *list,
     return pw_fail(err, PW_EINVAL, "\"%s\" must be one of %s, not \"%.60s\"", key, all, s);
 }
 
-int web_query_page(const web_query *q, size_t *ret_limit, uint64_t *ret_before, pw_err *err)
+static int page_limit(const web_query *q, size_t *ret, pw_err *err)
 {
-    uint64_t limit = WEB_LIMIT_DEFAULT, before = 0;
-    const char *cursor = web_query_get(q, "cursor");
+    uint64_t limit = WEB_LIMIT_DEFAULT;
     int r = web_query_u64(q, "limit", &limit, err);
     if (r < 0)
         return r;
     if (limit < 1 || limit > WEB_LIMIT_MAX)
         return pw_fail(err, PW_EINVAL, "\"limit\" must be 1 to %d", WEB_LIMIT_MAX);
-    if (cursor && (r = web_cursor_parse(cursor, &before, err)) < 0)
+    *ret = (size_t)limit;
+    return 0;
+}
+
+int web_query_page(const web_query *q, size_t *ret_limit, uint64_t *ret_before, pw_err *err)
+{
+    uint64_t before = 0;
+    size_t limit = 0;
+    const char *cursor = web_query_get(q, "cursor");
+    int r = page_limit(q, &limit, err);
+    if (r == 0 && cursor)
+        r = web_cursor_parse(cursor, &before, err);
+    if (r < 0)
         return r;
-    *ret_limit = (size_t)limit;
+    *ret_limit = limit;
     *ret_before = before;
     return 0;
 }
@@ -178,5 +189,49 @@ int web_cursor_parse(const char *s, uint64_t *ret_before, pw_err *err)
     if (v == 0)
         return pw_fail(err, PW_EINVAL, "\"cursor\" is not one that a list gave as \"next\"");
     *ret_before = v;
+    return 0;
+}
+
+/* "n" and the bytes in hexadecimal digits. */
+char *web_cursor_names(const char *after)
+{
+    size_t n = strlen(after);
+    char *out = malloc(2 * n + 2);
+    if (!out)
+        return NULL;
+    out[0] = 'n';
+    for (size_t i = 0; i < n; i++) {
+        unsigned v = (unsigned char)after[i];
+        out[2 * i + 1] = "0123456789abcdef"[v >> 4];
+        out[2 * i + 2] = "0123456789abcdef"[v & 15];
+    }
+    out[2 * n + 1] = '\0';
+    return out;
+}
+
+int web_query_names(const web_query *q, size_t *ret_limit, char **ret_after, pw_err *err)
+{
+    const char *s = web_query_get(q, "cursor");
+    size_t limit = 0, n = s ? strlen(s) : 0;
+    int r = page_limit(q, &limit, err);
+    if (r < 0)
+        return r;
+    if (s && (*s != 'n' || n % 2 == 0 || n < 3 || n > WEB_NAMES_MAX ||
+              s[1 + strspn(s + 1, "0123456789abcdef")]))
+        return pw_fail(err, PW_EINVAL, "\"cursor\" is not one that a list gave as \"next\"");
+    char *after = s ? calloc(n / 2 + 1, 1) : NULL;
+    if (s && !after)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    for (size_t i = 1; i < n; i++) {
+        int v = s[i] <= '9' ? s[i] - '0' : s[i] - 'a' + 10;
+        char *at = &after[(i - 1) / 2];
+        *at = (char)((unsigned char)*at << 4 | v);
+    }
+    if (s && strlen(after) != n / 2) { /* a NUL within */
+        free(after);
+        return pw_fail(err, PW_EINVAL, "\"cursor\" is not one that a list gave as \"next\"");
+    }
+    *ret_limit = limit;
+    *ret_after = after;
     return 0;
 }

@@ -15,7 +15,8 @@ enum {
     WEB_QUERY_BYTES = 8 * 1024, /* of the raw text */
     WEB_LIMIT_DEFAULT = 50,
     WEB_LIMIT_MAX = 1000,
-    WEB_CURSOR = 24
+    WEB_CURSOR = 24,
+    WEB_NAMES_MAX = 1200 /* bytes of a cursor of names */
 };
 typedef struct web_query {
     size_t n;
@@ -40,5 +41,9 @@ int web_query_word(const web_query *q, const char *key, const char *const *list,
 /* `limit` (1..1000, default 50) and `cursor`. */
 int web_query_page(const web_query *q, size_t *ret_limit, uint64_t *ret_before, pw_err *err);
 void web_cursor_text(uint64_t before, char out[WEB_CURSOR]);
+/* The same for lists that are sorted by names: the text that the page begins behind (owned; NULL:
+ * from the first), and a cursor of one (NULL: out of memory). */
+int web_query_names(const web_query *q, size_t *ret_limit, char **ret_after, pw_err *err);
+char *web_cursor_names(const char *after);
 int web_cursor_parse(const char *s, uint64_t *ret_before, pw_err *err);
 #endif

@@ -178,11 +178,10 @@ void web_build(pw_buf *b, const reader_build *r, const char *url)
     web_shut(b, '}');
 }
 
-void web_step(pw_buf *b, const store_step *s)
+void web_step_fields(pw_buf *b, const store_step *s)
 {
     static const char *const states[] = {"waiting", "running", "done"};
     bool over = s->state == STEP_DONE;
-    web_open(b, NULL, '{');
     web_str(b, "name", s->name);
     web_str(b, "kind", job_kind_name(s->kind));
     web_str(b, "state", (unsigned)s->state <= STEP_DONE ? states[s->state] : NULL);
@@ -208,6 +207,12 @@ void web_step(pw_buf *b, const store_step *s)
         for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
             web_null(b, unknown[i]);
     }
+}
+
+void web_step(pw_buf *b, const store_step *s)
+{
+    web_open(b, NULL, '{');
+    web_step_fields(b, s);
     web_shut(b, '}');
 }
 
@@ -216,18 +221,15 @@ void web_step_waiting(pw_buf *b, const char *name, const char *kind)
     static const char *const unknown[] = {"result",    "reason",  "started",    "finished",
                                           "exit_code", "signal",  "lines",      "bytes",
                                           "cpu_ms",    "max_rss", "read_bytes", "write_bytes"};
-    web_open(b, NULL, '{');
     web_str(b, "name", name);
     web_str(b, "kind", kind);
     web_str(b, "state", "waiting");
     for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
         web_null(b, unknown[i]);
-    web_shut(b, '}');
 }
 
-void web_request(pw_buf *b, const reader_request *r, uint64_t build)
+void web_request_fields(pw_buf *b, const reader_request *r, uint64_t build)
 {
-    web_open(b, NULL, '{');
     web_u64(b, "id", r->r.id);
     web_id(b, "buildset", r->r.buildset);
     web_str(b, "builder", r->builder);
@@ -242,6 +244,12 @@ void web_request(pw_buf *b, const reader_request *r, uint64_t build)
     web_id(b, "rode_with", r->r.rode_with);
     web_held(b, "held", r->held, NULL);
     web_time(b, "created", r->r.created);
+}
+
+void web_request(pw_buf *b, const reader_request *r, uint64_t build)
+{
+    web_open(b, NULL, '{');
+    web_request_fields(b, r, build);
     web_shut(b, '}');
 }
 

@@ -29,8 +29,10 @@ const char *web_promotion_state(promo_state s);
 /* ---- objects. url: the web address in front of links */
 void web_build_fields(pw_buf *b, const reader_build *r, const char *url); /* without braces */
 void web_build(pw_buf *b, const reader_build *r, const char *url);
+void web_step_fields(pw_buf *b, const store_step *s); /* without braces */
 void web_step(pw_buf *b, const store_step *s);
-void web_step_waiting(pw_buf *b, const char *name, const char *kind);
+void web_step_waiting(pw_buf *b, const char *name, const char *kind);        /* without braces */
+void web_request_fields(pw_buf *b, const reader_request *r, uint64_t build); /* without braces */
 void web_request(pw_buf *b, const reader_request *r, uint64_t build);
 /* Why something is not built yet: [testfix] holds it since a build, or a scheduler is paused; else
  * null. */

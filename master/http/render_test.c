@@ -140,7 +140,9 @@ static void test_steps(pw_buf *b)
                "\"signal\":null,\"lines\":null,\"bytes\":null,\"cpu_ms\":null,\"max_rss\":null,"
                "\"read_bytes\":null,\"write_bytes\":null}"),
        "one that runs");
+    web_open(b, NULL, '{');
     web_step_waiting(b, "x", "run");
+    web_shut(b, '}');
     ok(same(b, "{\"name\":\"x\",\"kind\":\"run\",\"state\":\"waiting\",\"result\":null,\"reason\":"
                "null,\"started\":null,\"finished\":null,\"exit_code\":null,"
                "\"signal\":null,\"lines\":null,\"bytes\":null,\"cpu_ms\":null,\"max_rss\":null,"

@@ -21,4 +21,6 @@ static inline sql_arg reader_limit(size_t limit)
 }
 /* Id of a project by name; 0: no such (*ret), PW_ENOTFOUND is not an error here. */
 int reader_project_id(reader *self, const char *name, uint64_t *ret, pw_err *err);
+/* The present row of a statement that has C_CHANGE C_CHANGE_NAMES. */
+void reader_change_row(const sql_cur *cur, reader_change *ret);
 #endif

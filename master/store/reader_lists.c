@@ -49,7 +49,7 @@ int reader_request_one(reader *self, uint64_t id, int (*cb)(void *, const reader
 }
 
 /* ---- changes */
-static void change_row(const sql_cur *cur, reader_change *ret)
+void reader_change_row(const sql_cur *cur, reader_change *ret)
 {
     *ret = (reader_change){0};
     row_change(cur, &ret->c);
@@ -75,7 +75,7 @@ int reader_changes(reader *self, const char *project, const char *branch, uint64
                    &cur, err);
     while (rc == 0 && (rc = sql_next(&cur, err)) > 0) {
         reader_change r;
-        change_row(&cur, &r);
+        reader_change_row(&cur, &r);
         rc = sql_row(cb(cb_self, &r));
     }
     return rc;
@@ -94,7 +94,7 @@ int reader_change_one(reader *self, uint64_t id, int (*cb)(void *, const reader_
         return pw_fail(err, PW_ENOTFOUND, "no change %llu", (unsigned long long)id);
     if (rc < 0)
         return rc;
-    change_row(&cur, &r);
+    reader_change_row(&cur, &r);
     return sql_row(cb(cb_self, &r));
 }
 

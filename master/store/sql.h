@@ -5,6 +5,7 @@
 #define PW_MASTER_STORE_SQL_H
 #include "master/store/conn.h"
 #include "master/store/sql_files.h"
+#include "master/store/sql_pages.h"
 #include "master/store/sql_retain.h"
 #include "master/store/sql_sched.h"
 
@@ -483,7 +484,8 @@
     READER_BUILDS(X)                                                                               \
     READER_ONE_BUILD(X)                                                                            \
     READER_FILES(X)                                                                                \
-    READER_LISTS(X)
+    READER_LISTS(X)                                                                                \
+    READER_PAGES(X)
 
 #define SQL_STORE_ENUM(name, sql) S_##name,
 #define SQL_READER_ENUM(name, sql) R_##name,

@@ -71,6 +71,13 @@ static const struct {
     {"BUILDS_PROJECT", "x"},
     {"BUILDS_PROJECT_BAD", "x"},
     {"BRANCH_SIZE", "(subquery-1)"}, /* at most 1,000 rows */
+    {"BRANCH_BUILDS", "s"},          /* at most ?3 rows */
+    {"BEHIND", "(subquery-1)"},      /* at most ?4 */
+    {"GREEN_BEFORE", "s"},           /* at most ?6 */
+    {"CHANGES_RANGE", "c"},          /* at most ?6 */
+    {"USUAL", "(subquery-1)"},       /* at most 100 */
+    {"USUAL_STEPS", "(subquery-1)"}, /* at most 100 */
+    {"USUAL_STEPS", "b"},            /* at most 10 */
     {"MACHINES_OPEN", "machine USING INDEX machine_open"},
 };
 
@@ -136,6 +143,7 @@ static void test_columns(sqlite3 *db)
                 {R_REQUESTS, 11 + 7},
                 {R_REQUESTS_OPEN, 11 + 7},
                 {R_CHANGES, 10 + 5},
+                {R_CHANGES_RANGE, 10 + 5},
                 {R_WORKERS, 20 + 2},
                 {R_STEPS, 17},
                 {R_FRAMES, 13},
