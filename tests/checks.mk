@@ -4,7 +4,7 @@ include tests/planted/planted.mk
 PYTEST ?= /usr/bin/python3 -m pytest
 FUZZ_S ?= 20
 COUNTS := $(BUILD)/counts
-.PHONY: deps deps-tests unit system test ci asan tsan torture torture-run fuzz fuzz-run coverage cov-report tidy analyze cppcheck \
+.PHONY: deps deps-tests unit system ui-test test ci asan tsan torture torture-run fuzz fuzz-run coverage cov-report tidy analyze cppcheck \
         model hdr-check banned banned-run deps-check fault-check faults docs-check format-check lint bench install demo docs test-fresh load load-bins sim clean help summary test-slurm
 
 deps: ; @tests/deps.sh ## install what building needs (Debian packages; as root, else prints the command)
@@ -18,10 +18,14 @@ WAITING := $(patsubst %,tests/system/test_%.py,dead_links exhaustion fault_point
 SYSTEM  := $(sort $(wildcard tests/system/test_*.py tests/chaos/test_*.py))
 system: $(BINS) ## system tests: real processes on loopback (pytest)
 	@PYTEST="$(PYTEST)" tests/system/groups.sh $(COUNTS) system-$(V) $(CURDIR)/$(O) $(if $(filter asan,$(V)),$(filter-out $(WAITING),$(SYSTEM)),$(SYSTEM))
+UI_WALK ?=
+ui-test: $(BINS) ## the pages in a browser: each file of tests/ui/walks (needs node, npm, chromium); UI_WALK=NAME: that one
+	@tests/counted $(COUNTS) ui env PAWL_BUILD=$(CURDIR)/$(O) UI_WALK="$(UI_WALK)" $(PYTEST) -q -rs -p no:cacheprovider tests/ui/test_ui.py
 test: deps-tests ## everything that a change must pass: build, unit tests, system tests
 	@rm -rf $(COUNTS)
 	@$(MAKE) -j2 all tests-built
-	@$(MAKE) unit; u=$$?; $(MAKE) web-test; w=$$?; $(MAKE) system; s=$$?; tests/counted $(COUNTS) --sum; [ $$u = 0 ] && [ $$w = 0 ] && [ $$s = 0 ]
+	@$(MAKE) unit; u=$$?; $(MAKE) web-test; w=$$?; $(MAKE) system; s=$$?; $(MAKE) ui-test; x=$$?; tests/counted $(COUNTS) --sum; \
+	  [ $$u = 0 ] && [ $$w = 0 ] && [ $$s = 0 ] && [ $$x = 0 ]
 tests-built: $(TBIN) $(SIM_TBIN) $(SIM_SAME)
 asan: ; @$(MAKE) -j2 V=asan all tests-built && $(MAKE) V=asan unit && $(MAKE) V=asan system ## all tests under ASan, UBSan, LSan
 faults: ## every fault point in every way; N=n: so many random crashes, SEED=n (opt-in, long)

@@ -23,7 +23,7 @@ stage build $make -j2 all tests-built
 for v in release asan tsan; do
     began=$SECONDS
     case $v in
-    release) $make unit && $make web-test && $make system ;;
+    release) $make unit && $make web-test && $make system && $make ui-test ;;
     *) $make $v ;;
     esac
     code=$?

@@ -62,7 +62,8 @@ void html_text(pw_buf *b, const char *s)
 
 void html_head(pw_buf *b, const char *title)
 {
-    (void)pw_buf_adds(b, "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>");
+    (void)pw_buf_adds(b, "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><link "
+                         "rel=\"icon\" href=\"data:,\"><title>");
     html_text(b, title);
     (void)pw_buf_adds(
         b, "</title><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">");
