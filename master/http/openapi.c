@@ -2,110 +2,30 @@
 #include <string.h>
 
 #include "master/http/impl.h"
+#include "master/http/schemas.h"
 
-typedef struct schema {
-    const char *name;
-    const char *fields; /* NAME:TYPE, blank-separated; "?" behind the type: may be null */
-} schema;
-static const schema schemas[] = {
-    {"Build", "id:integer request:integer? buildset:integer? builder:string project:string "
-              "branch:string revision:string? reason:string? who:string? "
-              "state:string result:string? result_reason:string? created:time started:time? "
-              "finished:time? worker:string? attempt:integer? url:string "
-              "properties:object property_sources:object steps:array logs:string pinned:object?"},
-    {"Step", "name:string kind:string state:string result:string? reason:string? started:time? "
-             "finished:time? exit_code:integer? signal:integer? "
-             "lines:integer? bytes:integer? cpu_ms:integer? max_rss:integer? "
-             "read_bytes:integer? write_bytes:integer?"},
-    {"LogIndex", "groups:array marks:array errors:integer warnings:integer notices:integer "
-                 "more_groups:integer more_marks:integer gaps:array lines:integer"},
-    {"Request", "id:integer buildset:integer? builder:string project:string branch:string "
-                "revision:string? reason:string? who:string? "
-                "priority:integer state:string build:integer? rode_with:integer? held:string? "
-                "created:time"},
-    {"File", "path:string kind:string step:integer size:integer mode:integer sha256:string "
-             "state:string expires:time"},
-    {"Tests", "reports:array items:array next:string?"},
-    {"Change", "id:integer project:string branch:string revision:string? author:string? "
-               "subject:string? source:string? at:time tip:boolean "
-               "forced:boolean note:string? files:array? held:string?"},
-    {"Worker", "name:string state:string slots:integer busy:integer tags:array facts:object "
-               "version:string? last_seen:time? paused:boolean drained:boolean "
-               "reason:string? who:string? gate:string? quarantine:time? skew_ms:integer? "
-               "provider:string?"},
-    {"Promotion", "id:integer? edge:string from:string? to:string? revision:string? at:time? "
-                  "state:string reason:string?"},
-    {"Project", "name:string state:string failures:integer trouble:string? next_look:time? "
-                "builders:array branches:array"},
-    {"Builder", "name:string project:string paused:object? force:array latest:array"},
-    {"Scheduler", "name:string kind:string project:string builders:array priority:integer "
-                  "after:string? testfix:boolean supersede:string cron:string? zone:string? "
-                  "every_ms:integer? quiet_ms:integer? branch:string? parameters:array? "
-                  "paused:object?"},
-    {"Status", "red:integer items:array running:array waiting:array held:array paused:array "
-               "promotions:array builds:object workers:object version:string"},
-    {"Requests", "buildset:integer? requests:array change:integer"},
-    {"Id", "id:integer"},
-    {"Kept", "build:integer worker:string hostname:string? directory:string until:time"},
-    {"Hook", "hook:integer"},
-    {"Session", "actor:string? how:string? scopes:array csrf:string?"},
-    {"Name", "name:string"},
-    {"Join", "name:string line:string expires:time"},
-    {"Token", "id:integer name:string state:string scopes:array person:string? creator:string "
-              "created:time expires:time? used:time? revoked:time?"},
-    {"NewToken", "id:integer name:string scopes:array person:string? expires:time? token:string"},
-    {"Deed", "id:integer at:time actor:string action:string object:string? text:string?"},
-    {"Message", "id:integer key:string target:string state:string tries:integer created:time "
-                "due:time? finished:time? reason:string?"},
-    {"Why", "id:integer state:string reason:string"},
-    {"Branch", "project:string branch:string revision:string? at:time? state:string builders:array "
-               "edges:array"},
-    {"Console", "id:integer project:string branch:string revision:string? author:string? "
-                "title:string? at:time promoted:array builds:array"},
-    {"History", "items:array median_ms:integer? p95_ms:integer? per_day:array next:string?"},
-    {"Since", "since:integer? items:array more:boolean next:string?"},
-    {"Found", "kind:string text:string url:string"},
-    {"Meta", "name:string? version:string page:string zone:string"},
-    {"Health", "status:string checks:array"},
-    {"OpenAPI", ""},
-    {"Error", "error:object"},
+/* What a route gives that is not JSON. */
+static const struct media {
+    const char *pattern, *type;
+} medias[] = {
+    {"/api/v1/builds/{id}/log/{step}", "text/plain"},
+    {"/api/v1/builds/{id}/artifacts.tar", "application/x-tar"},
+    {"/api/v1/builds/{id}/artifacts/{path}", "application/octet-stream"},
+    {"/api/v1/builds/{id}/summary", "text/plain"},
+    {"/api/v1/events", "text/event-stream"},
+    {"/metrics", "text/plain"},
+    {"/badge/{builder}", "image/svg+xml"},
 };
 
-static void put_type(pw_buf *b, const char *type, size_t n, bool null)
+/* Pages are for people; what is described is for programs. */
+static bool described(const web_route *r)
 {
-    bool is_time = n == 4 && memcmp(type, "time", 4) == 0;
-    char name[16] = "string";
-    if (!is_time && n < sizeof(name)) {
-        memcpy(name, type, n);
-        name[n] = '\0';
-    }
-    web_key(b, "type");
-    if (null)
-        (void)pw_buf_addf(b, "[\"%s\",\"null\"]", name);
-    else
-        (void)pw_buf_addf(b, "\"%s\"", name);
-    if (is_time)
-        web_str(b, "format", "date-time");
-}
-
-static void put_schema(pw_buf *b, const schema *s)
-{
-    web_open(b, s->name, '{');
-    web_str(b, "type", "object");
-    web_open(b, "properties", '{');
-    for (const char *p = s->fields; *p; p += strspn(p, " ")) {
-        size_t all = strcspn(p, " "), n = strcspn(p, ":");
-        bool null = p[all - 1] == '?';
-        web_key(b, NULL);
-        (void)pw_buf_add(b, "\"", 1);
-        (void)pw_buf_add(b, p, n);
-        (void)pw_buf_add(b, "\":{", 3);
-        put_type(b, p + n + 1, all - n - 1 - null, null);
-        web_shut(b, '}');
-        p += all;
-    }
-    web_shut(b, '}');
-    web_shut(b, '}');
+    static const char *const roots[] = {"/api/",    "/hooks/", "/healthz",
+                                        "/metrics", "/badge/", "/atom/"};
+    for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++)
+        if (strncmp(r->pattern, roots[i], strlen(roots[i])) == 0)
+            return true;
+    return false;
 }
 
 static void param(pw_buf *b, const char *name, size_t n, const char *in)
@@ -119,13 +39,19 @@ static void param(pw_buf *b, const char *name, size_t n, const char *in)
     (void)pw_buf_add(b, name, n);
     (void)pw_buf_add(b, "\"", 1);
     web_str(b, "in", in);
-    if (path)
+    if (path || web_has_word("q", name, n)) /* a search for nothing is a mistake */
         web_bool(b, "required", true);
     web_open(b, "schema", '{');
-    web_str(b, "type",
-            web_has_word(numbers, name, n) ? "integer"
-            : web_has_word(flags, name, n) ? "boolean"
-                                           : "string");
+    if (web_has_word("limit", name, n)) {
+        (void)pw_buf_addf(b, "\"type\":\"integer\",\"minimum\":1,\"maximum\":%d", WEB_LIMIT_MAX);
+    } else if (web_has_word("since", name, n)) {
+        web_schema_type(b, "time");
+    } else {
+        web_str(b, "type",
+                web_has_word(numbers, name, n) ? "integer"
+                : web_has_word(flags, name, n) ? "boolean"
+                                               : "string");
+    }
     web_shut(b, '}');
     web_shut(b, '}');
 }
@@ -174,19 +100,21 @@ static void answers(pw_buf *b, const web_route *r)
     bool made = r->answer && strcmp(r->answer, "NewToken") == 0;
     web_open(b, strcmp(r->method, "GET") == 0 ? "200" : made ? "201" : "202", '{');
     web_str(b, "description", "done");
+    const char *type = r->answer ? "application/json" : NULL;
+    for (size_t i = 0; !type && i < sizeof(medias) / sizeof(medias[0]); i++)
+        if (strcmp(medias[i].pattern, r->pattern) == 0)
+            type = medias[i].type;
+    if (type)
+        (void)pw_buf_addf(b, ",\"content\":{\"%s\":{\"schema\":{", type);
     if (list)
-        (void)pw_buf_addf(b,
-                          ",\"content\":{\"application/"
-                          "json\":{\"schema\":{\"type\":\"object\",\"properties\":{\"items\":{"
-                          "\"type\":\"array\",\"items\":{"
-                          "\"$ref\":\"#/components/schemas/"
-                          "%.*s\"}},\"next\":{\"type\":[\"string\",\"null\"]}}}}}",
-                          (int)(n - 2), r->answer);
-    else if (r->answer)
-        (void)pw_buf_addf(b,
-                          ",\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"#/components/"
-                          "schemas/%s\"}}}",
-                          r->answer);
+        (void)pw_buf_adds(b, "\"type\":\"object\",\"additionalProperties\":false,"
+                             "\"required\":[\"items\",\"next\"],\"properties\":{\"items\":{");
+    if (type)
+        web_schema_type(b, r->answer ? r->answer : "string");
+    if (list)
+        (void)pw_buf_adds(b, "},\"next\":{\"type\":[\"string\",\"null\"]}}");
+    if (type)
+        (void)pw_buf_adds(b, "}}}");
     (void)pw_buf_adds(b, "},\"default\":{\"description\":\"refused\",\"content\":{\"application/"
                          "json\":{\"schema\":{\"$ref\":\"#/components/schemas/Error\"}}}}}");
 }
@@ -225,7 +153,7 @@ void web_get_openapi(web_req *q)
     (void)pw_buf_json(b, q->web->url);
     (void)pw_buf_adds(b, "}],\"paths\":{");
     for (size_t i = 0; i < web_n_routes; i++) {
-        if (!first_of_path(i))
+        if (!described(&web_routes[i]) || !first_of_path(i))
             continue;
         web_open(b, web_routes[i].pattern, '{');
         for (size_t k = i; k < web_n_routes; k++)
@@ -235,7 +163,6 @@ void web_get_openapi(web_req *q)
     }
     (void)pw_buf_adds(b, "},\"components\":{\"securitySchemes\":{\"token\":{\"type\":\"http\","
                          "\"scheme\":\"bearer\"}},\"schemas\":{");
-    for (size_t i = 0; i < sizeof(schemas) / sizeof(schemas[0]); i++)
-        put_schema(b, &schemas[i]);
+    web_schemas(b);
     (void)pw_buf_adds(b, "}}}\n");
 }

@@ -1,5 +1,6 @@
 /* The table and its walker. */
 #include "master/http/routes.h"
+#include "master/http/schemas.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,44 @@ static void test_table(void)
     ok(nobody == 0, "what writes says which keys its body has, what reads has none");
     ok(twice == 0, "no route twice");
     ok(lost == 0, "each route is found by a path of its pattern");
+}
+
+/* Types of a schema that are not those of JSON are schemas, too. */
+static size_t unknown_types(const char *fields)
+{
+    static const char *const plain[] = {"integer", "string", "boolean", "time",
+                                        "object",  "array",  "map",     "result"};
+    size_t bad = 0;
+    for (const char *p = fields; *p; p += strspn(p, " ")) {
+        size_t all = strcspn(p, " "), name = *p == '+' ? 0 : strcspn(p, ":");
+        const char *type = p + name + 1;
+        size_t n = all - name - 1;
+        while (n && strchr("?[]", type[n - 1]))
+            n--;
+        bool known = memchr(type, '|', n) || web_schema_find(type, n);
+        for (size_t k = 0; k < sizeof(plain) / sizeof(plain[0]); k++)
+            known = known || (n == strlen(plain[k]) && memcmp(plain[k], type, n) == 0);
+        if (!known)
+            printf("# no type \"%.*s\"\n", (int)n, type);
+        bad += !known;
+        p += all;
+    }
+    return bad;
+}
+
+static void test_answers(void)
+{
+    size_t bad = 0;
+    for (size_t i = 0; i < web_n_routes; i++) {
+        const char *name = web_routes[i].answer;
+        size_t n = name ? strcspn(name, "[") : 0;
+        const web_schema *s = name ? web_schema_find(name, n) : NULL;
+        if (name && !s)
+            printf("# no schema \"%s\"\n", name);
+        bad += name && !s;
+        bad += s ? unknown_types(s->fields) : 0;
+    }
+    ok(bad == 0, "each answer has a schema, of types that there are");
 }
 
 static void test_walk(void)
@@ -103,6 +142,7 @@ static void test_words(void)
 int main(void)
 {
     test_table();
+    test_answers();
     test_walk();
     test_words();
     return tap_done();
