@@ -329,7 +329,7 @@ void web_get_branches(web_req *q)
     look l = {.q = q, .state = -1, .err = &err, .only = web_query_get(&q->query, "branch")};
     PW_AUTO(pw_freep) char *from = NULL;
     char *line;
-    if (web_query_names(&q->query, &l.limit, &from, &err) < 0 ||
+    if (web_query_names(&q->query, WEB_LIMIT_DEFAULT, &l.limit, &from, &err) < 0 ||
         web_query_word(&q->query, "state", colours, &l.state, &err) < 0) {
         web_fail_err(q, &err);
         return;

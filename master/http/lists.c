@@ -1,5 +1,6 @@
 /* Changes, workers, promotions, projects and builders, the status. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,9 @@ typedef struct list {
     uint64_t last;
     bool more;
     const char *project, *builder, *branch; /* filters; NULL any */
+    bool names;                             /* it is sorted by names, and so are its pages */
+    char *after;         /* owned: the page begins behind this one; NULL: with the first */
+    char last_name[600]; /* that was shown last */
 } list;
 
 static bool begin(web_req *q, list *l, uint64_t *ret_before)
@@ -31,6 +35,43 @@ static bool begin(web_req *q, list *l, uint64_t *ret_before)
     return true;
 }
 
+/* The same for a list by names. What belongs to it is in the configuration's size: whoever is not
+ * of the page is passed over. */
+static bool begin_names(web_req *q, list *l)
+{
+    pw_err err = {0};
+    *l = (list){.q = q, .names = true};
+    if (web_query_names(&q->query, WEB_LIMIT_MAX, &l->limit, &l->after, &err) < 0) {
+        web_fail_err(q, &err);
+        return false;
+    }
+    if (!web_reader(q)) {
+        free(l->after);
+        return false;
+    }
+    l->b = web_json(q);
+    web_open(l->b, NULL, '{');
+    web_open(l->b, "items", '[');
+    return true;
+}
+
+/* 1: it is to be shown; 0: it is of a page before; PW_ELIMIT: there is a next page. */
+static int turn_of(list *l, const char *project, const char *name)
+{
+    char key[sizeof(l->last_name)];
+    (void)snprintf(key, sizeof(key), "%.255s%s%.300s", project ? project : "", project ? "\n" : "",
+                   name);
+    if (l->after && strcmp(key, l->after) <= 0)
+        return 0;
+    if (l->n == l->limit) {
+        l->more = true;
+        return PW_ELIMIT;
+    }
+    l->n++;
+    memcpy(l->last_name, key, sizeof(key));
+    return 1;
+}
+
 /* True when there is room for this row; else there is a next page. */
 static bool room(list *l, uint64_t id)
 {
@@ -46,13 +87,18 @@ static bool room(list *l, uint64_t id)
 static void end(list *l, int r, const pw_err *err)
 {
     char cursor[WEB_CURSOR];
+    free(l->after);
+    l->after = NULL;
     if (r < 0 && !l->more) {
         web_fail_err(l->q, err);
         return;
     }
     web_shut(l->b, ']');
     web_cursor_text(l->last, cursor);
-    web_str(l->b, "next", l->more ? cursor : NULL);
+    PW_AUTO(pw_freep) char *next = l->more && l->names ? web_cursor_names(l->last_name) : NULL;
+    web_str(l->b, "next", next ? next : l->more && !l->names ? cursor : NULL);
+    if (l->more && l->names && !next)
+        l->b->failed = true; /* out of memory */
     (void)pw_buf_adds(l->b, "}\n");
 }
 
@@ -85,6 +131,9 @@ static int on_worker(void *self, const store_worker *w, uint64_t busy, bool enro
     list *l = self;
     (void)enrolled;
     char gate[WEB_GATE];
+    int turn = turn_of(l, NULL, w->name);
+    if (turn <= 0)
+        return turn;
     web_presence p = web_worker_presence(l->q->web, w->id, gate);
     web_worker_row(l->b, w, busy, p, gate, pw_wall(l->q->web->host));
     return 0;
@@ -94,8 +143,7 @@ void web_get_workers(web_req *q)
 {
     pw_err err = {0};
     list l;
-    uint64_t before;
-    if (begin(q, &l, &before))
+    if (begin_names(q, &l))
         end(&l, reader_workers(q->rd, on_worker, &l, &err), &err);
 }
 
@@ -112,9 +160,12 @@ static int on_edge(void *self, const char *edge, edge_state state, const store_r
                    const char *reason, pw_msec at)
 {
     list *l = self;
-    if (!l->builder || strcmp(l->builder, edge) == 0)
+    int turn = l->builder && strcmp(l->builder, edge) != 0 ? 0
+               : l->names                                  ? turn_of(l, NULL, edge)
+                                                           : 1; /* of the status */
+    if (turn > 0)
         web_edge(l->b, edge, state, rev, reason, at);
-    return 0;
+    return turn < 0 ? turn : 0;
 }
 
 void web_get_promotions(web_req *q)
@@ -128,7 +179,7 @@ void web_get_promotions(web_req *q)
         web_fail_err(q, &err);
         return;
     }
-    if (!begin(q, &l, &before))
+    if (edges ? !begin_names(q, &l) : !begin(q, &l, &before))
         return;
     l.builder = edge;
     end(&l,
@@ -228,6 +279,9 @@ static int on_builder(void *self, uint64_t id, const char *project, const char *
     (void)id;
     if (l->project && strcmp(l->project, project) != 0)
         return 0;
+    int turn = turn_of(l, project, name);
+    if (turn <= 0)
+        return turn;
     web_open(l->b, NULL, '{');
     web_str(l->b, "name", name);
     web_str(l->b, "project", project);
@@ -240,8 +294,7 @@ void web_get_builders(web_req *q)
 {
     pw_err err = {0};
     list l;
-    uint64_t before;
-    if (!begin(q, &l, &before))
+    if (!begin_names(q, &l))
         return;
     l.project = web_query_get(&q->query, "project");
     end(&l, reader_builders(q->rd, on_builder, &l, &err), &err);
@@ -334,6 +387,9 @@ static int on_project(void *self, uint64_t id, const char *name)
     list *l = self;
     list inner = {.q = l->q, .b = l->b, .project = name};
     const config *c = web_req_conf(l->q);
+    int turn = turn_of(l, NULL, name);
+    if (turn <= 0)
+        return turn;
     web_open(l->b, NULL, '{');
     web_str(l->b, "name", name);
     web_look_put(l->q->web, l->b, id, !c || config_find_project(c, name) >= 0);
@@ -352,8 +408,7 @@ void web_get_projects(web_req *q)
 {
     pw_err err = {0};
     list l;
-    uint64_t before;
-    if (begin(q, &l, &before))
+    if (begin_names(q, &l))
         end(&l, reader_projects(q->rd, on_project, &l, &err), &err);
 }
 

@@ -544,8 +544,7 @@ void web_get_log_index(web_req *q)
     if (!find_log(q, &p, &at, &v))
         return;
     if (v && web_index_kept(q->web, at.attempt, at.idx, at.stream, &q->out)) {
-        q->status = 200;
-        q->type = "application/json";
+        (void)web_json(q);
         return;
     }
     answer(q, v, &at, &p, q->at.param[1]);

@@ -146,9 +146,9 @@ int web_query_word(const web_query *q, const char *key, const char *const *list,
     return pw_fail(err, PW_EINVAL, "\"%s\" must be one of %s, not \"%.60s\"", key, all, s);
 }
 
-static int page_limit(const web_query *q, size_t *ret, pw_err *err)
+static int page_limit(const web_query *q, size_t usual, size_t *ret, pw_err *err)
 {
-    uint64_t limit = WEB_LIMIT_DEFAULT;
+    uint64_t limit = usual;
     int r = web_query_u64(q, "limit", &limit, err);
     if (r < 0)
         return r;
@@ -163,7 +163,7 @@ int web_query_page(const web_query *q, size_t *ret_limit, uint64_t *ret_before, 
     uint64_t before = 0;
     size_t limit = 0;
     const char *cursor = web_query_get(q, "cursor");
-    int r = page_limit(q, &limit, err);
+    int r = page_limit(q, WEB_LIMIT_DEFAULT, &limit, err);
     if (r == 0 && cursor)
         r = web_cursor_parse(cursor, &before, err);
     if (r < 0)
@@ -209,11 +209,12 @@ char *web_cursor_names(const char *after)
     return out;
 }
 
-int web_query_names(const web_query *q, size_t *ret_limit, char **ret_after, pw_err *err)
+int web_query_names(const web_query *q, size_t usual, size_t *ret_limit, char **ret_after,
+                    pw_err *err)
 {
     const char *s = web_query_get(q, "cursor");
     size_t limit = 0, n = s ? strlen(s) : 0;
-    int r = page_limit(q, &limit, err);
+    int r = page_limit(q, usual, &limit, err);
     if (r < 0)
         return r;
     if (s && (*s != 'n' || n % 2 == 0 || n < 3 || n > WEB_NAMES_MAX ||

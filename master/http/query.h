@@ -42,8 +42,10 @@ int web_query_word(const web_query *q, const char *key, const char *const *list,
 int web_query_page(const web_query *q, size_t *ret_limit, uint64_t *ret_before, pw_err *err);
 void web_cursor_text(uint64_t before, char out[WEB_CURSOR]);
 /* The same for lists that are sorted by names: the text that the page begins behind (owned; NULL:
- * from the first), and a cursor of one (NULL: out of memory). */
-int web_query_names(const web_query *q, size_t *ret_limit, char **ret_after, pw_err *err);
+ * from the first; usual: the limit when none is given), and a cursor of one (NULL: out of memory).
+ */
+int web_query_names(const web_query *q, size_t usual, size_t *ret_limit, char **ret_after,
+                    pw_err *err);
 char *web_cursor_names(const char *after);
 int web_cursor_parse(const char *s, uint64_t *ret_before, pw_err *err);
 #endif

@@ -2,8 +2,10 @@
 #include "master/http/query.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/buf.h"
 #include "tests/tap.h"
 
 static int parse(const char *raw, const char *allowed, web_query *q, pw_err *err)
@@ -122,6 +124,41 @@ static void test_pages(web_query *q)
        "what no list gave");
 }
 
+static void test_names(void)
+{
+    web_query q;
+    size_t limit = 0;
+    char *after = NULL, raw[WEB_NAMES_MAX + 40];
+    PW_AUTO(pw_freep) char *cursor = web_cursor_names("p\nmaster");
+    (void)snprintf(raw, sizeof(raw), "cursor=%s", cursor ? cursor : "");
+    ok(web_query_parse(&q, raw, "cursor limit", NULL) == 0 &&
+           web_query_names(&q, 7, &limit, &after, NULL) == 0 && limit == 7 && after &&
+           strcmp(after, "p\nmaster") == 0,
+       "a cursor of names comes back");
+    free(after);
+    web_query_clear(&q);
+    static const char *const bad[] = {"cursor=b12", "cursor=n",     "cursor=n6",   "cursor=n6A",
+                                      "cursor=n6g", "cursor=n6100", "cursor=n61 6"};
+    size_t taken = 0;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        taken += web_query_parse(&q, bad[i], "cursor limit", NULL) < 0 ||
+                 web_query_names(&q, 7, &limit, &after, NULL) != PW_EINVAL;
+        web_query_clear(&q);
+    }
+    ok(taken == 0, "what is none is refused");
+    for (size_t over = 0; over < 2; over++) { /* "n" and 599 bytes, and one more */
+        size_t n = (size_t)snprintf(raw, sizeof(raw), "cursor=n");
+        memset(raw + n, '6', WEB_NAMES_MAX - 2 + 2 * over);
+        raw[n + WEB_NAMES_MAX - 2 + 2 * over] = '\0';
+        after = NULL;
+        ok(web_query_parse(&q, raw, "cursor limit", NULL) == 0 &&
+               web_query_names(&q, 7, &limit, &after, NULL) == (over ? PW_EINVAL : 0),
+           over ? "and one more" : "the longest");
+        free(after);
+        web_query_clear(&q);
+    }
+}
+
 int main(void)
 {
     web_query q = {0};
@@ -131,5 +168,6 @@ int main(void)
     web_query_clear(&q);
     test_pages(&q);
     web_query_clear(&q);
+    test_names();
     return tap_done();
 }

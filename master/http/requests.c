@@ -7,26 +7,44 @@
 #include "master/http/impl.h"
 #include "shared/base/num.h"
 
+/* Rows that one page looks through for those that are wanted: a page may be shorter than asked for,
+ * and its cursor goes on behind what was looked at. */
+enum { LOOK_MAX = 5000 };
+
 typedef struct list {
     web_req *q;
     pw_buf *b;
-    size_t n, limit;
+    size_t n, limit, looked;
     uint64_t last;
     bool more;
+    const char *project, *builder, *branch; /* NULL any */
     const char *why; /* lines of the core: "ID MS {...}"; NULL: not asked for */
     uint64_t *ids;   /* those of the page; NULL: not wanted */
 } list;
 
-/* True when there is room for this row; else there is a next page. */
-static bool room(list *l, uint64_t id)
+static bool wanted(const list *l, const reader_request *r)
 {
-    if (l->n == l->limit) {
+    const char *slash = l->builder ? strchr(l->builder, '/') : NULL;
+    bool whole = slash && strncmp(r->project, l->builder, (size_t)(slash - l->builder)) == 0 &&
+                 strlen(r->project) == (size_t)(slash - l->builder) &&
+                 strcmp(r->builder, slash + 1) == 0;
+    return (!l->project || strcmp(l->project, r->project) == 0) &&
+           (!l->builder || whole || strcmp(l->builder, r->builder) == 0) &&
+           (!l->branch || strcmp(l->branch, r->branch) == 0);
+}
+
+/* 1: this row is of the page; 0: it is not wanted; PW_ELIMIT: there is a next page. */
+static int turn_of(list *l, const reader_request *r)
+{
+    bool want = wanted(l, r);
+    if ((want && l->n == l->limit) || l->looked == LOOK_MAX) {
         l->more = true;
-        return false;
+        return PW_ELIMIT;
     }
-    l->n++;
-    l->last = id;
-    return true;
+    l->looked++;
+    l->n += want;
+    l->last = r->r.id;
+    return want;
 }
 
 /* What the core said of one; it may have come after the core was asked. */
@@ -55,8 +73,9 @@ static void put_why(list *l, uint64_t id)
 static int on_request(void *self, const reader_request *r)
 {
     list *l = self;
-    if (!room(l, r->r.id))
-        return PW_ELIMIT;
+    int turn = turn_of(l, r);
+    if (turn <= 0)
+        return turn;
     if (!l->why) {
         web_request(l->b, r, web_request_build(l->q->rd, r));
         return 0;
@@ -71,14 +90,19 @@ static int on_request(void *self, const reader_request *r)
 static int on_id(void *self, const reader_request *r)
 {
     list *l = self;
-    l->ids[l->n++] = r->r.id;
-    return 0;
+    int turn = turn_of(l, r);
+    if (turn > 0)
+        l->ids[l->n - 1] = r->r.id;
+    return turn < 0 ? turn : 0;
 }
 
 static bool begin(web_req *q, list *l, uint64_t *ret_before, int *ret_state, bool *ret_why)
 {
     pw_err err = {0};
-    *l = (list){.q = q};
+    *l = (list){.q = q,
+                .project = web_query_get(&q->query, "project"),
+                .builder = web_query_get(&q->query, "builder"),
+                .branch = web_query_get(&q->query, "branch")};
     *ret_state = -1;
     *ret_why = false;
     if (web_query_word(&q->query, "state", web_request_states, ret_state, &err) < 0 ||
@@ -94,6 +118,12 @@ static bool begin(web_req *q, list *l, uint64_t *ret_before, int *ret_state, boo
     return web_reader(q) != NULL;
 }
 
+/* Rows that are asked for: one more tells whether there is a next page. */
+static size_t rows(const list *l)
+{
+    return l->project || l->builder || l->branch ? LOOK_MAX + 1 : l->limit + 1;
+}
+
 static void put(list *l, int state, uint64_t before)
 {
     pw_err err = {0};
@@ -101,7 +131,7 @@ static void put(list *l, int state, uint64_t before)
     l->b = web_json(l->q);
     web_open(l->b, NULL, '{');
     web_open(l->b, "items", '[');
-    int r = reader_requests(l->q->rd, state, before, l->limit + 1, on_request, l, &err);
+    int r = reader_requests(l->q->rd, state, before, rows(l), on_request, l, &err);
     if (r < 0 && !l->more) {
         web_fail_err(l->q, &err);
         return;
@@ -144,7 +174,8 @@ void web_get_requests(web_req *q)
     }
     l.ids = ids;
     core_cmd *c = core_cmd_new(CMD_WHY_LIST, &err);
-    int r = c ? reader_requests(q->rd, state, before, l.limit, on_id, &l, &err) : PW_ENOMEM;
+    int r = c ? reader_requests(q->rd, state, before, rows(&l), on_id, &l, &err) : PW_ENOMEM;
+    r = l.more ? 0 : r;
     if (r == 0 && pw_buf_add(&c->data, (const char *)ids, l.n * sizeof(ids[0])) < 0)
         r = pw_fail(&err, PW_ENOMEM, "out of memory");
     if (r < 0) {

@@ -60,7 +60,7 @@ const web_route web_routes[] = {
      web_post_pin},
     {"DELETE", API "/builds/{id}/pin", "build", "", "reason", "Id",
      "Leave a build to retention again", web_delete_pin},
-    {"GET", API "/requests", "read", "state why " PAGE, NULL, "Request[]",
+    {"GET", API "/requests", "read", "project builder branch state why " PAGE, NULL, "Request[]",
      "Requests, newest first; why=1: with the reason of each (limit at most 100)",
      web_get_requests},
     {"GET", API "/requests/{id}", "read", "", NULL, "Request", "A request", web_get_request},

@@ -167,28 +167,47 @@ static int scheduler(web_req *q, pw_buf *b, const config *c, const config_schedu
     return r;
 }
 
+/* By name; NULL: there is none behind that one. */
+static const config_scheduler *next_scheduler(const config *c, const char *project,
+                                              const char *after)
+{
+    const config_scheduler *next = NULL;
+    for (size_t i = 0; c && i < c->n_schedulers; i++) {
+        const config_scheduler *s = &c->schedulers[i];
+        if ((!project || strcmp(project, c->projects[s->project].name) == 0) &&
+            (!after || strcmp(s->name, after) > 0) && (!next || strcmp(s->name, next->name) < 0))
+            next = s;
+    }
+    return next;
+}
+
 void web_get_schedulers(web_req *q)
 {
     pw_err err = {0};
     size_t limit;
-    uint64_t before;
-    int r = web_query_page(&q->query, &limit, &before, &err);
+    PW_AUTO(pw_freep) char *after = NULL;
+    PW_AUTO(pw_freep) char *next = NULL;
+    int r = web_query_names(&q->query, WEB_LIMIT_MAX, &limit, &after, &err);
     if (r < 0) {
         web_fail_err(q, &err);
         return;
     }
     const config *c = web_req_conf(q);
-    const char *project = web_query_get(&q->query, "project");
+    const char *project = web_query_get(&q->query, "project"), *last = after;
+    const config_scheduler *s;
     if (!web_reader(q))
         return;
     pw_buf *b = web_json(q);
     web_open(b, NULL, '{');
     web_open(b, "items", '[');
-    for (size_t i = 0; r == 0 && c && i < c->n_schedulers; i++)
-        if (!project || strcmp(project, c->projects[c->schedulers[i].project].name) == 0)
-            r = scheduler(q, b, c, &c->schedulers[i], &err);
+    while (r == 0 && (s = next_scheduler(c, project, last)) && limit-- > 0) {
+        r = scheduler(q, b, c, s, &err);
+        last = s->name;
+    }
+    if (r == 0 && s && !(next = web_cursor_names(last)))
+        r = pw_fail(&err, PW_ENOMEM, "out of memory");
     web_shut(b, ']');
-    web_null(b, "next");
+    web_str(b, "next", next);
     (void)pw_buf_adds(b, "}\n");
     if (r < 0)
         web_fail_err(q, &err);

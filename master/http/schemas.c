@@ -126,7 +126,7 @@ static const web_schema schemas[] = {
     {"OpenAPI", "openapi:string info:object servers:object[] paths:object components:object"},
     {"Error", "error:Refusal"},
     {"Refusal", "code:bad_request|unauthorized|forbidden|not_found|conflict|too_large|"
-                "rate_limited|unavailable|internal message:string"},
+                "rate_limited|unavailable|internal message:string fields~:map"},
 };
 
 const web_schema *web_schema_find(const char *name, size_t n)

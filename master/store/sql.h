@@ -441,9 +441,12 @@
     X(CHANGES, "SELECT " C_CHANGE C_CHANGE_NAMES " FROM change c CROSS JOIN stamp s"               \
                " ON s.id=c.stamp" J_CHANGE " WHERE c.id<?1 AND (?3=0 OR s.project=?3)"             \
                " ORDER BY c.id DESC LIMIT ?2")                                                     \
-    X(CHANGES_BRANCH, "SELECT " C_CHANGE C_CHANGE_NAMES " FROM stamp s CROSS JOIN change c"        \
-                      " ON c.stamp=s.id" J_CHANGE " WHERE s.branch=?4 AND (?3=0 OR s.project=?3)"  \
-                      " AND c.id<?1 ORDER BY c.id DESC LIMIT ?2")                                  \
+    X(CHANGES_BRANCH,                                                                              \
+      "SELECT " C_CHANGE C_CHANGE_NAMES " FROM (SELECT k.id FROM stamp s"                          \
+      " CROSS JOIN change k ON k.stamp=s.id WHERE s.branch=?4"                                     \
+      " AND (?3=0 OR s.project=?3) AND k.id<?1 ORDER BY k.id DESC LIMIT ?2) k"                     \
+      " CROSS JOIN change c ON c.id=k.id CROSS JOIN stamp s ON s.id=c.stamp" J_CHANGE              \
+      " ORDER BY c.id DESC")                                                                       \
     X(CHANGE_ONE, "SELECT " C_CHANGE C_CHANGE_NAMES " FROM change c LEFT JOIN stamp s"             \
                   " ON s.id=c.stamp" J_CHANGE " WHERE c.id=?1")                                    \
     X(WORKERS, "SELECT " C_WORKER C_WORKER_STATE " FROM worker w ORDER BY w.name")                 \

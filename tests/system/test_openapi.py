@@ -114,7 +114,7 @@ def paths(full, path):
 def test_every_answer_is_as_described(full):
     doc = full.get("/openapi.json")
     assert doc["openapi"] == "3.1.0"
-    seen, empty = 0, []
+    seen, unchanged, empty = 0, 0, []
     for path, methods in doc["paths"].items():
         if "get" not in methods or path == "/api/v1/events":
             continue
@@ -134,16 +134,66 @@ def test_every_answer_is_as_described(full):
                 assert head["Content-Type"].split(";")[0] == kind or kind == "application/octet-stream", (real, head["Content-Type"])
                 if kind != "application/json":
                     continue
+                if head["ETag"]:  # nothing new: nothing is sent (a worker's last_seen and an estimate move on)
+                    again, same, later = full.request("GET", (real[7:] if real.startswith("/api/v1") else real) + query, headers={"If-None-Match": head["ETag"]})
+                    assert (again == 304 and same == b"") or later["ETag"] != head["ETag"], (real, again)
+                    unchanged += again == 304
+                else:
+                    # what the core says is of this moment; an index is made while it is sent, the next time it is there
+                    assert path in ("/healthz", "/api/v1/requests/{id}/why", "/api/v1/builds/{id}/log/{step}/index", "/api/v1/session"), path
+                    assert "/log/" not in path or full.request("GET", real[7:])[2]["ETag"]
                 value = json.loads(body)
                 bad = wrong(doc, content["schema"], value, real)
                 assert not bad, "\n".join(bad)
                 if value.get("items") == []:
                     empty.append(real)
                 seen += 1
-    assert seen > 40, seen
+    assert seen > 40 and unchanged > 35, (seen, unchanged)
     # a list without rows shows nothing
     assert [e for e in empty if "/builds/" not in e] == [], empty
     assert full.get(f"/requests?state=waiting&why=1")["items"][0]["why"]["cause"] == "worker"
+
+
+def test_pages_are_stable_while_rows_are_added(full):
+    """Every list that has pages, one row a page, while others add rows: nothing twice, nothing missed."""
+    doc = full.get("/openapi.json")
+    walked = 0
+    for path, methods in doc["paths"].items():
+        names = {p["name"] for p in methods.get("get", {"parameters": []})["parameters"]}
+        if not {"limit", "cursor"} <= names:
+            continue
+        for real in paths(full, path)[-1:]:
+            for query in ("", "&edges=1") if "edges" in names else ("",):
+                all_of = [key(x) for x in full.get(f"{real[7:]}?limit=1000{query}" if "why" not in names else f"{real[7:]}?limit=100")["items"]]
+                seen, cursor = [], ""
+                while True:
+                    page = full.get(f"{real[7:]}?limit=1{query}{cursor}")
+                    assert len(page["items"]) <= 1
+                    seen += [key(x) for x in page["items"]]
+                    if not page["next"]:
+                        break
+                    if len(seen) < 3:
+                        full.post("/force", {"builder": "never", "reason": "meanwhile"})
+                        full.post("/tokens", {"name": f"t{walked}-{len(seen)}"}, status=201)
+                    cursor = "&cursor=" + page["next"]
+                assert len(seen) == len(set(seen)), (real, seen)
+                assert set(all_of) <= set(seen) and len(seen) <= len(all_of) + 1, (real, all_of, seen)
+                walked += len(seen) > 1
+    assert walked >= 12, walked
+
+
+def key(x):
+    """What names a row in its list."""
+    return json.dumps([x.get(k) for k in ("id", "name", "project", "branch", "edge", "path", "kind", "suite")])
+
+
+def test_requests_are_filtered(full):
+    ids = lambda query: [r["id"] for r in full.get("/requests?limit=1000" + query)["items"]]
+    assert ids("&builder=never") == ids("&builder=p/never&project=p&branch=master") == [full.waiting]
+    assert ids("&builder=never&branch=other") == ids("&project=q") == ids("&builder=q/never") == []
+    assert ids("&builder=test&state=done") == [full.red["request"], full.green["request"]]
+    one = full.get("/requests?why=1&builder=never")["items"]
+    assert [r["id"] for r in one] == [full.waiting] and one[0]["why"]["state"] == "waiting"
 
 
 def test_what_writes_answer_is_as_described(full):
