@@ -152,7 +152,8 @@ static void test_items(world *w)
     PW_AUTO(pw_buf_clearp) pw_buf text = PW_BUF(1 << 20);
     log_key key = {8, 1, 0};
     (void)pw_buf_adds(&text, "one\n10%\r20%\rdone\nkept\r\r\n\nwin\r\n");
-    for (int i = 0; i < 8191 - 33; i++) /* the \r of the next end is the last byte of a chunk */
+    for (int i = 0; i < LOG_PART - 1 - 33;
+         i++) /* the \r of the next end is the last byte of a chunk */
         (void)pw_buf_adds(&text, "x");
     (void)pw_buf_adds(&text, "y\r\nlast\r");
     world_log_begin(w);
@@ -168,7 +169,7 @@ static void test_items(world *w)
        "as they look at their end");
     ok(get(w, EIGHT "?items=1&tail=2", &r) == 200 &&
            has(&r, "{\"items\":[{\"line\":6,\"time\":\"2023-11-14T22:13:20.100Z\","
-                   "\"bytes\":8159,\"text\":\"xxxx") &&
+                   "\"bytes\":32735,\"text\":\"xxxx") &&
            has(&r, "xxxx\"}," ITEM(7, "last") "]") && r.body_len < 4096 + 300,
        "a long one is cut and has its length; the end of a line may lie between two chunks");
     ok(get(w, EIGHT "?items=1&from=9&lines=400", &r) == 200 && body_is(&r, ITEMS("")),
@@ -199,6 +200,47 @@ static void test_numbers(const world *w)
     ok(get(w, EIGHT "?numbers=1", &r) == 400 && get(w, EIGHT "?grep=a&limit=3", &r) == 400 &&
            get(w, EIGHT "?numbers=1&grep=a&times=1", &r) == 400,
        "what does not go");
+}
+
+/* Thousands of lines without interest around few that have some, also where chunks end. */
+static void test_rare(world *w)
+{
+    PW_AUTO(reply_clear) reply r = {0};
+    PW_AUTO(pw_buf_clearp) pw_buf text = PW_BUF(4 << 20);
+    log_key key = {10, 1, 0};
+    bool fine = true;
+    world_log_begin(w);
+    for (int i = 1; i <= 20000; i++) {
+        bool rare = i % 997 == 0;
+        (void)pw_buf_addf(&text,
+                          i % 3 == 1   ? "line %d of many \033[31\n"
+                          : i % 3 == 2 ? "line %d of many\n"
+                                       : "\033[32mok\033[0m %d\r\n",
+                          i);
+        if (rare) {
+            text.len--; /* the \n */
+            (void)pw_buf_adds(&text, i % 2 ? " nee\033[1mdle\r\n" : " NEEDLE\n");
+        }
+        if (i % 5000 == 0) {
+            if (i == 10000)
+                (void)pw_buf_adds(&text, "::group::here\nin it\n::endgroup::\n");
+            fine = fine && world_log(w, key, pw_buf_str(&text)) == 0;
+            pw_buf_reset(&text);
+        }
+    }
+    fine = fine && store_begin(w->st, NULL) == 0 &&
+           world_step(w, 10, 1, "compile", STEP_DONE, PW_SUCCESS) == 0 &&
+           store_commit(w->st, NULL) == 0;
+    ok(fine, "a log with little of interest");
+#define TEN "/api/v1/builds/10/log/compile"
+    PW_AUTO(reply_clear) reply slow = {0};
+    ok(get(w, TEN "?numbers=1&grep=(?i)needle", &r) == 200 &&
+           get(w, TEN "?numbers=1&grep=(?i)needl[e]", &slow) == 200 &&
+           strcmp(r.body, slow.body) == 0 && has(&r, "[1994,2991,") && has(&r, ",19943]"),
+       "text is found in the lines in which a pattern finds it: %.300s", r.body);
+    ok(get(w, TEN "/index", &r) == 200 && has(&r, "\"groups\":[{\"line\":10001,\"lines\":3,") &&
+           has(&r, "\"lines\":20003}"),
+       "groups and lines are counted");
 }
 
 static void test_gap(world *w)
@@ -267,6 +309,7 @@ int main(void)
         test_index(&w);
         test_items(&w);
         test_numbers(&w);
+        test_rare(&w);
         test_gap(&w);
     }
     world_close(&w);

@@ -170,8 +170,42 @@ static int end_line(log_text *t, log_view *v, pw_err *err)
     return r;
 }
 
+/* ---- what is of no interest is not divided into lines: most of a long log is that */
+static bool holds(const log_text *t, const char *p, size_t n)
+{
+    if (t->form == LOG_INDEX) /* every command and every section has one of these */
+        return memmem(p, n, "::", 2) || memmem(p, n, "section_", 8);
+    return search_line(t->grep, p, n, NULL) != 0;
+}
+
+/* Whole lines that nothing looked for can be in. */
+static bool dull(const log_text *t, const char *p, size_t n)
+{
+    char copy[LOG_PART];
+    if (n > sizeof(copy) || (t->form != LOG_INDEX && !(t->grep && search_plain(t->grep))))
+        return false;
+    if (memchr(p, '\033', n)) {
+        memcpy(copy, p, n);
+        n = marks_plain(copy, n);
+        p = copy;
+    }
+    return !holds(t, p, n);
+}
+
+static uint64_t line_feeds(const char *p, size_t n)
+{
+    uint64_t count = 0;
+    const char *end = p + n;
+    while (p < end && (p = memchr(p, '\n', (size_t)(end - p)))) {
+        count++;
+        p++;
+    }
+    return count;
+}
+
 /* `at`: position of p. */
-static int look_at(log_text *t, log_view *v, const char *p, size_t n, uint64_t at, pw_err *err)
+static int look_at_lines(log_text *t, log_view *v, const char *p, size_t n, uint64_t at,
+                         pw_err *err)
 {
     const char *from = p, *end = p + n;
     while (p < end) {
@@ -208,6 +242,20 @@ static int look_at(log_text *t, log_view *v, const char *p, size_t n, uint64_t a
         p = stop + 1;
     }
     return 0;
+}
+
+/* The same; the lines that are whole in here are looked at together first. */
+static int look_at(log_text *t, log_view *v, const char *p, size_t n, uint64_t at, pw_err *err)
+{
+    const char *first = memchr(p, '\n', n), *last = memrchr(p, '\n', n);
+    if (!first || first == last || !dull(t, first + 1, (size_t)(last - first)))
+        return look_at_lines(t, v, p, n, at, err);
+    size_t head = (size_t)(first - p) + 1, whole = (size_t)(last - p) + 1;
+    int r = look_at_lines(t, v, p, head, at, err);
+    if (r < 0)
+        return r;
+    t->line += line_feeds(p + head, whole - head);
+    return look_at_lines(t, v, p + whole, n - whole, at + whole, err);
 }
 
 /* ---- what was left out is said where it was */
@@ -288,7 +336,7 @@ static bool in_items(log_form f)
 static int64_t pull_lines(log_text *t, log_view *v, char *buf, size_t cap, bool *ret_more,
                           pw_err *err)
 {
-    char part[8192];
+    char part[LOG_PART];
     uint64_t at = 0;
     int64_t n = 1;
     if (in_items(t->form) && !t->begun)

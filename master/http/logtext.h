@@ -12,6 +12,7 @@
 enum {
     /* of a line that is looked at as one; the rest of a longer one is left out */
     LOG_LINE_MAX = 256 * 1024,
+    LOG_PART = 32 * 1024,   /* bytes looked at together */
     LOG_SCAN = 1024 * 1024, /* bytes searched before other connections get their turn */
     LOG_SCAN_US = 20000,    /* or time, whatever comes first */
     LOG_HARD_LINES = 100,   /* lines that a pattern may be too costly for before it is given up */

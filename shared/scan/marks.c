@@ -22,24 +22,35 @@ void marks_clear(marks *self)
     *self = (marks){0};
 }
 
+/* The end of the sequence that begins with the ESC at i: never behind the end of a line, where it
+ * was broken off. */
+static size_t sequence_end(const char *p, size_t i, size_t n)
+{
+    char kind = i + 1 < n ? p[i + 1] : '\0';
+    if (kind != '[' && kind != ']')
+        return i + 1 + (i + 1 < n && kind != '\n' && kind != '\r');
+    for (i += 2; i < n && p[i] != '\n' && p[i] != '\r'; i++) {
+        unsigned char c = (unsigned char)p[i];
+        if (kind == '[' ? c >= 0x40 && c <= 0x7e : c == '\a')
+            return i + 1;
+        if (kind == ']' && c == '\033') /* ESC \ */
+            return i + 1 < n && p[i + 1] != '\n' && p[i + 1] != '\r' ? i + 2 : i + 1;
+    }
+    return i;
+}
+
 size_t marks_plain(char *p, size_t n)
 {
-    size_t len = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (p[i] != '\033') {
-            p[len++] = p[i];
-            continue;
-        }
-        if (i + 1 < n && p[i + 1] == '[') {
-            for (i += 2; i < n && ((unsigned char)p[i] < 0x40 || (unsigned char)p[i] > 0x7e); i++) {
-            }
-        } else if (i + 1 < n && p[i + 1] == ']') {
-            for (i += 2; i < n && p[i] != '\a' && p[i] != '\033'; i++) {
-            }
-            i += i + 1 < n && p[i] == '\033';
-        } else {
-            i++;
-        }
+    size_t len = 0, i = 0;
+    while (i < n) {
+        const char *esc = memchr(p + i, '\033', n - i);
+        size_t k = esc ? (size_t)(esc - p) - i : n - i;
+        if (len != i)
+            memmove(p + len, p + i, k);
+        len += k;
+        i += k;
+        if (i < n)
+            i = sequence_end(p, i, n);
     }
     return len;
 }

@@ -61,6 +61,7 @@ void marks_end(marks *self, uint64_t line, pw_msec t);
 /* "groups":[..],"marks":[..],... : members of a JSON object. */
 void marks_json(const marks *self, pw_buf *b);
 
-/* Drops ESC [ ... letter and ESC ] ... BEL (or ESC \), in place; the new length. */
+/* Drops ESC [ ... letter and ESC ] ... BEL (or ESC \), in place; the new length. A sequence ends
+ * with its line at the latest. */
 size_t marks_plain(char *p, size_t n);
 #endif

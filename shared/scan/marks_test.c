@@ -14,6 +14,26 @@ static void feed(marks *m, uint64_t line, const char *text)
         marks_line(m, line, (pw_msec)line * 10, copy, marks_plain(copy, n));
 }
 
+static void test_plain(void)
+{
+    static const char *const pairs[][2] = {
+        {"\033[1;31mred\033[0m end", "red end"},
+        {"a\033]8;;http://x/\ahere\033]8;;\033\\z", "aherez"},
+        {"cut \033[31\nnext\033", "cut \nnext"},
+        {"cut \033]0;title\r\nnext", "cut \r\nnext"},
+        {"\033\nx\033(By\033]a\033\nz", "\nxBy\nz"},
+        {"none", "none"},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        char text[100];
+        size_t n = strlen(pairs[i][0]), want = strlen(pairs[i][1]);
+        memcpy(text, pairs[i][0], n + 1);
+        n = marks_plain(text, n);
+        ok(n == want && memcmp(text, pairs[i][1], n) == 0, "without its sequences: %zu", i);
+    }
+}
+
 static void test_groups(void)
 {
     marks m = {0};
@@ -122,6 +142,7 @@ static void test_json(void)
 
 int main(void)
 {
+    test_plain();
     test_groups();
     test_sections();
     test_bounds();

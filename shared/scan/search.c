@@ -3,6 +3,7 @@
 
 #include "shared/scan/search.h"
 
+#include <ctype.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,24 @@ struct search {
     pcre2_code *code; /* owned, and so are the next two */
     pcre2_match_data *data;
     pcre2_match_context *limits;
+    bool plain;
 };
+
+static bool plain(const char *p)
+{
+    static const char special[] = "^$.|?*+()[]{}\n\r";
+    if (strncmp(p, "(?i)", 4) == 0)
+        p += 4;
+    for (; *p; p++) {
+        if (*p == '\\') {
+            if (!ispunct((unsigned char)*++p)) /* \d, \Q, \n, a letter of any kind */
+                return false;
+        } else if (strchr(special, *p)) {
+            return false;
+        }
+    }
+    return true;
+}
 
 search *search_new(const char *pattern, pw_err *err)
 {
@@ -50,7 +68,13 @@ search *search_new(const char *pattern, pw_err *err)
         (void)pw_fail(err, PW_ENOMEM, "out of memory");
         return NULL;
     }
+    self->plain = plain(pattern);
     return pw_take(self);
+}
+
+bool search_plain(const search *self)
+{
+    return self->plain;
 }
 
 search *search_free(search *self)

@@ -25,6 +25,23 @@ static void test_lines(void)
     ok(FIND("x?", "") == 1, "an empty line");
 }
 
+static bool is_plain(const char *pattern)
+{
+    PW_AUTO(search_freep) search *s = search_new(pattern, NULL);
+    return s && search_plain(s);
+}
+
+static void test_plain(void)
+{
+    ok(is_plain("a b-c/d_e") && is_plain("(?i)it's 100%") && is_plain("a\\.b\\(c\\)\\\\") &&
+           is_plain("\xc3\xa4"),
+       "text is plain");
+    ok(!is_plain("a.b") && !is_plain("a|b") && !is_plain("\\d") && !is_plain("a\\nb") &&
+           !is_plain("a\nb") && !is_plain("^a") && !is_plain("(?s)a") && !is_plain("a{2}") &&
+           !is_plain("\\Aa") && !is_plain("[a]") && !is_plain("\\Qa\\E"),
+       "what may mean more is not");
+}
+
 static void test_wrong(void)
 {
     char *longest = malloc(SEARCH_PATTERN_MAX + 2);
@@ -63,6 +80,7 @@ static void test_bounds(void)
 int main(void)
 {
     test_lines();
+    test_plain();
     test_wrong();
     test_bounds();
     return tap_done();
