@@ -13,7 +13,8 @@ import { make } from "./source.js";
 import { nextMode, shown } from "./times.js";
 import { Fold, Gap, Line } from "./line.jsx";
 
-const WAIT_MS = 400, FAILS = 1000, FEW = 2; // until the first picture is there without what would be nice to know; lines; requests at once
+const WAIT_MS = 250, FAILS = 1000, FEW = 2; // until the first picture is there without what would be nice to know; lines; requests at once
+const LARGE = 64 * 1024 * 1024, TAIL = 1000000; // of a larger log nothing is waited for, and the reason is looked for in so many lines at its end
 const GROW_MS = 400, IDLE_MS = 2000, LOST_MS = 5000;
 const INDEX_MAX = 16 * 1024 * 1024; // while a longer log grows, its groups are not looked for again
 const MARKED = /^(\x1b\[[\d;]*\w)*(::(group|error|warning)|section_(start|end):)/;
@@ -27,7 +28,7 @@ export class Log extends Component {
     this.heights = new Heights();
     Object.assign(this, { total: 0, bytes: 0, out: 0, done: false, opened: false, error: null, groups: [], gaps: [], closed: new Set(), fails: [], bad: new Set(), warned: new Set() });
     Object.assign(this, { anchor: { row: 0, off: 0 }, follow: false, seen: 0, want: [], flying: 0, set: 0, cursor: 0, picked: props.target ? { ...props.target, anchor: props.target.first } : null });
-    Object.assign(this, { find: null, hits: null, hit: -1, more: false, looking: false, refused: null, cased: false, text: "" });
+    Object.assign(this, { find: null, hits: null, hit: 0, more: false, looking: false, refused: null, cased: false, text: "" });
     this.rows = new Rows();
     this.times = kept("log.times") || "off";
     const w = kept("log.wrap");
@@ -79,11 +80,12 @@ export class Log extends Component {
     try {
       const n = t ? blockOf(t.first) : null;
       const first = this.source.items(t ? `from=${firstOf(n)}&lines=${BLOCK}` : `tail=${BLOCK}`, signal);
-      const index = this.readIndex(), fails = this.readFails();
+      const size = this.props.step.bytes, small = size !== null && size < LARGE;
+      const early = small && [this.readIndex(), this.readFails()];
       const got = await first;
       this.take(got, n);
-      const nice = Promise.all([index, t ? null : fails]);
-      await Promise.race([nice, new Promise(r => setTimeout(r, WAIT_MS))]);
+      const nice = Promise.all(early || [this.readIndex(), this.readFails()]);
+      if (got.bytes < LARGE && got.bytes > 0) await Promise.race([nice, new Promise(r => setTimeout(r, WAIT_MS))]);
       if (signal.aborted) return;
       this.opened = true;
       this.foldFirst();
@@ -133,7 +135,7 @@ export class Log extends Component {
   async readFails() {
     if (!this.red) return;
     try {
-      await this.source.find(FAILURE, { limit: FAILS, signal: this.ctl.signal, onLines: l => this.addFails(l) });
+      await this.source.find(FAILURE, { limit: FAILS, from: this.total > TAIL ? this.total - TAIL : 1, signal: this.ctl.signal, onLines: l => this.addFails(l) });
     } catch { /* then there is no next failure to go to */ }
     this.tell();
   }
@@ -357,45 +359,49 @@ export class Log extends Component {
   onFind(text) {
     this.text = text;
     clearTimeout(this.typing);
-    this.typing = setTimeout(() => this.seek(), 180);
+    this.typing = setTimeout(() => this.seek(), 120);
     this.draw();
   }
   async seek() {
     this.seeker?.abort();
     const q = query(this.text, { cased: this.cased });
-    Object.assign(this, { find: q && q.here, hits: q ? [] : null, hit: -1, more: false, looking: !!q, refused: null });
+    Object.assign(this, { find: q && q.here, hits: q ? [] : null, hit: 0, more: false, looking: !!q, refused: null });
+    this.sought = this.text;
     this.draw();
     if (!q) return;
-    const me = this.seeker = new AbortController();
+    const me = this.seeker = new AbortController(), { signal } = me;
     const from = this.rows.count ? this.rows.lineAt(clamp(this.anchor.row, 0, this.rows.count - 1)) : 1;
-    let jumped = false;
-    const near = over => {
-      if (jumped || !this.hits.length) return;
-      const i = lowest(this.hits, from);
-      if (i < this.hits.length || over) { jumped = true; this.toHit(i < this.hits.length ? i : 0); }
-    };
-    const late = setTimeout(() => { if (!me.signal.aborted) near(true); }, WAIT_MS);
+    const go = line => { if (!this.hit && this.seeker === me) this.toHit(line); };
+    // the next one from here is there long before all are counted; is there none, it begins at the top
+    const near = from > BLOCK ? this.source.find(q.server, { limit: 1, from, signal, onLines: l => go(l[0]) }).catch(() => {}) : Promise.resolve();
     try {
-      const end = await this.source.find(q.server, { limit: LIMIT, signal: me.signal, onLines: l => { if (this.seeker === me) { this.hits = this.hits.concat(l); near(false); this.draw(); } } });
+      const end = await this.source.find(q.server, { limit: LIMIT, signal, onLines: l => {
+        if (this.seeker !== me) return;
+        this.hits = this.hits.concat(l);
+        const i = lowest(this.hits, from);
+        if (i < this.hits.length) go(this.hits[i]);
+        this.draw();
+      } });
+      await near;
       if (this.seeker !== me) return;
       this.more = end.more;
       if (end.hard) this.refused = "Some lines were not searched: the expression takes too many steps.";
       this.looking = false;
-      near(true);
+      if (this.hits.length) go(this.hits[0]);
     } catch (e) {
       if (e.name === "AbortError") return;
       this.looking = false;
       this.refused = e.message;
-    } finally { clearTimeout(late); }
+    }
     this.draw();
   }
-  toHit(i) {
-    this.hit = i;
-    this.jump(this.hits[i], Math.floor(this.view() / ROW / 3));
+  toHit(line) {
+    this.hit = line;
+    this.jump(line, Math.floor(this.view() / ROW / 3));
   }
   around(dir) {
     if (!this.hits || !this.hits.length) return;
-    this.toHit(this.hit < 0 ? next(this.hits, this.cursor || 0, dir) : (this.hit + dir + this.hits.length) % this.hits.length);
+    this.toHit(this.hits[next(this.hits, this.hit || this.cursor || 0, dir)]);
   }
   failure(dir) {
     const at = this.cursor || (this.rows.count ? this.rows.lineAt(clamp(this.anchor.row, 0, this.rows.count - 1)) : 0);
@@ -405,7 +411,7 @@ export class Log extends Component {
   findKey(e) {
     if (e.key === "Enter") {
       e.preventDefault();
-      if (this.text !== this.sought) { this.sought = this.text; clearTimeout(this.typing); this.seek(); } else this.around(e.shiftKey ? -1 : 1);
+      if (this.text !== this.sought) { clearTimeout(this.typing); this.seek(); } else this.around(e.shiftKey ? -1 : 1);
     } else if (e.key === "Escape") { e.preventDefault(); this.box.focus({ preventScroll: true }); }
   }
 
@@ -445,7 +451,7 @@ export class Log extends Component {
   lineClass(line) {
     const p = this.picked;
     return [this.bad.has(line) && "bad", this.warned.has(line) && "warned", p && line >= p.first && line <= p.last && "sel", line === this.cursor && "here",
-      this.hits && this.hit >= 0 && this.hits[this.hit] === line && "cur"].filter(Boolean).join(" ");
+      this.hits && this.hit === line && "cur"].filter(Boolean).join(" ");
   }
   pane_() {
     if (!this.opened || !this.box) { this.shown = [0, 0]; return null; }
@@ -465,7 +471,8 @@ export class Log extends Component {
   render({ step, acts }) {
     const running = !this.done && step.state === "running";
     const news = !this.done && !this.follow && this.opened && this.seen ? this.total - this.seen : 0;
-    const find = tally(this.hits, this.hit, this.more, this.looking, count);
+    const i = this.hits && this.hit ? lowest(this.hits, this.hit) : -1;
+    const find = tally(this.hits, i >= 0 && this.hits[i] === this.hit ? i : -1, this.more, this.looking, count);
     return (
       <section class="log" id="log" aria-labelledby="h-log" ref={e => { this.section = e; }}>
         <div class="logbar">

@@ -29,8 +29,8 @@ export function make({ fetch, get, build, step, attempt }) {
       return (await res.text()).replace(/\r*\n$/, "").replace(/^[^]*\r(?=[^\r])/, "");
     },
     // the numbers of lines that it finds, told as they come: onLines(lines); returns {more, hard}
-    async find(pattern, { limit, signal, onLines }) {
-      const res = await raw(`numbers=1&limit=${limit}&grep=${encodeURIComponent(pattern)}`, { signal });
+    async find(pattern, { limit, from = 1, signal, onLines }) {
+      const res = await raw(`numbers=1&limit=${limit}&from=${from}&grep=${encodeURIComponent(pattern)}`, { signal });
       if (!res.ok) await fail(res);
       const read = numbers(), text = new TextDecoder(), body = res.body.getReader();
       let end = {};

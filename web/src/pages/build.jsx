@@ -136,7 +136,7 @@ function Head({ b, state, open, changes, d, onKept }) {
 function undoRetry(a) { return Promise.all(a.requests.map(r => post(`/requests/${r}/cancel`, {}))).catch(() => {}); }
 function said(b) {
   const word = { change: "Change", force: "Forced", retry: "Asked again", nightly: "By the clock", periodic: "By the clock" }[b.reason];
-  return word ? word + (b.who && b.reason !== "change" ? ` by ${b.who}` : "") : b.reason ? `${b.reason[0].toUpperCase()}${b.reason.slice(1)}` : "Asked for";
+  return word ? word + (b.who && b.reason !== "change" ? ` by ${b.who}` : "") : `Asked for${b.who ? ` by ${b.who}` : ""}${b.reason ? `: ${b.reason}` : ""}`;
 }
 
 // ---- why it is red
