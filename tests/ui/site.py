@@ -44,6 +44,12 @@ builders:
   - {{name: slow, project: ferry, steps: [checkout: {{}}, {{name: slow, run: "true"}}]}}
   - {{name: live, project: ferry, collapse: false, steps: [{{name: go, run: 'i=0; while [ ! -e {dir}/stop-live ] && [ $i -lt 3000 ]; do i=$((i+1)); echo "line $i of the live log"; sleep 0.05; done; echo over'}}]}}
   - {{name: long, project: ferry, collapse: false, steps: [{{name: go, run: 'seq -f "line %.0f of a very long log" 700000; echo "the needle is here"; seq 3'}}]}}
+  - name: crowd
+    project: ferry
+    collapse: false
+    steps:
+      - {{name: "tests of everything", run: "sh crowd.sh", reports: {{junit: out.xml}}, artifacts: ["dist/*"]}}
+{steps}
   - {{name: never, project: ferry, collapse: false, requires: {{tags: [nowhere]}}, steps: [{{name: go, run: "true"}}]}}
 schedulers:
   - {{name: push, kind: branch, project: ferry, branches: ["*"], builders: [fast, slow]}}
@@ -58,6 +64,17 @@ promotions:
 """
 
 
+# two thousand failing tests with long names, a log of groups in groups, files
+CROWD = r"""
+mkdir -p dist; i=0; while [ $i -lt 30 ]; do i=$((i+1)); echo $i >dist/package-with-quite-a-long-name-for-architecture-$i.tar.gz; done
+awk 'BEGIN { print "<testsuite name=\"org.example.ferry.integration\">"; for (i = 0; i < 2000; i++) printf "<testcase classname=\"org.example.ferry.integration.Transport%d\" name=\"a_slow_peer_is_dropped_after_thirty_seconds_whatever_it_has_sent_before_%d\" time=\"0.%d\"><failure message=\"x\">no</failure></testcase>\n", i % 40, i, i; print "</testsuite>" }' >out.xml
+i=0; while [ $i -lt 60 ]; do i=$((i+1)); echo "::group::Suite $i of the integration tests with a title that is longer than most lines on a narrow screen are wide, and then some more"
+echo "in it"; [ $((i % 9)) = 0 ] && echo "::error file=lib/transport/part_$i.c,line=$i::the peer was not dropped after thirty seconds"; echo ::endgroup::; done
+exit 1
+"""
+LONG = "feature/" + "a-name-of-a-branch-that-somebody-generated-from-the-title-of-a-ticket-" * 2
+
+
 class Site(Pawl):
     def __init__(self, path):
         super().__init__(path)
@@ -66,7 +83,8 @@ class Site(Pawl):
 
     def build(self):
         self.repo.commit({"compile.sh": COMPILE, "test.sh": TEST}, "merge: tell a conflict once per edge")
-        self.configure(CONFIG.format(repo=self.repo.bare, dir=self.dir))
+        steps = "".join(f"      - {{name: step number {i} of many with words in its name, run: 'true', always_run: true}}\n" for i in range(30))
+        self.configure(CONFIG.format(repo=self.repo.bare, dir=self.dir, steps=steps))
         self.start_master()
         self.start_worker("elm-1", slots=3, tags="linux")
         f = self.facts
@@ -75,10 +93,13 @@ class Site(Pawl):
         first = self.repo.commit({"red": "1", "lib/pack.c": "1"}, "index: keep rename pairs sorted")
         f["red"] = self.built("fast", first)["id"]
         f["long"] = self.forced("long")
+        for i in range(14):
+            self.repo.commit({"crowd.sh": CROWD, "n": str(i)}, f"transport: the change number {i} of a long series whose titles say what was done and why it was done at length", push=i == 13, branch=LONG[:120])
+        f["crowd"] = self.forced("crowd", branch=LONG[:120])
         return self
 
-    def forced(self, builder, wait=True):
-        got = self.post("/force", {"builder": builder, "project": "ferry", "branch": "master", "reason": "ui"})
+    def forced(self, builder, wait=True, branch="master"):
+        got = self.post("/force", {"builder": builder, "project": "ferry", "branch": branch, "reason": "ui"})
         if wait:
             return self.build_of(got["requests"][0])["id"]
         return until(lambda: next((b["id"] for b in self.builds("?limit=50") if b["request"] == got["requests"][0] and b["state"] == "running"), None), 30, "a running build")

@@ -492,7 +492,7 @@ export class Log extends Component {
           <div class="spacer" ref={e => { this.spacer = e; }}><div class="pane" ref={e => { this.pane = e; }}>{this.pane_()}</div></div>
           {this.opened && !this.total && <p class="none">{this.error ? `The log could not be read: ${this.error.message}.` : running ? "Nothing was printed yet." : step.state === "waiting" ? "This step has not begun." : "This step printed nothing."}</p>}
         </div>
-        {news > 0 && <button class="btn sm news" onClick={() => this.end(true)}>{count(news)} new {news === 1 ? "line" : "lines"}, go to the end</button>}
+        {news > 0 && <div class="newsbox"><button class="btn sm news" onClick={() => this.end(true)}>{count(news)} new {news === 1 ? "line" : "lines"}, go to the end</button></div>}
         <div class="logfoot">
           <span>{count(this.total)} {this.total === 1 ? "line" : "lines"}, {size(this.bytes)}{this.out ? `, ${size(this.out)} left out` : ""}</span>
           <a href={this.source.text}>Raw text</a><a href={this.source.download} class="phone" download>Download</a>

@@ -119,7 +119,7 @@ function Head({ b, state, open, changes, d, onKept }) {
       </p>
       {open && b.started && b.usual_ms > 0 && <Progress from={b.started} usual={b.usual_ms} />}
       <div class="acts">
-        {b.state !== "done" ? <AskButton label="Cancel" main scope="build" run={reason => ask("cancel", reason ? { reason } : {})} done="The build is being cancelled."
+        {b.state !== "done" ? <AskButton label="Cancel" scope="build" run={reason => ask("cancel", reason ? { reason } : {})} done="The build is being cancelled."
           confirm={{ title: `Cancel ${b.builder} #${b.id}?`, text: "Its processes end; what it printed stays.", verb: "Cancel the build", reason: true }} />
           : <>
             {isRed(state) && b.steps.some(s => isRed(stateOf(s))) && <AskButton label="Retry what failed" main hook="retry" run={() => ask("retry", { failed: true })} done={again} undo={undoRetry} />}
