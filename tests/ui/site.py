@@ -48,7 +48,8 @@ builders:
     project: ferry
     collapse: false
     steps:
-      - {{name: "tests of everything", run: "sh crowd.sh", reports: {{junit: out.xml}}, artifacts: ["dist/*"]}}
+      - checkout: {{}}
+      - {{name: tests-of-everything, run: "sh crowd.sh", reports: {{junit: out.xml}}, artifacts: ["dist/*"]}}
 {steps}
   - {{name: never, project: ferry, collapse: false, requires: {{tags: [nowhere]}}, steps: [{{name: go, run: "true"}}]}}
 schedulers:
@@ -83,7 +84,7 @@ class Site(Pawl):
 
     def build(self):
         self.repo.commit({"compile.sh": COMPILE, "test.sh": TEST}, "merge: tell a conflict once per edge")
-        steps = "".join(f"      - {{name: step number {i} of many with words in its name, run: 'true', always_run: true}}\n" for i in range(30))
+        steps = "".join(f"      - {{name: step-number-{i}-of-many-with-words-in-its-name, run: 'true', always_run: true}}\n" for i in range(30))
         self.configure(CONFIG.format(repo=self.repo.bare, dir=self.dir, steps=steps))
         self.start_master()
         self.start_worker("elm-1", slots=3, tags="linux")
@@ -95,6 +96,7 @@ class Site(Pawl):
         f["long"] = self.forced("long")
         for i in range(14):
             self.repo.commit({"crowd.sh": CROWD, "n": str(i)}, f"transport: the change number {i} of a long series whose titles say what was done and why it was done at length", push=i == 13, branch=LONG[:120])
+        until(lambda: self.get("/changes?branch=" + LONG[:120])["items"], 30, "the branch")
         f["crowd"] = self.forced("crowd", branch=LONG[:120])
         return self
 

@@ -4,6 +4,7 @@ export default async function ({ page, assert, facts, audit }) {
   await page.locator("section.why h2", { hasText: "2,000 tests failed" }).waitFor();
   assert.equal(await page.locator(".why ul.tests").first().locator("li").count(), 10);
   await page.locator(".why", { hasText: "1,990 more" }).waitFor();
+  await page.locator("a.quote", { hasText: "lib/transport/part_9.c:9: the peer was not dropped" }).waitFor();
   const bad = page.locator(".ln.bad");
   await bad.first().waitFor();
   assert.match(await bad.first().locator("code").textContent(), /^error: lib\/transport\/part_9\.c:9: the peer was not dropped/);

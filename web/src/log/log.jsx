@@ -64,6 +64,7 @@ export class Log extends Component {
     this.layout();
     // the step ended, says an event: what came last is there now
     if (was.step.state !== this.props.step.state) this.poll(0);
+    if (was.step.result !== this.props.step.result && this.red && this.opened) { this.readIndex(); this.readFails(); }
     if (was.target !== this.props.target && this.props.target) {
       this.picked = { ...this.props.target, anchor: this.props.target.first };
       this.jump(this.props.target.first);
@@ -195,7 +196,7 @@ export class Log extends Component {
     try {
       const was = this.done;
       if (this.take(await this.source.size(this.ctl.signal))) { wait = GROW_MS; this.idle = GROW_MS; }
-      if (this.done && !was) { await this.readIndex(); this.readFails(); }
+      if (this.done && !was) await this.readIndex();
       else if (this.marks && this.bytes < INDEX_MAX) { this.marks = false; await this.readIndex(); }
     } catch (e) {
       this.looksNow = false;

@@ -10,7 +10,7 @@ import { AskButton, Chip, Duration, Left, Progress, Section, StateIcon, Tag, Tim
 import { Log } from "../log/log.jsx";
 import * as link from "../log/link.js";
 
-const TESTS = 10;
+const TESTS = 10, CHANGES = 5;
 
 export default function Build({ params, query }) {
   const id = +params.id, attempt = +query.attempt || null;
@@ -165,7 +165,11 @@ function Cause({ b, steps, blame, tests, changes, select, url }) {
     </section>
   );
 }
-const bare = s => s.replace(/\x1b\[[\d;]*[A-Za-z]/g, "").replace(/^::error[^:]*::/, "").trim() || "(an empty line)";
+function bare(s) {
+  const t = s.replace(/\x1b\[[\d;]*[A-Za-z]/g, ""), m = /^::error(?: ([^:]*))?::(.*)$/.exec(t);
+  const at = m ? Object.fromEntries((m[1] || "").split(",").map(p => p.split("="))) : {};
+  return ((at.file ? `${at.file}${at.line ? `:${at.line}` : ""}: ` : "") + (m ? m[2] : t)).trim() || "(an empty line)";
+}
 function evidence(b, first, changes) {
   const parts = [];
   if (b.result_reason && !/^step \S+ failed$/.test(b.result_reason)) parts.push(`${b.result_reason[0].toUpperCase()}${b.result_reason.slice(1)}.`);
@@ -182,12 +186,12 @@ function evidence(b, first, changes) {
 function ChangeRows({ b, items }) {
   const [all, setAll] = useState(false);
   return <>
-    <ul class="rows tests">{(all ? items : items.slice(0, TESTS)).map(c => (
+    <ul class="rows tests">{(all ? items : items.slice(0, CHANGES)).map(c => (
       <li key={c.id}><StateIcon state={c.revision === b.revision ? stateOf(b) : "unknown"} text={c.revision === b.revision ? "built here" : "not built by this builder"} />
         <span class="cut" title={c.subject || undefined}><a class="go" href={`${to.branch(c.project, c.branch)}`}>{c.subject || rev7(c.revision)}</a><br /><small><code>{rev7(c.revision)}</code> {person(c.author)} · <Time at={c.at} /></small></span>
         {c.revision === b.revision ? <Tag>built here</Tag> : <Tag kind="dash">possible</Tag>}</li>
     ))}</ul>
-    {!all && items.length > TESTS && <p class="pad"><button class="btn sm" onClick={() => setAll(true)}>{count(items.length - TESTS)} more</button></p>}
+    {!all && items.length > CHANGES && <p class="pad"><button class="btn sm" onClick={() => setAll(true)}>{count(items.length - CHANGES)} more</button></p>}
   </>;
 }
 
