@@ -220,68 +220,28 @@ static void checkout_in(run_job *r, size_t index, const job_step *s, env_list *e
     checkout_run(r, s, env, dir, out);
 }
 
-static void kind_run(run_job *r, size_t index, const job_step *s, step_result *out)
-{
-    with_folder(r, index, s, run_in, out);
-}
-
-static void kind_checkout(run_job *r, size_t index, const job_step *s, step_result *out)
-{
-    with_folder(r, index, s, checkout_in, out);
-}
-
-static void kind_set_property(run_job *r, size_t index, const job_step *s, step_result *out)
-{
-    with_folder(r, index, s, step_set_property, out);
-}
-
-static void kind_annotate(run_job *r, size_t index, const job_step *s, step_result *out)
-{
-    with_folder(r, index, s, step_annotate, out);
-}
-
-static void kind_http(run_job *r, size_t index, const job_step *s, step_result *out)
-{
-    with_folder(r, index, s, step_http, out);
-}
-
-static void kind_cache(run_job *r, size_t index, const job_step *s, step_result *out)
-{
-    with_folder(r, index, s, step_cache, out);
-}
-
-static void kind_cache_save(run_job *r, size_t index, const job_step *s, step_result *out)
-{
-    with_folder(r, index, s, step_cache_save, out);
-}
-
-static void kind_none(run_job *r, size_t index, const job_step *s, step_result *out)
-{
-    (void)r, (void)index, (void)s, (void)out;
-}
-
 /* What a step does, by its kind: *out is a success before, and what it says after is its result. */
-typedef void step_kind(run_job *r, size_t index, const job_step *s, step_result *out);
 static const struct {
     const char *name;
-    step_kind *run;
+    in_folder *run; /* NULL: all that it does is taken after every step */
 } kinds[] = {
-    {"run", kind_run},
-    {"checkout", kind_checkout},
-    {"set_property", kind_set_property},
-    {"annotate", kind_annotate},
-    {"http", kind_http},
-    {"cache", kind_cache},
-    {"cache-save", kind_cache_save},
-    {"artifacts", kind_none}, /* what is taken after every step */
-    {"reports", kind_none},
+    {"run", run_in},
+    {"checkout", checkout_in},
+    {"set_property", step_set_property},
+    {"annotate", step_annotate},
+    {"http", step_http},
+    {"cache", step_cache},
+    {"cache-save", step_cache_save},
+    {"artifacts", NULL},
+    {"reports", NULL},
 };
 
 static void step_run_kind(run_job *r, size_t index, const job_step *s, step_result *out)
 {
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (strcmp(kinds[i].name, s->kind) == 0) {
-            kinds[i].run(r, index, s, out);
+            if (kinds[i].run)
+                with_folder(r, index, s, kinds[i].run, out);
             return;
         }
     step_fail(out, PW_EXCEPTION, "this worker knows no step of kind \"%s\"", s->kind);
