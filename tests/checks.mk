@@ -5,7 +5,7 @@ PYTEST ?= /usr/bin/python3 -m pytest
 FUZZ_S ?= 20
 COUNTS := $(BUILD)/counts
 .PHONY: deps deps-tests unit system ui-test test ci asan tsan torture torture-run fuzz fuzz-run coverage cov-report tidy analyze cppcheck \
-        model hdr-check banned banned-run deps-check fault-check faults docs-check format-check lint bench install demo docs test-fresh load load-bins sim clean help summary test-slurm
+        model hdr-check banned banned-run deps-check fault-check faults docs-check format-check lint bench install demo docs test-fresh load load-bins sim clean help summary test-slurm test-real
 
 deps: ; @tests/deps.sh ## install what building needs (Debian packages; as root, else prints the command)
 deps-tests: ; @tests/deps.sh --tests
@@ -119,6 +119,8 @@ SEEDS ?= 1000
 SEED ?= 1
 sim: ; @$(MAKE) -j2 $(O)/sim && $(O)/sim --from $(SEED) --seeds $(SEEDS) --jobs 2 ## simulated histories: SEEDS of them from SEED on
 test-slurm: ; @$(MAKE) -j2 all && PAWL_SLURM=1 PAWL_BUILD=$(CURDIR)/$(O) $(PYTEST) -q -p no:cacheprovider tests/system/test_provider.py -k slurm ## elastic workers with a real Slurm (root, slurm-wlm and munge; opt-in)
+test-real: ; @$(MAKE) -j2 all && PAWL_BUILD=$(CURDIR)/$(O) /usr/bin/python3 tests/real/real.py $(REAL) ## real projects from Debian's and npm's sources, built and tested through Pawl (network; opt-in)
+REAL ?=
 test-fresh: ; @tests/fresh.sh ## the two commands on a fresh minimal Debian 12 (root; opt-in)
 PREFIX ?= /usr
 DESTDIR ?=
