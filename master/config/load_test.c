@@ -49,7 +49,7 @@ static const char full[] =
     "    required: false\n"
     "    manual: true\n"
     "    steps:\n"
-    "      - checkout: {mode: fresh, submodules: true, depth: 3}\n"
+    "      - checkout: {mode: fresh, submodules: true, depth: 3, lfs: true, sparse: [a, b/c]}\n"
     "      - {run: make, shell: bash, dir: sub/x, env: {C: d}, timeout: 1m, idle_timeout: 2m, "
     "grace: 3s, log_limit: 1M,\n"
     "         stderr: separate, pty: true, halt_on_failure: false, flunk_on_failure: false, "
@@ -86,7 +86,8 @@ static void check_steps(const config_builder *b)
 {
     const config_step *s = b->steps;
     ok(same(s[0].name, "checkout") && same(s[0].kind, "checkout") && same(s[0].mode, "fresh") &&
-           s[0].submodules && s[0].depth == 3,
+           s[0].submodules && s[0].depth == 3 && s[0].lfs && s[0].paths.n == 2 &&
+           !strcmp(s[0].paths.v[1], "b/c"),
        "checkout");
     ok(same(s[1].name, "run") && same(s[1].kind, "run") && same(s[1].script, "make") &&
            same(s[1].shell, "bash") && same(s[1].dir, "sub/x") && s[1].n_env == 1 &&

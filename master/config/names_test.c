@@ -225,7 +225,10 @@ static const struct mistake {
     {STEP("run: a, name: x.stderr"), 2, 57, "\"x.stderr\" is no name of a step"},
     {STEP("checkout: {mode: celan}"), 2, 60, "did you mean \"clean\"?"},
     {STEP("checkout: clean"), 2, 53, "\"checkout\" must be a mapping, not a text"},
-    {STEP("checkout: {lfs: true}"), 2, 54, "\"lfs\" is not supported by this version"},
+    {STEP("checkout: {lfs: perhaps}"), 2, 59, "\"lfs\" must be true or false"},
+    {STEP("checkout: {sparse: []}"), 2, 62, "\"sparse\" must name at least one folder"},
+    {STEP("checkout: {sparse: [a, ../b]}"), 2, 66, "\"sparse\": \"../b\" must be a path below"},
+    {STEP("checkout: {sparse: ./}"), 2, 62, "\"sparse\": the root is in it always"},
     {STEP("checkout: {}, dir: x"), 2, 57, "\"dir\" is for steps with \"run\""},
     /* schedulers */
     {SCHED("builders: [b]"), 3, 14, "required key \"kind\" is missing"},

@@ -38,11 +38,11 @@ typedef struct job_step {
     bool pty;
     bool no_halt, no_flunk, warn, always; /* the flags, written so that absent means the default */
     char *mode;                           /* checkout: fresh clean incremental */
-    bool submodules;
+    bool submodules, lfs;
     uint64_t depth; /* checkout: 0 whole history */
     /* what other kinds take: msg_pair, in which properties are replaced when the step runs */
     pw_list with;
-    pw_strs paths; /* cache: what is kept */
+    pw_strs paths; /* cache: what is kept; checkout: folders of a sparse one, none: all */
     pw_strs keys;  /* cache: beginnings of keys that will do as well */
     char *cond;    /* `if`: skipped when it is false; NULL: none */
     /* ---- what is taken after it, whatever came of it; globs, relative to the work directory */

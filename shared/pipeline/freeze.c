@@ -39,6 +39,7 @@ static void step_from(job_step *s, const pl_step *c)
                     .cond = c->cond,
                     .mode = c->mode,
                     .submodules = c->submodules,
+                    .lfs = c->lfs,
                     .depth = c->depth,
                     .with = {c->with, c->n_with},
                     .paths = {c->paths.v, c->paths.n},

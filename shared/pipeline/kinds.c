@@ -234,6 +234,20 @@ void pl_read_cache(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_step
     pl_strs_clear(&files);
 }
 
+void pl_read_sparse(pl_reader *r, const yaml_node *map, pl_step *s)
+{
+    const yaml_node *v = yaml_node_value(map, "sparse");
+    if (!v || !yaml_get_strs(map, "sparse", TEXTS_MAX, &s->paths.v, &s->paths.n, r->errors))
+        return;
+    if (!s->paths.n)
+        yaml_fail(r->errors, v, "\"sparse\" must name at least one folder");
+    paths_ok(r, map, "sparse", &s->paths);
+    for (size_t i = 0; i < s->paths.n; i++)
+        if (!s->paths.v[i][strspn(s->paths.v[i], "./")] && pl_dir_ok(s->paths.v[i]))
+            yaml_fail(r->errors, yaml_node_type(v) == YAML_LIST ? yaml_node_item(v, i) : v,
+                      "\"sparse\": the root is in it always; without \"sparse\" all is");
+}
+
 static void copy_strs(pl_reader *r, const pl_strs *from, pl_strs *to)
 {
     to->v = pl_alloc(r, from->n, sizeof(*to->v));

@@ -50,12 +50,13 @@ typedef struct pl_step {
     pw_flags flags;
     char *cond; /* `if`, a right condition; NULL: none */
     char *mode; /* checkout: "fresh" "clean" "incremental" */
-    bool submodules;
+    bool submodules, lfs;
     uint64_t depth;
     /* what other kinds take, by the names that the runner knows */
     pl_pair *with;
     size_t n_with;
-    pl_strs paths, keys; /* cache: what is kept; beginnings of keys that will do as well */
+    pl_strs paths, keys; /* checkout: folders of a sparse one; cache: what is kept; beginnings of
+                            keys that will do as well */
     /* what is taken after it */
     pl_strs artifacts; /* globs; of kind "artifacts" its `paths` */
     pw_usec keep;      /* 0: as long as the project says */

@@ -137,18 +137,18 @@ void pl_refuse_run_keys(pl_reader *r, const yaml_node *map)
 static void read_checkout(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_step *s)
 {
     (void)secrets;
-    static const char *const keys[] = {"mode", "submodules", "depth", NULL}, *const later[] = {
-                                                                                 "lfs", "sparse",
-                                                                                 NULL};
+    static const char *const keys[] = {"mode", "submodules", "depth", "lfs", "sparse", NULL};
     const yaml_node *v = yaml_node_value(map, "checkout");
     int mode = 1;
     int64_t depth = 0;
     pl_refuse_run_keys(r, map);
-    if (v && (yaml_check_keys(v, "\"checkout\"", keys, later, r->errors) ||
+    if (v && (yaml_check_keys(v, "\"checkout\"", keys, NULL, r->errors) ||
               yaml_node_type(v) == YAML_MAP)) {
         (void)yaml_get_enum(v, "mode", modes, &mode, r->errors);
         (void)yaml_get_bool(v, "submodules", &s->submodules, r->errors);
         (void)yaml_get_int(v, "depth", 0, PL_DEPTH_MAX, &depth, r->errors);
+        (void)yaml_get_bool(v, "lfs", &s->lfs, r->errors);
+        pl_read_sparse(r, v, s);
     }
     s->mode = pl_copy(r, modes[mode]);
     s->depth = (uint64_t)depth;

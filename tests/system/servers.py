@@ -77,7 +77,7 @@ server.port = {self.port}
 server.bind = "127.0.0.1"
 server.upload-dirs = ("{self.folder}")
 server.modules = ("mod_auth", "mod_authn_file", "mod_alias", "mod_setenv", "mod_cgi")
-alias.url = ("/git/" => "/usr/lib/git-core/git-http-backend/")
+alias.url = ({self.config(self.root)}"/git/" => "/usr/lib/git-core/git-http-backend/")
 cgi.assign = ("" => "")
 setenv.add-environment = ("GIT_PROJECT_ROOT" => "{self.root}", "GIT_HTTP_EXPORT_ALL" => "1", "HOME" => "{self.folder}", "PATH" => "/usr/bin:/bin")
 auth.backend = "plain"
@@ -85,6 +85,10 @@ auth.backend.plain.userfile = "{self.folder}/users"
 auth.require = ("" => ("method" => "basic", "realm" => "git", "require" => "valid-user"))
 ''')
         self.start([program("lighttpd"), "-D", "-f", conf])
+
+    def config(self, root):
+        """More of alias.url."""
+        return ""
 
     def url(self, name):
         return f"http://127.0.0.1:{self.port}/git/{name}"

@@ -110,6 +110,9 @@ int co_environment(checkout *c, pw_err *err)
     int rc = env_set(c->env, "GIT_TERMINAL_PROMPT", "0", err);
     if (rc == 0)
         rc = env_set(c->env, "GIT_CONFIG_NOSYSTEM", "1", err);
+    /* files of Git LFS come only when asked for, whatever the machine's own configuration says */
+    if (rc == 0 && !c->s->lfs)
+        rc = env_set(c->env, "GIT_LFS_SKIP_SMUDGE", "1", err);
     /* a broken work tree must not make git find a repository that the spool happens to lie in */
     return rc < 0 ? rc : env_set(c->env, "GIT_CEILING_DIRECTORIES", above, err);
 }

@@ -126,11 +126,43 @@ static int mirror_fill(checkout *c, bool rebuild)
     return -1;
 }
 
+/* Files of Git LFS lie in the mirror, too: work trees find them there as they find its objects. */
+static int lfs_fill(checkout *c)
+{
+    PW_AUTO(pw_buf_clearp) pw_buf said = PW_BUF(CO_SMALL_FILE);
+    char cure[400];
+    int rc = co_git(c, true, "--git-dir", c->mirror, "lfs", "version");
+    if (rc > 0)
+        step_fail(c->out, PW_EXCEPTION,
+                  "checkout with \"lfs: true\" needs the program git-lfs, which worker \"%s\" "
+                  "lacks: install it there (Debian: apt-get install git-lfs)",
+                  c->r->spec.worker);
+    if (rc != 0)
+        return rc;
+    /* git-lfs takes the names of remotes only */
+    PW_AUTO(pw_freep) char *remote = pw_strf("remote.origin.url=%s", c->r->spec.repository);
+    if (!remote) {
+        step_fail(c->out, PW_EXCEPTION, "out of memory");
+        return -1;
+    }
+    c->said = &said;
+    rc = co_git(c, false, "--git-dir", c->mirror, "-c", remote, "lfs", "fetch", "origin",
+                c->r->spec.revision);
+    c->said = NULL;
+    login_cure(c->r, pw_buf_str(&said), cure, sizeof(cure));
+    if (rc <= 0 || !cure[0])
+        return co_must(c, "fetching the files of Git LFS", rc);
+    step_fail(c->out, PW_EXCEPTION, "fetching the files of Git LFS failed: %s", cure);
+    return rc;
+}
+
 int co_mirror_update(checkout *c, bool rebuild)
 {
     int rc = co_log_in(c);
     if (rc == 0)
         rc = mirror_fill(c, rebuild);
+    if (rc == 0 && c->s->lfs)
+        rc = lfs_fill(c);
     login_close(c->env, &c->login);
     return rc;
 }
