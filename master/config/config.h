@@ -55,6 +55,7 @@ typedef struct config_project {
     glob_list *tags;     /* of `tags`, default none */
     pw_usec poll;        /* default 60 s */
     bool build_first;
+    bool from_master;        /* `source: master`: workers get revisions over the link */
     config_pair *properties; /* of every build */
     size_t n_properties;
     char *hook_secret;  /* name of the secret that webhooks are signed with; NULL: none */

@@ -138,8 +138,7 @@ static void read_artifacts(config_reader *r, const yaml_node *map, config_projec
 
 static void read_project(config_reader *r, size_t i)
 {
-    static const char *const sources[] = {"origin", NULL}, *const sources_later[] = {"master",
-                                                                                     NULL};
+    static const char *const sources[] = {"origin", "master", NULL}, *const none[] = {NULL};
     const yaml_node *map = r->projects.v[i];
     config_project *p = &r->c->projects[i];
     int source = 0;
@@ -156,7 +155,8 @@ static void read_project(config_reader *r, size_t i)
     pl_get_globs(&r->pl, map, "tags", GLOB_BRANCH, NULL, PL_GLOBS_EMPTY_NONE, &p->tags);
     (void)pl_get_time(&r->pl, map, "poll", PL_SECOND, &p->poll);
     (void)yaml_get_bool(map, "build_first", &p->build_first, r->errors);
-    (void)pl_get_kind(&r->pl, map, "source", sources, sources_later, &source);
+    if (pl_get_kind(&r->pl, map, "source", sources, none, &source))
+        p->from_master = source == 1;
     if (yaml_get_str(map, "hook_secret", false, 1000, &p->hook_secret, r->errors) && p->hook_secret)
         (void)config_check_secret(r, yaml_node_get(map, "hook_secret"), p->hook_secret);
     read_allow(r, map, p);

@@ -213,6 +213,7 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
                   .worker = w->row.name,
                   .untrusted = !core_trusted(self, b->request),
                   .event = pw_buf_str(&event),
+                  .source = project->from_master ? "master" : NULL,
                   .lost_after_ms = (uint64_t)core_locks_limit(self) / 1000,
                   .base = project->properties,
                   .n_base = project->n_properties,
@@ -222,7 +223,7 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
                   .files_max = project->files_max,
                   .files_bytes = project->files_bytes};
     (void)core_isolation_block(self, w, b->request, &f.isolation);
-    if (core_trusted(self, b->request))
+    if (core_trusted(self, b->request) && !f.source)
         lend_login(c, &project->login, &f, &names);
     f.secrets = names;
     r = self->conf->web_url && !url ? pw_fail(err, PW_ENOMEM, "out of memory")

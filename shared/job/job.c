@@ -1,4 +1,5 @@
 #include "shared/job/job.h"
+#include "shared/job/record.h"
 
 enum {
     ARG_MAX_BYTES = 128 * 1024 - 1, /* Linux: one argument of execve, without its zero byte */
@@ -71,6 +72,27 @@ static const pw_field lock_fields[] = {
 const pw_schema job_lock_schema =
     PW_SCHEMA("job.locks", job_lock, lock_fields, "A lock that a job holds from its offer on.");
 
+static const pw_field need_fields[] = {
+    PW_F_STR(job_need, name, "name", true, PW_NAME_MAX, "its builder"),
+    PW_F_U64(job_need, build, "build", false, "build, 0 none"),
+};
+static const pw_schema need_schema =
+    PW_SCHEMA("job.needs", job_need, need_fields, "A build that a job needs.");
+
+static const pw_field file_fields[] = {
+    PW_F_STR(job_file, path, "path", true, PW_PATH_MAX, "path"),
+    PW_F_U64(job_file, size, "size", true, "bytes"),
+    PW_F_U64(job_file, mode, "mode", false, "permissions"),
+    PW_F_BIN(job_file, sum, "sum", true, PW_SUM_BYTES, "SHA-256"),
+};
+static const pw_schema file_schema =
+    PW_SCHEMA("job.files.file", job_file, file_fields, "A file that a build left.");
+static const pw_field files_fields[] = {
+    PW_F_LIST(job_files, files, "files", false, PW_FILES_MAX, &file_schema, "by path"),
+};
+const pw_schema job_files_schema =
+    PW_SCHEMA("job.files", job_files, files_fields, "The files that a build left.");
+
 static const pw_field spec_fields[] = {
     PW_F_U64(job_spec, epoch, "epoch", true, "epoch of the attempt"),
     PW_F_U64(job_spec, attempt, "attempt", true, "attempt"),
@@ -114,6 +136,10 @@ static const pw_field spec_fields[] = {
     PW_F_STR(job_spec, event, "event", false, WORD_MAX, "what made the build"),
     PW_F_U64(job_spec, files_max, "files_max", false, "files that it may leave"),
     PW_F_U64(job_spec, files_bytes, "files_bytes", false, "bytes of them"),
+    PW_F_STR(job_spec, source, "source", false, WORD_MAX,
+             "checkout: `master`: the revision comes over the link; absent: from the repository"),
+    PW_F_LIST(job_spec, needs, "needs", false, PW_NEEDS_MAX, &need_schema,
+              "builds whose files it may fetch"),
 };
 const pw_schema job_spec_schema =
     PW_SCHEMA("job.spec", job_spec, spec_fields, "A job as the master froze it.");

@@ -58,6 +58,24 @@ typedef struct job_lock { /* taken by the master before the job is sent */
     uint64_t until; /* given back when so many steps are over; 0: with the job */
 } job_lock;
 
+/* A build that this one needs, as it ended. Properties of it that the job names are among the
+ * job's, as "needs.NAME.PROPERTY". */
+typedef struct job_need {
+    char *name;     /* "fast", "slow[cc=gcc]" */
+    uint64_t build; /* 0: there was none */
+} job_need;
+enum { PW_NEEDS_MAX = 1000 };
+/* What a needed build left, as the answer to PW_NEED_LIST. */
+typedef struct job_file {
+    char *path;
+    uint64_t size, mode;
+    pw_bytes sum; /* SHA-256 */
+} job_file;
+typedef struct job_files {
+    pw_list files; /* job_file */
+} job_files;
+extern const pw_schema job_files_schema;
+
 typedef struct job_spec {
     uint64_t epoch, attempt, build, try_no; /* try_no: 1 for the first attempt of this build */
     uint64_t shard, shards;                 /* of a builder with shards, from 1; else 0 */
@@ -84,6 +102,10 @@ typedef struct job_spec {
     /* how long the job may go on without a sign of the master while it holds a lock exclusively */
     uint64_t lost_after_ms;
     char *event; /* what made the build: "change" "force" ..; NULL: not known */
+    /* where checkouts take the revision from: "master": over the link, as a git bundle (a worker
+     * needs PW_FEATURE_SOURCE); NULL: `repository` */
+    char *source;
+    pw_list needs; /* job_need: builds whose files it may fetch */
 } job_spec;
 extern const pw_schema job_report_schema, job_step_schema, job_lock_schema, job_spec_schema;
 /* The values, as the agent hands them to the runner. */

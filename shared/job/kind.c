@@ -12,6 +12,7 @@ static const char *const names[JOB_KINDS] = {
     [JOB_KIND_CACHE_SAVE] = "cache-save",
     [JOB_KIND_ARTIFACTS] = "artifacts",
     [JOB_KIND_REPORTS] = "reports",
+    [JOB_KIND_FETCH] = "fetch",
 };
 
 const char *job_kind_name(uint64_t kind)
@@ -42,6 +43,8 @@ size_t job_must(const job_spec *job, const char *out[JOB_MUST_MAX])
     const job_step *s = job->steps.v;
     for (size_t i = 0; i < job->steps.n; i++) {
         add(out, &n, s[i].kind);
+        if (job->source && strcmp(s[i].kind, names[JOB_KIND_CHECKOUT]) == 0)
+            add(out, &n, PW_FEATURE_SOURCE);
         if (s[i].artifacts.n)
             add(out, &n, names[JOB_KIND_ARTIFACTS]);
         if (s[i].reports.n)

@@ -15,6 +15,7 @@ enum {
     JOB_KIND_CACHE_SAVE, /* no key of a file: Pawl puts it behind the steps of who has a cache */
     JOB_KIND_ARTIFACTS,
     JOB_KIND_REPORTS,
+    JOB_KIND_FETCH,
     JOB_KINDS
 };
 enum { JOB_MUST_MAX = PW_PAIRS_MAX };

@@ -122,6 +122,8 @@ int pl_freeze(const pl_builder *b, const pl_facts *f, pw_buf *out, pw_err *err)
                      .git_user = lend(f->git_user),
                      .git_hosts = lend(f->git_hosts),
                      .files_max = f->files_max,
-                     .files_bytes = f->files_bytes};
+                     .files_bytes = f->files_bytes,
+                     .source = lend(f->source),
+                     .needs = {(job_need *)(uintptr_t)f->needs, f->n_needs}};
     return pw_schema_encode(&job_spec_schema, &spec, out, err);
 }

@@ -171,6 +171,9 @@ typedef struct pl_facts { /* what a build adds to its builder; all borrowed */
     const char *git_key, *git_password, *git_user, *git_hosts;
     pw_strs secrets; /* names of what it gets, the builder's among them; v NULL: the builder's */
     uint64_t files_max, files_bytes; /* that it may leave */
+    const char *source; /* "master": checkouts take the revision from there; NULL: the repository */
+    const job_need *needs; /* builds whose files it may fetch */
+    size_t n_needs;
 } pl_facts;
 /* The job, encoded (job_spec_schema). PW_ELIMIT: it is too long to be sent. */
 int pl_freeze(const pl_builder *b, const pl_facts *f, pw_buf *out, pw_err *err);

@@ -234,6 +234,41 @@ static const pw_field ping_fields[] = {
 static const pw_schema ping_schema =
     PW_SCHEMA("ping", msg_ping, ping_fields, "Sign of life of the master, echo of a heartbeat.");
 
+static const pw_field need_fields[] = {
+    PW_F_U64(msg_need, session, "session", true, "session"),
+    PW_F_U64(msg_need, epoch, "epoch", true, "epoch of the attempt"),
+    PW_F_U64(msg_need, attempt, "attempt", true, "attempt"),
+    PW_F_U64(msg_need, ask, "ask", true, "number of the question, given back"),
+    PW_F_U64(msg_need, what, "what", true,
+             "1 the list of files that a needed build left, 2 one of them, 3 the job's revision as "
+             "a git bundle"),
+    PW_F_STR(msg_need, from, "from", false, PW_NAME_MAX, "1, 2: the needed build"),
+    PW_F_STR(msg_need, name, "name", false, PW_NEED_NAME_MAX, "2: path of the file"),
+    PW_F_STRS(msg_need, have, "have", false, PW_REV_MAX, PW_HAVE_MAX,
+              "3: commits that the worker has, which the bundle may build upon"),
+    PW_F_U64(msg_need, offset, "offset", false, "first byte that is wanted"),
+};
+static const pw_schema need_schema =
+    PW_SCHEMA("need", msg_need, need_fields,
+              "What a running job asks for: a piece of at most 131072 bytes. One question of a job "
+              "is under way at a time; it may be repeated.");
+
+static const pw_field blob_fields[] = {
+    PW_F_U64(msg_blob, session, "session", true, "session"),
+    PW_F_U64(msg_blob, epoch, "epoch", true, "epoch of the attempt"),
+    PW_F_U64(msg_blob, attempt, "attempt", true, "attempt"),
+    PW_F_U64(msg_blob, ask, "ask", true, "number of the question"),
+    PW_F_U64(msg_blob, offset, "offset", false, "position of the first byte of frame 2"),
+    PW_F_U64(msg_blob, size, "size", false, "bytes of the whole"),
+    PW_F_BIN(msg_blob, sum, "sum", false, PW_SUM_BYTES, "SHA-256 of the whole"),
+    PW_F_STR(msg_blob, error, "error", false, WHY_MAX, "why there is nothing, for people"),
+    PW_F_U64(msg_blob, retry_ms, "retry_ms", false,
+             "with `error`: ask again after this time; 0: it stays so"),
+};
+static const pw_schema blob_schema =
+    PW_SCHEMA("blob", msg_blob, blob_fields,
+              "Answer to `need`. Frame 2: bytes of the whole from `offset` on.");
+
 /* ---- dispatch */
 
 static const pw_schema *const by_type[PW_MSG_TYPES] = {
@@ -245,6 +280,7 @@ static const pw_schema *const by_type[PW_MSG_TYPES] = {
     [PW_MSG_ACK] = &ack_schema,         [PW_MSG_NOTE] = &note_schema,
     [PW_MSG_CANCEL] = &cancel_schema,   [PW_MSG_FORGET] = &forget_schema,
     [PW_MSG_DRAIN] = &drain_schema,     [PW_MSG_PING] = &ping_schema,
+    [PW_MSG_NEED] = &need_schema,       [PW_MSG_BLOB] = &blob_schema,
 };
 
 const pw_schema *pw_msg_schema(pw_msg_type type)

@@ -24,6 +24,11 @@ enum {
         128 * 1024, /* names and values of one job: with the job they make one message */
     PW_KEY_BYTES = 32,
     PW_MARK_MAX = 64,
+    PW_SUM_BYTES = 32,        /* SHA-256 */
+    PW_BLOB_MAX = 128 * 1024, /* bytes of one piece of what a job asked for */
+    PW_NEED_NAME_MAX = 1000,  /* of a file */
+    PW_HAVE_MAX = 16,         /* commits that a worker says it has */
+    PW_REV_MAX = 64,
 };
 
 typedef enum pw_msg_type {
@@ -34,6 +39,7 @@ typedef enum pw_msg_type {
     PW_MSG_HEARTBEAT,
     PW_MSG_REJECT,
     PW_MSG_BYE,
+    PW_MSG_NEED,
     /* master -> worker */
     PW_MSG_JOINED,
     PW_MSG_WELCOME,
@@ -45,6 +51,7 @@ typedef enum pw_msg_type {
     PW_MSG_FORGET,
     PW_MSG_DRAIN,
     PW_MSG_PING,
+    PW_MSG_BLOB,
     PW_MSG_TYPES
 } pw_msg_type;
 
@@ -55,6 +62,8 @@ typedef struct msg_pair {
 extern const pw_schema msg_pair_schema;
 /* Feature of a worker that can be given secrets. */
 #define PW_FEATURE_SECRETS "secrets"
+/* ... that can take a revision from the master. */
+#define PW_FEATURE_SOURCE "source-master"
 typedef struct msg_secret {
     char *name;
     pw_bytes value; /* PW_SECRET_MIN bytes or more, no zero bytes */
@@ -182,6 +191,32 @@ typedef struct msg_ping { /* also the echo of a heartbeat */
     bool ask;         /* answer with a heartbeat at once */
 } msg_ping;
 
+typedef enum pw_need {
+    PW_NEED_LIST = 1, /* of the files that a needed build left: job_files, encoded */
+    PW_NEED_FILE,     /* one of them */
+    PW_NEED_BUNDLE    /* the job's own revision, as git bundles it */
+} pw_need;
+/* A job asks for the bytes from `offset` on, at most PW_BLOB_MAX: one question of a job is under
+ * way at a time, and the answer is written before the next one. Repeating it is harmless. */
+typedef struct msg_need {
+    uint64_t session, epoch, attempt;
+    uint64_t ask;  /* given back: answers to earlier questions are dropped */
+    uint64_t what; /* pw_need */
+    char *from;    /* LIST, FILE: the needed build, by its builder's name */
+    char *name;    /* FILE: its path */
+    pw_strs have;  /* BUNDLE: commits that the worker has */
+    uint64_t offset;
+} msg_need;
+typedef struct msg_blob { /* frame 2: bytes from `offset` on */
+    uint64_t session, epoch, attempt;
+    uint64_t ask;
+    uint64_t offset;
+    uint64_t size;     /* of the whole */
+    pw_bytes sum;      /* SHA-256 of the whole */
+    char *error;       /* why there is nothing; NULL: there is */
+    uint64_t retry_ms; /* the same question may be answered after that time; 0: it will not */
+} msg_blob;
+
 /* One decoded message. */
 typedef struct pw_msg {
     pw_msg_type type;
@@ -202,6 +237,8 @@ typedef struct pw_msg {
         msg_forget forget;
         msg_drain drain;
         msg_ping ping;
+        msg_need need;
+        msg_blob blob;
     } u;
 } pw_msg;
 
