@@ -164,6 +164,12 @@ static int build_all_of(local *l, size_t at, pw_err *err)
         rc =
             pw_fail(err, PW_EINVAL, "builder \"%s\" uses the secret \"%s\": a local build has none",
                     b->name, b->secrets.v[0]);
+    for (size_t k = 0; rc == 0 && k < b->needs.n; k++)
+        if (pl_uses_need(b, k))
+            rc = pw_fail(err, PW_EINVAL,
+                         "builder \"%s\" takes files or properties of \"%s\": a local build hands "
+                         "none on; name the builders that can be built here",
+                         b->name, b->needs.v[k]);
     if (rc == 0)
         rc = pl_expand(b, &in, err);
     for (size_t i = 0; rc == 0 && i < in.n && !local_stopped(); i++) {

@@ -252,6 +252,10 @@ struct core_attempt {
     uint64_t steps_over; /* so many have ended */
 };
 core_attempt *core_attempt_find(core *self, uint64_t id); /* open ones only; NULL else */
+/* What it builds: the project's place in the configuration, and the revision. false: its project is
+ * gone. */
+bool core_attempt_source(const core *self, const core_attempt *a, size_t *ret_project,
+                         store_rev *ret_rev);
 /* Each open attempt, in id order. */
 core_attempt *core_attempt_each(core *self, size_t *pos);
 /* Each open attempt of a worker, in id order. */

@@ -165,6 +165,23 @@ static int untrust(const core *self, const core_build *b, const core_worker *w, 
     return failed ? pw_fail(err, PW_ENOMEM, "out of memory") : 0;
 }
 
+/* With what it takes of builds that it needs. */
+static int freeze_with(core *self, const core_build *b, pl_facts *f, pw_list *given, pw_buf *out,
+                       pw_err *err)
+{
+    job_need *needs = NULL;
+    size_t n = 0;
+    int r = core_needs(self, b, given, &needs, &n, err);
+    f->needs = needs;
+    f->n_needs = n;
+    f->given = given->v;
+    f->n_given = given->n;
+    if (r == 0)
+        r = pl_freeze(b->request->builder->conf, f, out, err);
+    core_needs_free(needs, n);
+    return r;
+}
+
 int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_worker *w,
                 pw_buf *out, pw_list *ret_secrets, pw_err *err)
 {
@@ -217,8 +234,6 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
                   .lost_after_ms = (uint64_t)core_locks_limit(self) / 1000,
                   .base = project->properties,
                   .n_base = project->n_properties,
-                  .given = given.v,
-                  .n_given = given.n,
                   .instance = b->request->builder->parent ? &instance : NULL,
                   .files_max = project->files_max,
                   .files_bytes = project->files_bytes};
@@ -227,7 +242,7 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
         lend_login(c, &project->login, &f, &names);
     f.secrets = names;
     r = self->conf->web_url && !url ? pw_fail(err, PW_ENOMEM, "out of memory")
-                                    : pl_freeze(c, &f, out, err);
+                                    : freeze_with(self, b, &f, &given, out, err);
     core_props_clear(&given);
     return r < 0 ? r : values(self, b, names, ret_secrets, err);
 }

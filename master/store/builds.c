@@ -152,6 +152,16 @@ int store_property_put(store *self, uint64_t build, const char *name, const char
                            build, err);
 }
 
+int store_property_get(store *self, uint64_t build, const char *name, pw_buf *out, pw_err *err)
+{
+    PW_AUTO(sql_end) sql_cur cur = {0};
+    int rc = sql_query(&self->c, S_PROPERTY_GET, SQL_ARGS(sql_u(build), sql_t(name)), &cur, err);
+
+    if (rc == 0)
+        rc = sql_next(&cur, err);
+    return rc == 0 ? PW_ENOTFOUND : rc < 0 ? rc : sql_col_buf(&cur, 0, out, err);
+}
+
 int store_note_put(store *self, const store_note *n, pw_err *err)
 {
     return store_write_one(self, S_NOTE_PUT,

@@ -162,6 +162,8 @@
     X(PROPERTY_PUT, "INSERT INTO property(build,name,value,source) VALUES(?1,?2,?3,?4)"            \
                     " ON CONFLICT(build,name) DO UPDATE SET value=excluded.value,"                 \
                     "source=excluded.source")                                                      \
+    X(PROPERTY_GET, "SELECT v.value FROM name n JOIN property v ON v.name=n.id AND v.build=?1"     \
+                    " WHERE n.text=?2")                                                            \
     X(NOTE_PUT, "INSERT INTO note(attempt,context,style,text,at) VALUES(?1,?2,?3,?4,?5)"           \
                 " ON CONFLICT(attempt,context) DO UPDATE SET style=excluded.style,"                \
                 "text=excluded.text,at=excluded.at")                                               \

@@ -320,6 +320,8 @@ int store_steps_over(store *self, uint64_t attempt, pw_result result, const char
                      pw_msec at, pw_err *err);
 int store_property_put(store *self, uint64_t build, const char *name, const char *value,
                        const char *source, pw_err *err);
+/* PW_ENOTFOUND, without text */
+int store_property_get(store *self, uint64_t build, const char *name, pw_buf *out, pw_err *err);
 /* A note beside a build; one of the same attempt and context is replaced. */
 typedef struct store_note {
     uint64_t attempt;

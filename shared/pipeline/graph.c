@@ -146,6 +146,10 @@ void pl_resolve_needs(pl_reader *r, pl_builder *v, size_t n, const yaml_node *co
     for (size_t i = 0; i < n; i++)
         resolve(r, v, n, i, map[i], sorted, k);
     tell_circles(r, v, n, map);
+    bool whole = yaml_errors_none(r->errors); /* else a definition may lack anything */
+    for (size_t i = 0; whole && i < n; i++)
+        if (yaml_node_type(map[i]) == YAML_MAP)
+            pl_check_mentions(r, v, i, map[i]);
 }
 
 /* ---- which ones belong together */

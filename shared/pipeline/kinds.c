@@ -248,6 +248,38 @@ void pl_read_sparse(pl_reader *r, const yaml_node *map, pl_step *s)
                       "\"sparse\": the root is in it always; without \"sparse\" all is");
 }
 
+/* ---- fetch: BUILDER | {from, paths, to, optional} */
+void pl_read_fetch(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_step *s)
+{
+    static const char *const keys[] = {"from", "paths", "to", "optional", NULL};
+    const yaml_node *v = yaml_node_get(map, "fetch"), *from = v, *to = NULL;
+    (void)secrets;
+    pl_refuse_run_keys(r, map);
+    if (yaml_node_type(v) == YAML_MAP) {
+        if (!yaml_check_keys(v, "\"fetch\"", keys, NULL, r->errors))
+            return;
+        from = yaml_node_value(v, "from");
+        to = yaml_node_value(v, "to");
+        if (yaml_node_value(v, "paths") && pl_get_files(r, v, "paths", &s->paths) &&
+            s->paths.n > PW_WITH_MAX)
+            yaml_fail(r->errors, yaml_node_value(v, "paths"), "\"paths\" has more than %d entries",
+                      PW_WITH_MAX);
+        (void)yaml_get_bool(v, "optional", &s->optional, r->errors);
+    }
+    const char *text = from ? yaml_node_text(from) : NULL;
+    if (!text || !*text || strlen(text) > PL_VALUE_MAX)
+        yaml_fail(r->errors, from ? from : v,
+                  "\"fetch\" takes the name of a builder in \"needs\", or {from: BUILDER, paths, "
+                  "to, optional}");
+    else
+        add(r, s, pl_copy(r, "from"), text);
+    if (!to || !add_text(r, v, "to", s))
+        return;
+    text = yaml_node_text(to);
+    if (text && !strstr(text, "${"))
+        check_path(r, to, "to");
+}
+
 static void copy_strs(pl_reader *r, const pl_strs *from, pl_strs *to)
 {
     to->v = pl_alloc(r, from->n, sizeof(*to->v));

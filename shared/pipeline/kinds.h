@@ -7,7 +7,7 @@
 /* `sparse` of a checkout. */
 void pl_read_sparse(pl_reader *r, const yaml_node *map, pl_step *s);
 typedef void pl_read_kind(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_step *s);
-pl_read_kind pl_read_set_property, pl_read_annotate, pl_read_http, pl_read_cache;
+pl_read_kind pl_read_set_property, pl_read_annotate, pl_read_http, pl_read_cache, pl_read_fetch;
 /* `dir`, `env` and the limits: of all that runs something. */
 pl_read_kind pl_read_place;
 /* A path below the work directory, without "..". */

@@ -134,6 +134,21 @@ void pl_close_needs(const pl_builder *v, size_t n, bool *marked);
  * builders; then all that those need. files: one a line; NULL: not known, so all are. */
 void pl_select(const pl_builder *v, size_t n, const char *files, bool *marked);
 
+/* ---- needs.c: what steps take of builds that theirs needs */
+typedef struct pl_mention { /* ${needs.NAME.PROPERTY}; texts are not ended by a zero byte */
+    const char *name, *prop; /* prop NULL: there is none */
+    size_t name_n, prop_n;
+    bool optional; /* the text says what stands for it */
+} pl_mention;
+typedef int pl_mention_fn(void *self, const pl_mention *m);
+/* Calls for each; another value than 0 ends it. */
+int pl_mentions(const pl_builder *b, pl_mention_fn *cb, void *self);
+bool pl_mention_is(const pl_mention *m, const char *name);
+/* From whom a step fetches, as written; NULL: it is of another kind. */
+const char *pl_fetch_from(const pl_step *s);
+/* Whether a step of it takes something of the builder that it needs as its k-th. */
+bool pl_uses_need(const pl_builder *b, size_t k);
+
 /* ---- file.c: the file of a repository */
 typedef struct pl_allow {        /* what a project permits its file; zeroed is the default */
     glob_list *tags, *isolation; /* NULL: any */

@@ -63,6 +63,9 @@ bool pl_property_ok(pl_reader *r, const yaml_node *key);
  * is not there and what needs itself. map[i]: the mapping of v[i]. */
 void pl_resolve_needs(pl_reader *r, pl_builder *v, size_t n, const yaml_node *const *map);
 
+/* ---- needs.c: tells of what v[at] takes of builds that it does not need, or that give it not */
+void pl_check_mentions(pl_reader *r, const pl_builder *v, size_t at, const yaml_node *map);
+
 /* ---- file.c: the file of a repository */
 typedef struct pl_rules {
     /* NULL: nothing is known of the project (no master is asked): all that one could allow is. */

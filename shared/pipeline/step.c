@@ -16,6 +16,7 @@ static const char *const step_keys[] = {"name",
                                         "annotate",
                                         "http",
                                         "cache",
+                                        "fetch",
                                         "always_run",
                                         "halt_on_failure",
                                         "flunk_on_failure",
@@ -32,7 +33,7 @@ static const char *const step_keys[] = {"name",
                                         "artifacts",
                                         "reports",
                                         NULL};
-static const char *const step_later[] = {"trigger", "fetch", NULL};
+static const char *const step_later[] = {"trigger", NULL};
 
 #define LOG_LIMIT_MIN ((uint64_t)4096)
 #define LOG_LIMIT_MAX ((uint64_t)1 << 40)
@@ -174,6 +175,7 @@ static const struct step_kind {
     {"annotate", pl_read_annotate, false},
     {"http", pl_read_http, false},
     {"cache", pl_read_cache, false},
+    {"fetch", pl_read_fetch, false},
     {"artifacts", pl_read_artifacts_step, true},
     {"reports", pl_read_reports_step, true},
 };
