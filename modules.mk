@@ -6,7 +6,7 @@
 MODULES := shared/base shared/wire shared/job shared/journal shared/zip shared/crypt shared/link shared/yaml \
            shared/json shared/http shared/cron shared/scan shared/expr shared/notify shared/gitlogin shared/pipeline \
            worker/spool worker/cgroup worker/isolate worker/reports worker/run worker/agent \
-           master/config master/store master/logs master/blobs master/promote master/notify master/core master/link master/git master/net master/provider master/http \
+           master/config master/store master/logs master/blobs master/promote master/notify master/core master/link master/git master/net master/provider master/give master/http \
            master/server master/backup master/doctor \
            client
 
@@ -54,13 +54,14 @@ USES_master/notify  := master/config shared/pipeline shared/scan shared/job shar
 USES_master/core    := master/promote master/notify master/store master/config shared/pipeline shared/expr shared/job shared/wire shared/cron shared/scan shared/crypt shared/base
 USES_master/link    := master/core master/logs master/blobs master/store master/config shared/pipeline shared/link shared/job shared/journal \
                        shared/wire shared/crypt shared/base
-USES_master/git     := shared/gitlogin shared/base
+USES_master/git     := shared/gitlogin shared/crypt shared/base
 LIB_master/git      := libgit2
 USES_master/net     := shared/http shared/crypt shared/base
 USES_master/provider := shared/base
+USES_master/give    := master/blobs master/store shared/job shared/wire shared/crypt shared/base
 USES_master/http    := master/core master/logs master/blobs master/store master/config shared/pipeline shared/scan shared/json shared/job shared/crypt shared/base
 LIB_master/http     := libmicrohttpd
-USES_master/server  := master/http master/link master/git master/net master/provider master/notify master/core master/logs master/blobs master/store master/config shared/pipeline shared/link \
+USES_master/server  := master/http master/link master/git master/net master/provider master/give master/notify master/core master/logs master/blobs master/store master/config shared/pipeline shared/link \
                        shared/crypt shared/notify shared/base
 USES_master/backup  := master/blobs master/store shared/zip shared/json shared/crypt shared/base
 USES_master/doctor  := master/logs master/blobs master/store master/config shared/pipeline shared/crypt shared/base

@@ -198,6 +198,12 @@ static int env_make(const gw *w, struct env *e, pw_err *err)
 
 int gw_child(const gw *w, const char *const *args, int keep, pw_buf *out, pw_buf *said, pw_err *err)
 {
+    return gw_child_in(w, args, keep, -1, out, said, err);
+}
+
+int gw_child_in(const gw *w, const char *const *args, int keep, int in, pw_buf *out, pw_buf *said,
+                pw_err *err)
+{
     PW_AUTO(child_clear) struct child c = {.pidfd = -1, .s = {{.fd = -1}, {.fd = -1}}};
     PW_AUTO(env_clear) struct env env = {0};
     PW_AUTO(pw_freep) char *dir = pw_strf("--git-dir=%s", w->mirror);
@@ -233,7 +239,7 @@ int gw_child(const gw *w, const char *const *args, int keep, pw_buf *out, pw_buf
     /* without a terminal of its own ssh cannot ask for a password */
     pw_spawn what = {.argv = argv,
                      .env = (const char *const *)env.v,
-                     .in = -1,
+                     .in = in,
                      .out = out_fd,
                      .err = err_fd,
                      .keep = kept,

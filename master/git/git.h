@@ -43,7 +43,9 @@ typedef struct git_moved { /* one ref that is not where it was */
     size_t n_commits;
 } git_moved;
 
-typedef enum git_kind { GIT_POLL = 1, GIT_HISTORY, GIT_PUSH, GIT_SHOW } git_kind;
+typedef enum git_kind { GIT_POLL = 1, GIT_HISTORY, GIT_PUSH, GIT_SHOW, GIT_BUNDLE } git_kind;
+/* The name of the revision in a bundle. */
+#define GIT_BUNDLE_REF "refs/pawl/bundle"
 /* With what git logs in; owned texts, NULL: none. Wiped when they are freed. */
 typedef struct git_login {
     char *ssh_key, *known_hosts; /* what such files hold */
@@ -59,7 +61,7 @@ typedef struct git_job {
     uint64_t tag;    /* the asker's: edge, promotion */
     pw_usec timeout; /* of each child */
 
-    git_ref *known; /* POLL: refs as last seen (heads and tags) */
+    git_ref *known; /* POLL: refs as last seen (heads and tags); BUNDLE: what need not be in it */
     size_t n_known;
     bool first; /* POLL: never seen before: no commits are listed ... */
     bool tips;  /* ... but the tips */
@@ -69,9 +71,10 @@ typedef struct git_job {
     char *from, *to;   /* HISTORY: full ref names */
     char *ref;         /* PUSH: full ref name */
     char old[GIT_REV]; /* PUSH: lease, "" = must not exist */
-    char rev[GIT_REV]; /* PUSH: object to push; SHOW: of which revision */
-    char *path;        /* SHOW: file; a link is followed to nowhere, it counts as none */
-    bool look_only;    /* PUSH: nothing is pushed */
+    char rev[GIT_REV]; /* PUSH: object to push; SHOW, BUNDLE: of which revision */
+    /* SHOW: file; a link is followed to nowhere, it counts as none. BUNDLE: where it is written */
+    char *path;
+    bool look_only; /* PUSH: nothing is pushed */
 
     /* answer */
     int code; /* 0, or a negative pw_code: text says why */
@@ -81,7 +84,9 @@ typedef struct git_job {
     char *head; /* POLL: branch that the remote's HEAD names, NULL unknown */
     char from_rev[GIT_REV], to_rev[GIT_REV]; /* HISTORY: "" absent */
     bool to_in_from, from_in_to;             /* HISTORY: ancestry of the tips */
-    char *shown;    /* SHOW: the file's bytes; NULL: the revision has no such file */
+    char *shown;   /* SHOW: the file's bytes; NULL: the revision has no such file */
+    uint64_t size; /* BUNDLE: its bytes, and their SHA-256 */
+    uint8_t sum[32];
     size_t n_shown; /* at most GIT_SHOW_MAX + 1: then there is more */
     struct git_candidate {
         char rev[GIT_REV];

@@ -49,6 +49,9 @@ void gw_forget_moves(git_job *j);
  * ends, or another code. keep: a descriptor that the child holds, too; -1 none. */
 int gw_child(const gw *w, const char *const *args, int keep, pw_buf *out, pw_buf *said,
              pw_err *err);
+/* The same, with a standard input. */
+int gw_child_in(const gw *w, const char *const *args, int keep, int in, pw_buf *out, pw_buf *said,
+                pw_err *err);
 /* The one line of stderr that tells most, as an error: "attempt on repository: line". rc: what
  * gw_child returned. */
 int gw_child_fail(const gw *w, const char *attempt, int rc, pw_buf *said, pw_err *err);
@@ -137,4 +140,9 @@ int gw_history(gw *w, pw_err *err);
 int gw_push(gw *w, pw_err *err);
 /* show.c */
 int gw_show(gw *w, pw_err *err);
+/* Opens the mirror and finds the job's revision; one that is not there yet (told of by hand) is
+ * fetched once. */
+int gw_commit_find(gw *w, git_oid *ret, pw_err *err);
+/* bundle.c */
+int gw_bundle(gw *w, pw_err *err);
 #endif

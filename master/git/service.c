@@ -93,6 +93,8 @@ static void run_job(const git_service *self, git_job *job)
         rc = gw_push(&w, &err);
     else if (rc == 0 && job->kind == GIT_SHOW)
         rc = gw_show(&w, &err);
+    else if (rc == 0 && job->kind == GIT_BUNDLE)
+        rc = gw_bundle(&w, &err);
     else if (rc == 0)
         rc = pw_fail(&err, PW_EINVAL, "git job of kind %d", (int)job->kind);
     job->code = rc < 0 ? rc : 0;

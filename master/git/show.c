@@ -26,8 +26,7 @@ static int take_blob(gw *w, const git_tree_entry *e, pw_err *err)
     return rc;
 }
 
-/* A revision that is not in the mirror yet (told of by hand) is fetched once. */
-static int find_commit(gw *w, git_oid *ret, pw_err *err)
+int gw_commit_find(gw *w, git_oid *ret, pw_err *err)
 {
     const git_job *j = w->job;
     int rc = gw_mirror_open(w, err);
@@ -50,7 +49,7 @@ int gw_show(gw *w, pw_err *err)
 
     if (!gw_rev_ok(j->rev) || !j->path || !*j->path)
         return pw_fail(err, PW_EINVAL, "\"%.60s\" is no revision", j->rev);
-    rc = find_commit(w, &id, err);
+    rc = gw_commit_find(w, &id, err);
     if (rc < 0)
         return rc;
     rc = git_commit_lookup(&c, w->repo, &id);

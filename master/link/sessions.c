@@ -134,6 +134,8 @@ static bool send_fault(pw_msg_type type)
         return pw_fault("cancel.send");
     case PW_MSG_WELCOME:
         return pw_fault("resync.welcome");
+    case PW_MSG_BLOB:
+        return pw_fault("blob.send");
     case PW_MSG_JOINED:
         return pw_fault("join.answer");
     default:
@@ -338,6 +340,8 @@ void sessions_message(sessions *self, uint64_t peer, const uint8_t key[32], cons
         beat(self, s, &m.u.heartbeat);
     else if (m.type == PW_MSG_REJECT && session_ok(self, peer, s, m.u.reject.session))
         rejected(self, s, &m.u.reject);
+    else if (m.type == PW_MSG_NEED && session_ok(self, peer, s, m.u.need.session))
+        needs_ask(self, s, &m.u.need);
     else if (m.type == PW_MSG_BYE && session_ok(self, peer, s, m.u.bye.session))
         sessions_end(self, s, m.u.bye.reason ? m.u.bye.reason : "it said goodbye");
     pw_msg_clear(&m);

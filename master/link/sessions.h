@@ -7,6 +7,7 @@
 #include "master/blobs/blobs.h"
 #include "master/core/core.h"
 #include "master/logs/logs.h"
+#include "shared/wire/msg.h"
 
 enum {
     SESSION_HEARTBEAT_MS = 10000,
@@ -47,6 +48,14 @@ void sessions_end_turn(sessions *self);
 void sessions_synced(sessions *self, uint64_t ticket, int code, const char *text);
 /* Heartbeats and silence; once a second or more often. */
 void sessions_tick(sessions *self);
+/* What a running job asks for (`need`), for those who can give it: the attempt is open and this
+ * worker's. Both are borrowed. The answer goes to sessions_blob(), at any later time; a negative
+ * code: it is told to ask again. */
+typedef int sessions_ask(void *self, const core_attempt *a, const msg_need *m, pw_err *err);
+void sessions_on_need(sessions *self, sessions_ask *ask, void *ask_self);
+/* An answer: session, epoch, attempt and ask as they came. Dropped when that session is over: it
+ * asks again. */
+void sessions_blob(sessions *self, const msg_blob *m, const void *p, size_t n);
 typedef struct sessions_figures {
     uint64_t sessions, dropped, journal_bytes, log_bytes, alarms;
 } sessions_figures;

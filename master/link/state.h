@@ -55,6 +55,8 @@ struct sessions {
     sessions_figures fig;
     pw_usec trouble_at; /* when the log store refused bytes last; 0: it does not */
     bool took;          /* it took some since */
+    sessions_ask *ask;  /* NULL: nobody gives anything */
+    void *ask_self;
 };
 
 /* ---- sessions.c */
@@ -81,6 +83,9 @@ int files_piece(sessions *self, core_attempt *a, const journal_rec *rec, pw_err 
 int files_whole(sessions *self, core_attempt *a, const journal_rec *rec, pending *p, pw_err *err);
 int files_tests(sessions *self, core_attempt *a, const journal_rec *rec, pw_err *err);
 int files_report(sessions *self, core_attempt *a, const journal_rec *rec, pw_err *err);
+
+/* ---- needs.c */
+void needs_ask(sessions *self, const session *s, const msg_need *m);
 
 /* ---- ingest.c */
 /* Whether the log store may be believed again after it refused bytes. */

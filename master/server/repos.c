@@ -71,6 +71,14 @@ static void login(git_job *j, const config *conf, size_t project, bool *bad)
                            .password = value(conf, p->login.password, bad)};
 }
 
+void repos_of(const server *s, git_job *j, size_t project, bool *bad)
+{
+    const config *conf = core_config(s->core);
+    j->project = core_project_row(s->core, project);
+    j->repository = pw_strdup(conf->projects[project].repository, bad);
+    login(j, conf, project, bad);
+}
+
 void repos_effect(server *s, const core_effect *e)
 {
     pw_err err = {0};
@@ -127,9 +135,7 @@ void repos_effect(server *s, const core_effect *e)
         store_rev_text(&push.rev, j->rev);
         j->look_only = push.look_only;
     }
-    j->project = core_project_row(s->core, project);
-    j->repository = pw_strdup(conf->projects[project].repository, &bad);
-    login(j, conf, project, &bad);
+    repos_of(s, j, project, &bad);
     if (bad) {
         failed(s, e, "out of memory");
         return;

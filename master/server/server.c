@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "master/give/give.h"
 #include "master/server/privs.h"
 #include "master/server/state.h"
 #include "shared/base/closed.h"
@@ -116,7 +117,8 @@ static int open_queues(server *s, pw_err *err)
         !(s->net_answers = pw_chan_new(QUEUE_ANSWERS, NULL, err)) ||
         !(s->provider_answers = pw_chan_new(QUEUE_ANSWERS, NULL, err)) ||
         !(s->log_answers = pw_chan_new(QUEUE_ANSWERS, free, err)) ||
-        !(s->file_answers = pw_chan_new(QUEUE_ANSWERS, free, err)))
+        !(s->file_answers = pw_chan_new(QUEUE_ANSWERS, free, err)) ||
+        !(s->give_answers = pw_chan_new(GIVE_ANSWERS, NULL, err)))
         return err->code;
     if (!(s->loop = pw_loop_new(&pw_host_real, err)) ||
         !pw_loop_signals(s->loop, signals, on_signal, s, err) ||
@@ -127,6 +129,7 @@ static int open_queues(server *s, pw_err *err)
                     s, err) ||
         !pw_loop_fd(s->loop, "logs", pw_chan_fd(s->log_answers), EPOLLIN, turn_logs, s, err) ||
         !pw_loop_fd(s->loop, "files", pw_chan_fd(s->file_answers), EPOLLIN, turn_files, s, err) ||
+        !pw_loop_fd(s->loop, "gives", pw_chan_fd(s->give_answers), EPOLLIN, turn_gives, s, err) ||
         !(s->tick = pw_loop_timer(s->loop, "tick", 0, turn_tick, s, err)))
         return err->code;
     pw_loop_after(s->loop, turn_hook, s);
@@ -197,10 +200,10 @@ static int open_all(server *s, const server_options *o, pw_err *err)
         return r;
     if (!(s->git = git_start(s->mirror_dir, s->git_answers, err)))
         return err->code;
-    if ((r = turn_load(s, err)) < 0 || (r = state_admin_token(s, err)) < 0 ||
-        (r = lastconf_keep(s, err)) < 0 || (r = janitor_start(&s->janitor, s->db, err)) < 0 ||
-        (r = open_sockets(s, &p, err)) < 0 || (r = privs_drop(&p, err)) < 0 ||
-        (r = outbox_open(s, err)) < 0)
+    if ((r = gives_open(s, err)) < 0 || (r = turn_load(s, err)) < 0 ||
+        (r = state_admin_token(s, err)) < 0 || (r = lastconf_keep(s, err)) < 0 ||
+        (r = janitor_start(&s->janitor, s->db, err)) < 0 || (r = open_sockets(s, &p, err)) < 0 ||
+        (r = privs_drop(&p, err)) < 0 || (r = outbox_open(s, err)) < 0)
         return r;
     return state_write_addresses(s, err);
 }
@@ -209,6 +212,7 @@ static void close_all(server *s)
 {
     git_job *j;
     core_cmd *c;
+    give_job *g;
     s->web = web_stop(s->web);
     s->git = git_stop(s->git);
     outbox_close(s);
@@ -219,7 +223,10 @@ static void close_all(server *s)
     s->ctx = link_ctx_free(s->ctx);
     s->log_store = logs_close(s->log_store);
     s->files = blobs_close(s->files);
+    gives_close(s);
     turn_unload(s);
+    while (s->give_answers && (g = pw_chan_recv(s->give_answers)))
+        (void)give_job_free(g);
     while (s->git_answers && (j = pw_chan_recv(s->git_answers)))
         git_job_free(j);
     while (s->commands && (c = pw_chan_recv(s->commands)))
@@ -229,6 +236,7 @@ static void close_all(server *s)
     s->git_answers = pw_chan_free(s->git_answers);
     s->log_answers = pw_chan_free(s->log_answers);
     s->file_answers = pw_chan_free(s->file_answers);
+    s->give_answers = pw_chan_free(s->give_answers);
     s->net_answers = pw_chan_free(s->net_answers);
     s->provider_answers = pw_chan_free(s->provider_answers);
     web_targets_free(atomic_load(&s->gauges.targets));

@@ -31,6 +31,7 @@ typedef struct janitor {
     _Atomic uint64_t wal;     /* bytes after the last pass */
 } janitor;
 
+typedef struct gives gives;
 typedef struct server {
     const server_options *options;
     const char *dir;
@@ -41,9 +42,11 @@ typedef struct server {
     config *conf, *conf_begun; /* the present one; that of the start, whose addresses are in use */
     pw_loop *loop;
     pw_chan *commands, *git_answers, *log_answers, *net_answers, *provider_answers, *file_answers;
+    pw_chan *give_answers;
     store *st;
     logs *log_store;
     blobs *files;
+    struct gives *gives;
     core *core; /* NULL after a failed commit, until it is loaded anew */
     sessions *links;
     git_service *git;
@@ -129,6 +132,16 @@ void files_effect(server *s, const core_effect *e);
 void files_tick(server *s);
 void turn_files(pw_loop *loop, int fd, uint32_t events, void *self);
 
+/* ---- gives.c: between jobs that ask for something and those who have it */
+int gives_open(server *s, pw_err *err);
+void gives_close(server *s);
+/* After each load of the core. */
+void gives_load(server *s);
+void gives_tick(server *s);
+/* A bundle was made, or not. */
+void gives_bundled(server *s, const git_job *j);
+void turn_gives(pw_loop *loop, int fd, uint32_t events, void *self);
+
 /* ---- outbox.c: between the core's messages and the net service */
 int outbox_prepare(server *s, const config *conf, pw_err *err);
 /* Messages may leave: the web address is known. After each load of the core. */
@@ -157,6 +170,8 @@ void reload_conditions(server *s);
 /* ---- repos.c: between the core's effects and the git service */
 void repos_effect(server *s, const core_effect *e);
 void repos_answer(server *s, const git_job *j);
+/* The project's mirror, repository and login, by the configuration of now. */
+void repos_of(const server *s, git_job *j, size_t project, bool *bad);
 
 /* ---- janitor.c */
 int janitor_start(janitor *j, const char *db, pw_err *err);

@@ -70,6 +70,7 @@ int turn_load(server *s, pw_err *err)
         return err->code;
     if (files_load(s, err) < 0)
         return err->code;
+    gives_load(s);
     core_set_join(s->core, state_join_line, s);
     state_conditions(s);
     s->janitor_seen = atomic_load(&s->janitor.changes) - 1;
@@ -261,6 +262,7 @@ void turn_tick(pw_loop *loop, void *p)
             pw_log_err(PW_LOG_WARN, "seal_failed", &err);
     }
     files_tick(s);
+    gives_tick(s);
     core_tick(s->core);
     sessions_tick(s->links);
 }
@@ -305,7 +307,9 @@ void turn_git(pw_loop *loop, int fd, uint32_t events, void *p)
     git_job *j;
     (void)loop, (void)fd, (void)events;
     for (int i = 0; i < TURN_ANSWERS && (j = pw_chan_recv(s->git_answers)); i++) {
-        if (s->core)
+        if (j->kind == GIT_BUNDLE)
+            gives_bundled(s, j);
+        else if (s->core)
             repos_answer(s, j);
         git_job_free(j);
     }
