@@ -53,6 +53,7 @@ ELSEWHERE = {"blobs.remove": "tests/system/test_artifacts.py", "blobs.removed": 
              "set.green": "tests/system/test_schedulers.py", "hook.store": "tests/system/test_web.py", "hook.stored": "tests/system/test_web.py",
              "outbox.before": "tests/system/test_outbox.py", "outbox.sent": "tests/system/test_outbox.py", "outbox.recorded": "tests/system/test_outbox.py",
              "pipeline.read": "tests/system/test_pipeline.py",
+             "blob.send": "tests/system/test_fetch.py", "need.piece": "tests/system/test_fetch.py", "need.got": "tests/system/test_fetch.py", "bundle.made": "tests/system/test_source_master.py",
              "provider.before": "tests/system/test_provider.py", "provider.ran": "tests/system/test_provider.py",
              "retain.unlink": "tests/system/test_retention.py", "retain.unlinked": "tests/system/test_retention.py", "retain.rows": "tests/system/test_retention.py"}
 NOT_WALKED = {

@@ -2,6 +2,7 @@
  * decodes must encode again. */
 #include <stdlib.h>
 
+#include "shared/job/ask.h"
 #include "shared/job/job.h"
 #include "shared/job/record.h"
 #include "shared/wire/msg.h"
@@ -37,7 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     static const pw_schema *const more[] = {
         &msg_pair_schema,  &job_step_schema,       &job_spec_schema,     &rec_header_schema,
         &rec_start_schema, &rec_step_start_schema, &rec_step_end_schema, &rec_property_schema,
-        &rec_end_schema,   &rec_cut_schema,
+        &rec_end_schema,   &rec_cut_schema,        &job_files_schema,    &job_ask_schema,
+        &job_got_schema,
     };
     PW_AUTO(pw_buf_clearp) pw_buf b = PW_BUF(16 * PW_MSG_MAX);
     pw_msg m;
@@ -49,6 +51,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     for (pw_msg_type t = PW_MSG_JOIN; t < PW_MSG_TYPES; t++)
         one(pw_msg_schema(t), data, len, &b);
+    job_ask ask;
+    if (job_ask_read(data, len, &ask, NULL) == 0)
+        pw_schema_clear(&job_ask_schema, &ask);
     for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++)
         one(more[i], data, len, &b);
     return 0;

@@ -10,11 +10,14 @@
 #include "shared/job/job.h"
 #include "shared/base/fs.h"
 #include "worker/agent/features.h"
+#include "worker/agent/gate.h"
 #include "worker/agent/heard.h"
+#include "worker/agent/needs.h"
 #include "worker/agent/rejects.h"
 #include "worker/agent/ship.h"
+#include "worker/spool/need.h"
 
-enum { GATE_MAX = 200, RETRY_BUSY_MS = 1000, RETRY_GATE_MS = 30000 };
+enum { RETRY_BUSY_MS = 1000, RETRY_GATE_MS = 30000 };
 
 #define RESYNC_US (5 * INT64_C(1000000)) /* a job's files could not be read: asked for anew */
 
@@ -24,6 +27,7 @@ struct agent {
     agent_deps deps;
     jobs *jobs;
     ship *ship;
+    needs *needs;
     session *session;
     char *features[FEATURES_MAX]; /* told in the hello */
     pw_list facts;                /* owned */
@@ -80,6 +84,22 @@ static int send_journal(void *self, const msg_journal *m, const void *records, s
     return session_send(a->session, PW_MSG_JOURNAL, &with, records, n, err);
 }
 
+/* ---- what needs.c asks for */
+static int send_need(void *self, const msg_need *m, pw_err *err)
+{
+    agent *a = self;
+    msg_need with = *m;
+    with.session = session_id(a->session);
+    return session_send(a->session, PW_MSG_NEED, &with, NULL, 0, err);
+}
+
+/* It looks by itself, too. */
+static void wake_runner(void *self, spool_job id)
+{
+    const agent *a = self;
+    (void)spool_control_send(a->home->id, id, SPOOL_HERE, NULL, NULL);
+}
+
 /* ---- hello */
 
 static void list_place(const agent *a, pw_job_state place, msg_hello_job *v, size_t *n)
@@ -134,28 +154,13 @@ static void hello_said(void *self, msg_hello *h)
 /* Looks at disk and load; under pressure what is only kept goes first. */
 static void look_around(agent *a)
 {
-    uint64_t limit = a->conf->spool_limit;
     uint64_t load = a->conf->high_load ? a->deps.load_milli(a->deps.self) : 0;
     a->disk = a->deps.disk_free(a->deps.self);
-    bool low = a->disk >= 0 && (uint64_t)a->disk < a->conf->low_disk;
-    jobs_expire(a->jobs, low ? 0 : limit);
+    bool low = gate_low(a->conf, a->disk);
+    jobs_expire(a->jobs, low ? 0 : a->conf->spool_limit);
     if (low)
         a->disk = a->deps.disk_free(a->deps.self);
-    low = a->disk >= 0 && (uint64_t)a->disk < a->conf->low_disk;
-    a->gate[0] = '\0';
-    if (low)
-        (void)snprintf(a->gate, sizeof(a->gate),
-                       "low disk: %" PRId64 " MiB free, %" PRIu64 " MiB wanted", a->disk >> 20,
-                       a->conf->low_disk >> 20);
-    else if (jobs_bytes(a->jobs) > limit)
-        (void)snprintf(a->gate, sizeof(a->gate), "the spool has more than %" PRIu64 " MiB",
-                       limit >> 20);
-    else if (a->conf->high_load && load / 1000 >= a->conf->high_load)
-        (void)snprintf(a->gate, sizeof(a->gate),
-                       "high load: %" PRIu64 ".%02" PRIu64 ", less than %" PRIu64 " wanted",
-                       load / 1000, load % 1000 / 10, a->conf->high_load);
-    else if (a->draining)
-        (void)snprintf(a->gate, sizeof(a->gate), "draining");
+    gate_text(a->conf, a->disk, jobs_bytes(a->jobs), load, a->draining, a->gate);
 }
 
 static void fill_beat(void *self, msg_heartbeat *h)
@@ -227,23 +232,14 @@ static void verdict(agent *a, const msg_welcome_job *w)
     }
 }
 
-/* A restored master may want jobs that its later self let us forget. */
-static bool kept_of_another(const agent *a, uint64_t epoch)
-{
-    const agent_job *j;
-    TAILQ_FOREACH(j, jobs_list(a->jobs, PW_JOB_KEPT), link)
-    if (j->id.epoch != epoch)
-        return true;
-    return false;
-}
-
 static void session_begins(void *self, const msg_welcome *w)
 {
     agent *a = self;
     const msg_welcome_job *v = w->jobs.v;
     a->draining = false;
     take_mark(a, &w->mark);
-    if (!a->kept_listed && w->epoch != a->settled_epoch && kept_of_another(a, w->epoch)) {
+    if (!a->kept_listed && w->epoch != a->settled_epoch &&
+        jobs_kept_of_another(a->jobs, w->epoch)) {
         a->list_kept = true;
         session_again(a->session, "the master has a new epoch: forgotten jobs are listed too");
         return;
@@ -256,6 +252,7 @@ static void session_begins(void *self, const msg_welcome *w)
         pw_log_err(PW_LOG_WARN, "epoch_not_kept", &err);
     a->resync_at = -1;
     ship_begin(a->ship, w->window);
+    needs_begin(a->needs);
     for (size_t i = 0; i < w->jobs.n; i++)
         verdict(a, &v[i]);
     a->poll_at = pw_now(a->deps.host);
@@ -266,6 +263,7 @@ static void session_ends(void *self)
     agent *a = self;
     a->resync_at = -1;
     ship_end(a->ship);
+    needs_end(a->needs);
 }
 
 /* ---- a job is offered */
@@ -300,17 +298,6 @@ __attribute__((format(printf, 4, 5))) static void reject(agent *a, spool_job id,
     say_no(a, &r);
 }
 
-/* "podman:IMAGE" is of kind podman. */
-static bool isolation_allowed(const agent *a, const char *isolation)
-{
-    size_t n = isolation ? strcspn(isolation, ":") : 0;
-    for (size_t i = 0; i < a->conf->isolation.n; i++)
-        if (n == 0 || (strlen(a->conf->isolation.v[i]) == n &&
-                       !strncmp(a->conf->isolation.v[i], isolation, n)))
-            return true;
-    return false;
-}
-
 /* Looks into the job itself. False when it was rejected. */
 static bool job_good(agent *a, const msg_job *m, const void *bulk, size_t n)
 {
@@ -334,7 +321,7 @@ static bool job_good(agent *a, const msg_job *m, const void *bulk, size_t n)
         return false;
     }
     bool same = spec.epoch == m->epoch && spec.attempt == m->attempt;
-    bool allowed = isolation_allowed(a, spec.isolation);
+    bool allowed = gate_isolation(a->conf, spec.isolation);
     const char *lacks = jobs_lacking_secret(&spec.secrets, &m->secrets);
     if (!same)
         reject(a, id, 0, "the job is of another attempt than its message");
@@ -425,6 +412,9 @@ static void on_message(void *self, const pw_msg *m, const void *bulk, size_t n)
     case PW_MSG_DRAIN:
         a->draining = true;
         break;
+    case PW_MSG_BLOB:
+        needs_blob(a->needs, &m->u.blob, bulk, n);
+        break;
     case PW_MSG_PING:
     default: /* a note: no job of this version waits for one, and the master repeats it */
         break;
@@ -443,6 +433,8 @@ static const session_ops on_session = {
 };
 static const jobs_ops on_jobs = {
     .start = start_job, .sweep = sweep_job, .grown = job_grown, .gone = job_gone};
+
+static const needs_ops on_needs = {.send = send_need, .wake = wake_runner};
 
 static int read_facts(agent *a, pw_err *err)
 {
@@ -475,6 +467,8 @@ agent *agent_new(const worker_conf *conf, spool_home *home, const agent_deps *de
     a->ship = ship_new(deps->host, a->jobs, send_journal, a, err);
     if (!a->ship || jobs_load(a->jobs, home->moved, err) < 0 || home_settled(home, err) < 0)
         return NULL;
+    if (!(a->needs = needs_new(deps->host, home->path, a->jobs, &on_needs, a, err)))
+        return NULL;
     a->session = session_new(deps->host, &deps->wire, &on_session, a, err);
     if (!a->session)
         return NULL;
@@ -487,6 +481,7 @@ agent *agent_free(agent *a)
     if (!a)
         return NULL;
     (void)session_free(a->session);
+    (void)needs_free(a->needs);
     (void)jobs_free(a->jobs);
     (void)ship_free(a->ship);
     facts_clear(&a->facts);
@@ -509,7 +504,10 @@ void agent_lost(agent *a, const char *reason)
 
 void agent_note(agent *a, spool_note note)
 {
-    jobs_note(a->jobs, note.job, note.length);
+    if (note.length == SPOOL_NOTE_ASK)
+        needs_hint(a->needs, note.job);
+    else
+        jobs_note(a->jobs, note.job, note.length);
     a->pump_at = 0;
 }
 
@@ -519,7 +517,7 @@ static void take_care(agent *a)
     if (home_mark(a->home, a->mark, a->mark_n, &err) < 0)
         pw_log_err(PW_LOG_WARN, "mark_not_kept", &err);
     pw_usec now = pw_now(a->deps.host);
-    bool low = a->disk >= 0 && (uint64_t)a->disk < a->conf->low_disk;
+    bool low = gate_low(a->conf, a->disk);
     if (a->deps.tidy && now - a->tidied_at >= (low ? AGENT_TIDY_LOW : AGENT_TIDY)) {
         a->tidied_at = now;
         a->deps.tidy(a->deps.self);
@@ -551,6 +549,7 @@ void agent_tick(agent *a)
     }
     if (a->pump_at >= 0 && now >= a->pump_at)
         a->pump_at = ship_pump(a->ship);
+    needs_tick(a->needs);
 }
 
 static pw_usec sooner(pw_usec a, pw_usec b)
@@ -562,6 +561,7 @@ pw_usec agent_due(const agent *a)
 {
     pw_usec due = sooner(session_due(a->session), a->pump_at);
     due = sooner(sooner(due, a->care_at), a->resync_at);
+    due = sooner(due, needs_due(a->needs));
     return needs_poll(a) ? sooner(due, a->poll_at) : due;
 }
 

@@ -16,7 +16,7 @@ static void greeting(world *w)
     ok(!strcmp(m->spool, w->home.id) && !strcmp(m->boot, w->home.boot) && m->slots == 3 &&
            m->proto_min == 1,
        "spool, boot, slots");
-    ok(m->tags.n == 1 && !strcmp(m->tags.v[0], "linux") && m->features.n == JOB_KINDS + 1 &&
+    ok(m->tags.n == 1 && !strcmp(m->tags.v[0], "linux") && m->features.n == JOB_KINDS + 2 &&
            m->facts.n >= 6 && m->jobs.n == 0,
        "tags, facts");
     msg_welcome wrong = {

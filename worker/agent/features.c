@@ -4,13 +4,15 @@
 
 size_t features_list(const worker_conf *conf, char *out[FEATURES_MAX])
 {
-    static char secrets[] = PW_FEATURE_SECRETS, untrusted[] = "untrusted";
+    static char secrets[] = PW_FEATURE_SECRETS, source[] = PW_FEATURE_SOURCE;
+    static char untrusted[] = "untrusted";
     size_t n = 0;
     while (n < JOB_KINDS) {
         out[n] = (char *)(uintptr_t)job_kind_name(n);
         n++;
     }
     out[n++] = secrets;
+    out[n++] = source;
     if (conf->untrusted)
         out[n++] = untrusted;
     return n;

@@ -5,7 +5,7 @@
 #include "shared/job/kind.h"
 #include "worker/agent/conf.h"
 
-enum { FEATURES_MAX = JOB_KINDS + 2 };
+enum { FEATURES_MAX = JOB_KINDS + 3 };
 /* Fills out, returns how many. */
 size_t features_list(const worker_conf *conf, char *out[FEATURES_MAX]);
 /* The first that it lacks; NULL: it has all. */

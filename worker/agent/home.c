@@ -14,7 +14,8 @@
 
 enum { SMALL_FILE = 4096 };
 
-static const char *const folders[] = {"jobs", "kept", "held", "work", "mirrors", "cache", "tmp"};
+static const char *const folders[] = {"jobs",    "kept",  "held", "work",
+                                      "mirrors", "cache", "tmp",  "needs"};
 
 /* The first line of a small file, without its end. PW_ENOTFOUND when there is none. */
 static int read_line(const char *path, char *out, size_t cap, pw_err *err)

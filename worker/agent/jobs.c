@@ -557,3 +557,12 @@ void jobs_not_busy(jobs *self, agent_job *j)
 {
     set_state(self, j, j->state, false);
 }
+
+bool jobs_kept_of_another(const jobs *self, uint64_t epoch)
+{
+    const agent_job *j;
+    TAILQ_FOREACH(j, &self->list[PLACE_KEPT], link)
+    if (j->id.epoch != epoch)
+        return true;
+    return false;
+}

@@ -109,6 +109,8 @@ void jobs_cancel(jobs *self, agent_job *j, const char *text);
  * is kept. */
 void jobs_forget(jobs *self, agent_job *j);
 void jobs_hold(jobs *self, agent_job *j);
+/* A restored master may want jobs that its later self let us forget. */
+bool jobs_kept_of_another(const jobs *self, uint64_t epoch);
 /* Back among the jobs, from held or kept: the master wants it after all. */
 int jobs_take_back(jobs *self, agent_job *j, pw_err *err);
 /* Removes what was kept or held long enough, and while the spool has more than `bytes`, kept

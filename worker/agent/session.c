@@ -288,6 +288,8 @@ static uint64_t claims(const pw_msg *m)
         return m->u.drain.session;
     case PW_MSG_PING:
         return m->u.ping.session;
+    case PW_MSG_BLOB:
+        return m->u.blob.session;
     default:
         return 0;
     }

@@ -11,6 +11,7 @@
 #include "shared/base/fs.h"
 #include "worker/run/co.h"
 #include "worker/run/inside.h"
+#include "worker/run/source.h"
 #include "worker/run/steps.h"
 
 bool checkout_revision_ok(const char *revision)
@@ -113,6 +114,11 @@ static int make_dir(checkout *c, pw_err *err)
 void checkout_run(run_job *r, const job_step *s, env_list *env, const char *dir, step_result *out)
 {
     const job_spec *job = &r->spec;
+    job_step whole = *s; /* a bundle has all of the history */
+    if (source_is_master(job)) {
+        whole.depth = 0;
+        s = &whole;
+    }
     const char *mode = s->mode ? s->mode : "clean";
     bool fresh = strcmp(mode, "fresh") == 0, clean = strcmp(mode, "clean") == 0;
     exec_spec limits = step_spec(s, env, dir);

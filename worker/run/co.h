@@ -25,6 +25,7 @@ typedef struct checkout {
      * it run in between is not to see that */
     gitlogin_dir login;
     pw_buf *said; /* borrowed: what git says goes there, too; NULL */
+    bool hidden;  /* ... and there alone */
 } checkout;
 
 /* ---- git */

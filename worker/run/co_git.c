@@ -61,6 +61,7 @@ int co_git_run(checkout *c, bool quiet, const char *const *args)
     spec.argv = argv;
     spec.quiet = quiet;
     spec.copy = c->said;
+    spec.hidden = c->hidden;
     spec.pty = false;
     spec.outside = mirror || contained; /* an image need not have git */
     if (mirror)                         /* what steps left in the work tree has no say there */

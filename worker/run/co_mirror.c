@@ -7,6 +7,7 @@
 
 #include "shared/base/fs.h"
 #include "worker/run/login.h"
+#include "worker/run/source.h"
 
 /* The lock of the mirror, waited for. Returns the fd, or -1 with the result set. */
 static int mirror_lock(checkout *c)
@@ -97,6 +98,32 @@ static int mirror_fetch_all(checkout *c)
     return co_must(c, "fetching from the repository", rc);
 }
 
+static int git_of_source(void *self, pw_buf *said, const char *const *args)
+{
+    checkout *c = self;
+    c->said = said;
+    c->hidden = said != NULL;
+    int rc = co_git_run(c, false, args);
+    c->said = NULL;
+    c->hidden = false;
+    return rc;
+}
+
+/* A mirror that git cannot add it to is made anew, once. */
+static int mirror_bring(checkout *c)
+{
+    int rc = source_bring(c->r, c->mirror, git_of_source, c, c->out);
+    if (rc == 1 && co_room_to_rebuild(c)) {
+        co_tell(c, "the mirror of the repository is damaged and is made anew");
+        c->rebuilt = true;
+        if ((rc = mirror_remove(c)) == 0 && (rc = mirror_make(c)) == 0)
+            rc = source_bring(c->r, c->mirror, git_of_source, c, c->out);
+    }
+    if (rc == 1)
+        step_fail(c->out, PW_EXCEPTION, "git does not take the revision that the master sent");
+    return rc;
+}
+
 /* Brings the revision into the mirror. 0, or not 0 with the result set. */
 static int mirror_fill(checkout *c, bool rebuild)
 {
@@ -113,7 +140,11 @@ static int mirror_fill(checkout *c, bool rebuild)
     } else if ((rc = mirror_has(c)) != 0) { /* who held the lock before has fetched it */
         return rc < 0 ? rc : 0;
     }
-    if ((rc = mirror_make(c)) != 0 || (rc = mirror_fetch_all(c)) != 0)
+    if ((rc = mirror_make(c)) != 0)
+        return rc;
+    if (source_is_master(&c->r->spec))
+        return mirror_bring(c);
+    if ((rc = mirror_fetch_all(c)) != 0)
         return rc;
     if ((rc = mirror_has(c)) != 0)
         return rc < 0 ? rc : 0;

@@ -11,6 +11,7 @@
 #include "worker/run/inside.h"
 #include "worker/run/login.h"
 #include "worker/run/sparse.h"
+#include "worker/run/source.h"
 #include "worker/run/steps.h"
 
 enum {
@@ -241,7 +242,10 @@ int co_tree_update(checkout *c, bool clean)
         rc = co_must(c, "git fetch",
                      co_git(c, false, "fetch", "-q", "--force", "--prune", "--no-tags",
                             "--update-shallow", "--recurse-submodules=no", "--", c->mirror,
-                            "+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"));
+                            source_is_master(&c->r->spec) ? "+" SOURCE_HEADS
+                                                            "*:refs/remotes/origin/*"
+                                                          : "+refs/heads/*:refs/remotes/origin/*",
+                            "+refs/tags/*:refs/tags/*"));
     if (rc == 0)
         rc = co_must(c, "git checkout", co_git(c, false, "checkout", "-f", "--detach", rev));
     if (rc == 0 && clean && !c->fresh)

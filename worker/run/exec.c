@@ -261,7 +261,8 @@ static void read_stream(exec *e, int i)
             if (left > 0)
                 (void)pw_buf_add(copy, p, (size_t)n < left ? (size_t)n : left);
             e->last_read = pw_now(clock);
-            out_fed(o, (size_t)n, e->last_read, pw_wall(clock));
+            if (!e->spec->hidden)
+                out_fed(o, (size_t)n, e->last_read, pw_wall(clock));
         } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
             pw_closep(&e->in[i]); /* EIO: the last slave of a pty is closed */
         }

@@ -21,6 +21,7 @@ typedef struct exec_spec {
     bool stderr_separate;
     bool pty;
     pw_buf *copy; /* borrowed: gets what is printed, as far as there is room; NULL: none */
+    bool hidden;  /* ... and the log does not */
     bool outside; /* by the agent's own rights, whatever the job's isolation: nothing of the job */
 } exec_spec;
 

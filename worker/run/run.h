@@ -64,6 +64,7 @@ typedef struct run_job {
     int control;            /* orders of the agent */
     int signals;            /* signalfd: SIGCHLD, SIGTERM, SIGINT */
     char *workdir, *tmpdir; /* owned */
+    uint64_t asks;          /* questions to the master so far */
     uint32_t files;         /* numbers given to files that steps left */
     uint64_t file_bytes, summary_bytes;
     int work_lock;

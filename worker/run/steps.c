@@ -232,6 +232,7 @@ static const struct {
     {"http", step_http},
     {"cache", step_cache},
     {"cache-save", step_cache_save},
+    {"fetch", step_fetch},
     {"artifacts", NULL},
     {"reports", NULL},
 };

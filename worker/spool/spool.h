@@ -49,7 +49,10 @@ void spool_notes_put(int fd, spool_note n);
 int spool_notes_get(int fd, spool_note *out, int max);
 
 /* ---- control: agent -> runner */
-typedef enum spool_order { SPOOL_CANCEL = 1 } spool_order;
+typedef enum spool_order {
+    SPOOL_CANCEL = 1,
+    SPOOL_HERE /* what it asked for (need.h): look */
+} spool_order;
 enum { SPOOL_TEXT_MAX = 500 };
 /* The runner's end. Returns the fd (owned), PW_ECONFLICT when another holds the name. */
 int spool_control_bind(const char *spool_id, spool_job j, pw_err *err);
