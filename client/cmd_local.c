@@ -164,12 +164,6 @@ static int build_all_of(local *l, size_t at, pw_err *err)
         rc =
             pw_fail(err, PW_EINVAL, "builder \"%s\" uses the secret \"%s\": a local build has none",
                     b->name, b->secrets.v[0]);
-    for (size_t k = 0; rc == 0 && k < b->needs.n; k++)
-        if (pl_uses_need(b, k))
-            rc = pw_fail(err, PW_EINVAL,
-                         "builder \"%s\" takes files or properties of \"%s\": a local build hands "
-                         "none on; name the builders that can be built here",
-                         b->name, b->needs.v[k]);
     if (rc == 0)
         rc = pl_expand(b, &in, err);
     for (size_t i = 0; rc == 0 && i < in.n && !local_stopped(); i++) {
@@ -181,6 +175,15 @@ static int build_all_of(local *l, size_t at, pw_err *err)
     l->v[at].done = true;
     l->v[at].result = worst;
     return rc;
+}
+
+/* Whose files or properties its steps take; NULL: nobody's. */
+static const char *takes(const pl_builder *b)
+{
+    for (size_t k = 0; k < b->needs.n; k++)
+        if (pl_uses_need(b, k))
+            return b->needs.v[k];
+    return NULL;
 }
 
 static int build_all(local *l, pw_err *err)
@@ -195,6 +198,14 @@ static int build_all(local *l, pw_err *err)
             if (!l->v[i].wanted || l->v[i].done || !ready(l, b, &bad))
                 continue;
             more = true;
+            if (takes(b)) {
+                l->v[i] = (verdict){true, true, PW_SKIPPED};
+                (void)snprintf(why, sizeof(why),
+                               "it takes files or properties of %s: a local build hands none on",
+                               takes(b));
+                row(l, b->name, PW_SKIPPED, -1, why);
+                continue;
+            }
             if (bad == SIZE_MAX || b->always_run) {
                 rc = build_all_of(l, i, err);
                 continue;

@@ -244,7 +244,10 @@ int local_build(client *c, const local_place *p, const pl_builder *b, const pl_i
                   .no_keep = true,
                   .given = given->v,
                   .n_given = given->n,
-                  .instance = i};
+                  .instance = i,
+                  /* taken as on a master, by its defaults, and thrown away with the journal */
+                  .files_max = 10000,
+                  .files_bytes = (uint64_t)4 << 30};
     if (!job || !journal || !zip || !raw)
         return pw_fail(err, PW_ENOMEM, "out of memory");
     int rc = spool_files(p, b, &f, job, journal, err);

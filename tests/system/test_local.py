@@ -102,6 +102,9 @@ def test_local_needs_are_kept(tree):
 def test_local_refusals(tree):
     assert 'no builder "fats"' in tree.pawl("local", "fats", code=2)[1]
     assert 'uses the secret "token"' in tree.pawl("local", "hidden", code=2)[1]
+    tree.write(".pawl.yaml", 'builders: {a: {steps: [{run: "echo built > x", artifacts: x}]}, b: {needs: [a], steps: [{fetch: a}]}, c: {needs: [a], steps: [{run: "echo c"}]}}')
+    out = tree.pawl("local", code=1)[0]
+    assert "it takes files or properties of a: a local build hands none on" in out and "skipped" in out and out.count("success") == 2
     tree.write(".pawl.yaml", "builders: []\n")
     assert ".pawl.yaml:1:11:" in tree.pawl("local", code=2)[1]
 
