@@ -210,8 +210,8 @@ int core_pipelines_load(core *self);
 core_builder *core_pipe_builder(core *self, uint64_t pipeline, uint64_t row, uint64_t parent);
 void core_pipeline_why(const core *self, const core_request *r, pw_buf *text);
 
-/* ---- needs.c: the builds that its steps take something of, and what they mention of them, which is
- * added to props (msg_pair). Owned: core_needs_free(). */
+/* ---- needs.c: the builds that its steps take something of, and what they mention of them, which
+ * is added to props (msg_pair). Owned: core_needs_free(). */
 int core_needs(core *self, const core_build *b, pw_list *props, job_need **ret, size_t *ret_n,
                pw_err *err);
 void core_needs_free(job_need *v, size_t n);

@@ -135,7 +135,7 @@ void pl_close_needs(const pl_builder *v, size_t n, bool *marked);
 void pl_select(const pl_builder *v, size_t n, const char *files, bool *marked);
 
 /* ---- needs.c: what steps take of builds that theirs needs */
-typedef struct pl_mention { /* ${needs.NAME.PROPERTY}; texts are not ended by a zero byte */
+typedef struct pl_mention {  /* ${needs.NAME.PROPERTY}; texts are not ended by a zero byte */
     const char *name, *prop; /* prop NULL: there is none */
     size_t name_n, prop_n;
     bool optional; /* the text says what stands for it */

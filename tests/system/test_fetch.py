@@ -108,6 +108,24 @@ builders:
         assert pawl.build_of(r)["result"] == "success"
 
 
+def test_inside_of_an_isolation(pawl, repo):
+    """What is fetched belongs to the job, whoever it runs as; a checkout from the master goes there, too."""
+    repo.commit({"README": "x"})
+    pawl.configure(CONFIG.format(repo=repo.bare, more="").replace("poll: 1s", "poll: 1s, source: master"))
+    pawl.start_master()
+    pawl.join_untrusted("w1", slots=2)
+    pawl.start_worker()
+    until(lambda: pawl.get("/projects")["items"][0]["state"] == "ok", what="the first look")
+    rev = repo.commit({".pawl.yaml": """
+builders:
+  fast: {steps: [{run: "mkdir d; echo x > d/a; chmod 750 d/a", artifacts: "**"}]}
+  slow: {needs: [fast], isolation: bwrap, steps: [{checkout: {}}, {fetch: {from: fast, to: in}}, {name: t, run: "cat in/d/a README; echo more >> in/d/a; touch in/d/b README; rm -r in; git status --porcelain"}]}
+"""})
+    b = done(pawl, rev, ["fast", "slow"])["slow"]
+    assert b["result"] == "success" and log(pawl, b, "t") == "x\nx", pawl.pawl("log", str(b["id"]))
+    assert "comes from the master" in log(pawl, b, "checkout")
+
+
 @pytest.mark.parametrize("fault", ["blob.send:20=kill", "need.piece:20=kill", "need.got:1=kill", "blob.send:9=error", "need.piece:9=error", "need.got:2=error"])
 def test_killed_on_the_way(pawl, repo, site, fault):
     """Master or agent die in the middle of 6 MB; the transfer goes on behind what came."""

@@ -1,6 +1,7 @@
 /* kinds.h - steps that need no script of the user's: a property, an annotation, a request over
- * HTTP, a cache, files of a needed build. Each has the step's environment and folder (whole path) and sets the result; what
- * they run goes through exec_run like any step, so that limits, masking and the sweep hold. */
+ * HTTP, a cache, files of a needed build. Each has the step's environment and folder (whole path)
+ * and sets the result; what they run goes through exec_run like any step, so that limits, masking
+ * and the sweep hold. */
 #ifndef PW_WORKER_RUN_KINDS_H
 #define PW_WORKER_RUN_KINDS_H
 #include "worker/run/env.h"
@@ -8,8 +9,7 @@
 
 typedef void step_kind_fn(run_job *r, size_t index, const job_step *s, env_list *env,
                           const char *dir, step_result *out);
-step_kind_fn step_set_property, step_annotate, step_http, step_cache, step_cache_save,
-    step_fetch;
+step_kind_fn step_set_property, step_annotate, step_http, step_cache, step_cache_save, step_fetch;
 
 /* ---- for those: with.c */
 /* What stands under `name` in `with`, as written; NULL: nothing. */
