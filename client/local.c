@@ -9,40 +9,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/git.h"
 #include "shared/base/fs.h"
-#include "shared/base/spawn.h"
 #include "worker/spool/spool.h"
 
-enum { GIT_US = 600 * 1000000, OUT_MAX = 1024 * 1024, ENV_MAX = 4096 };
+enum { OUT_MAX = 1024 * 1024 };
 
 /* Runs git in `dir`; index: another index than the tree's own. Its output without the last line
  * end. */
 static int git(const char *dir, const char *index, const char *const *args, pw_buf *out,
                pw_err *err)
 {
-    PW_AUTO(pw_buf_clearp) pw_buf said = PW_BUF(64 * 1024);
     PW_AUTO(pw_freep) char *var = index ? pw_strf("GIT_INDEX_FILE=%s", index) : NULL;
-    PW_AUTO(pw_freep) const char **env = calloc(ENV_MAX, sizeof(*env));
-    const char *argv[16] = {"git"};
-    size_t n = 1, k = 0;
-    while (*args && n < 15)
-        argv[n++] = *args++;
-    if (!env || (index && !var))
+    const char *const vars[] = {var, NULL};
+    if (index && !var)
         return pw_fail(err, PW_ENOMEM, "out of memory");
-    for (char **e = environ; *e && k < ENV_MAX - 4; e++)
-        if (strncmp(*e, "GIT_", 4) != 0)
-            env[k++] = *e;
-    env[k++] = "GIT_OPTIONAL_LOCKS=0";
-    if (var)
-        env[k] = var;
-    pw_spawn what = {.argv = argv, .env = env, .dir = dir, .in = -1, .out = -1, .err = -1};
-    int rc = pw_spawn_run(&what, NULL, GIT_US, out, &said, err);
-    while (out->len && out->p[out->len - 1] == '\n')
-        out->p[--out->len] = '\0';
-    if (rc <= 0)
-        return rc;
-    size_t len = strcspn(pw_buf_str(&said), "\n");
-    return pw_fail(err, PW_ENOTFOUND, "git %s: %.*s", argv[1], (int)len, pw_buf_str(&said));
+    return client_git(dir, vars, args, out, err);
 }
 #define GIT(dir, index, out, err, ...)                                                             \
     git((dir), (index), (const char *const[]){__VA_ARGS__, NULL}, (out), (err))
@@ -123,17 +105,11 @@ static int make_id(const char *spool, pw_err *err)
 static int snapshot(const local_tree *t, const char *spool, pw_buf *rev, pw_err *err)
 {
     PW_AUTO(pw_buf_clearp) pw_buf none = PW_BUF(OUT_MAX);
-    PW_AUTO(pw_buf_clearp) pw_buf index = PW_BUF((size_t)1024 * 1024 * 1024);
     PW_AUTO(pw_buf_clearp) pw_buf tree = PW_BUF(OUT_MAX);
-    PW_AUTO(pw_buf_clearp) pw_buf own = PW_BUF(OUT_MAX);
     PW_AUTO(pw_freep) char *path = pw_path_join(spool, "index");
     if (!path)
         return pw_fail(err, PW_ENOMEM, "out of memory");
-    (void)unlink(path);
-    int rc =
-        GIT(t->top, NULL, &own, err, "rev-parse", "--path-format=absolute", "--git-path", "index");
-    if (rc == 0 && pw_fs_read(pw_buf_str(&own), index.max, &index, NULL) == 0)
-        rc = pw_fs_replace(path, index.p, index.len, 0600, err);
+    int rc = client_git_index(t->top, path, err);
     if (rc == 0)
         rc = GIT(t->top, path, &none, err, "add", "--all", "--", ":/");
     if (rc == 0)

@@ -65,6 +65,20 @@ def tree(tmp_path):
     return Tree(tmp_path)
 
 
+def test_same_second(tmp_path):
+    """A file that changed in the second in which git's index was written, to the same size, is built as it is."""
+    t = Tree(tmp_path)
+    t.git("config", "core.trustctime", "false")
+    path, index = os.path.join(t.dir, "file"), os.path.join(t.dir, ".git/index")
+    at = os.stat(path).st_mtime_ns - 10 ** 10
+    os.utime(path, ns=(at, at))
+    t.git("update-index", "--refresh")
+    t.write("file", "Committed\n")
+    for f in (path, index):
+        os.utime(f, ns=(at, at))
+    assert "Committed" in t.pawl("local", "fast")[0]
+
+
 def test_check_says_what_is_wrong_and_where(tree):
     assert tree.pawl("check", cwd=os.path.join(tree.dir, "sub"))[0] == ".pawl.yaml: fine (8 builders, 9 builds)\n"
     tree.write(".pawl.yaml", "builders:\n  a: {needs: [b], steps: [{rum: x}]}\n  c: {steps: []}\n")
