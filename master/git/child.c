@@ -163,7 +163,7 @@ static int child_result(struct child *c, pw_err *err)
 
 /* Owned texts, NULL-terminated. */
 struct env {
-    char *v[10 + GITLOGIN_ENV];
+    char *v[11 + GITLOGIN_ENV];
 };
 
 static void env_clear(struct env *e)
@@ -193,6 +193,8 @@ static int env_make(const gw *w, struct env *e, pw_err *err)
     }
     for (size_t i = 0; w->login.env[i]; i++)
         e->v[n++] = pw_strdup(w->login.env[i], &failed);
+    if (w->index)
+        failed |= !(e->v[n] = pw_strf("GIT_INDEX_FILE=%s", w->index));
     return failed ? pw_fail(err, PW_ENOMEM, "out of memory") : 0;
 }
 

@@ -43,7 +43,15 @@ typedef struct git_moved { /* one ref that is not where it was */
     size_t n_commits;
 } git_moved;
 
-typedef enum git_kind { GIT_POLL = 1, GIT_HISTORY, GIT_PUSH, GIT_SHOW, GIT_BUNDLE } git_kind;
+typedef enum git_kind {
+    GIT_POLL = 1,
+    GIT_HISTORY,
+    GIT_PUSH,
+    GIT_SHOW,
+    GIT_BUNDLE,
+    GIT_TRY,  /* imports what somebody sent as refs/pawl/try/NUMBER, of which nobody else knows */
+    GIT_UNTRY /* removes it; idempotent */
+} git_kind;
 /* The name of the revision in a bundle. */
 #define GIT_BUNDLE_REF "refs/pawl/bundle"
 /* With what git logs in; owned texts, NULL: none. Wiped when they are freed. */
@@ -74,7 +82,14 @@ typedef struct git_job {
     char rev[GIT_REV]; /* PUSH: object to push; SHOW, BUNDLE: of which revision */
     /* SHOW: file; a link is followed to nowhere, it counts as none. BUNDLE: where it is written */
     char *path;
-    bool look_only; /* PUSH: nothing is pushed */
+    bool look_only;    /* PUSH: nothing is pushed */
+    uint64_t number;   /* TRY, UNTRY */
+    struct git_try {   /* TRY; `old` is its base: a commit of a branch or tag */
+        char *file;    /* what was sent; removed whatever comes of it */
+        bool patch;    /* as `git diff --binary` prints it; else a bundle with one tip */
+        char *who;     /* whose it is, for its commit; NULL unknown */
+        char *subject; /* of its commit */
+    } try;
 
     /* answer */
     int code; /* 0, or a negative pw_code: text says why */
@@ -88,6 +103,11 @@ typedef struct git_job {
     uint64_t size; /* BUNDLE: its bytes, and their SHA-256 */
     uint8_t sum[32];
     size_t n_shown; /* at most GIT_SHOW_MAX + 1: then there is more */
+    /* TRY: what stands at the ref: one commit, made here and so on no branch of anybody, on top of
+     * those that were sent; files: against the base */
+    git_commit tried;
+    size_t n_tried; /* commits that were sent, on top of the base */
+    bool unfit;     /* TRY: what was sent is to blame, and asking again will not help */
     struct git_candidate {
         char rev[GIT_REV];
         bool contains_to;
@@ -112,9 +132,13 @@ PW_DEFINE_FREEP(git_job, git_job_free)
  * (GitLab), refs/for/TARGET. They are no branches and no tags, and are told with the tip only. */
 bool git_proposal(const char *ref);
 
+/* Each bundle in STATE/tries, by its name there. False: it is no name of one. */
+bool git_try_name(const char *name, uint64_t *ret_project, uint64_t *ret_number);
+
 typedef struct git_service git_service;
 /* Starts the thread(s). dir: STATE/mirrors; beside it, STATE/login has what git logs in with, while
- * it runs. answers: borrowed; receives git_job pointers. */
+ * it runs, and STATE/tries a bundle of each try, from which a mirror that is made anew gets it.
+ * answers: borrowed; receives git_job pointers. */
 git_service *git_start(const char *dir, pw_chan *answers, pw_err *err);
 /* Kills children, ends the threads, frees queued jobs. */
 git_service *git_stop(git_service *self);

@@ -176,12 +176,12 @@ static int add_file(const git_diff *diff, const git_diff_delta *d, const char *s
                : 1; /* > 0: the diff itself keeps nothing */
 }
 
-static int list_files(const gw *w, const lg2_commit *c, git_commit *ret, pw_err *err)
+/* *ret_full: there are more, which are left out. */
+static int differing(const gw *w, git_tree *before, git_tree *now, char **ret, bool *ret_full,
+                     pw_err *err)
 {
     struct files f = {.text = PW_BUF(GW_FILES_BYTES)};
     git_diff_options opts;
-    git_tree *new_tree = NULL, *old_tree = NULL;
-    lg2_commit *parent = NULL;
     git_diff *diff = NULL;
     int rc = git_diff_options_init(&opts, GIT_DIFF_OPTIONS_VERSION);
 
@@ -189,25 +189,61 @@ static int list_files(const gw *w, const lg2_commit *c, git_commit *ret, pw_err 
     opts.notify_cb = add_file;
     opts.payload = &f;
     if (rc == 0)
-        rc = git_commit_tree(&new_tree, c);
-    if (rc == 0 && git_commit_parentcount(c) > 0) {
-        rc = git_commit_parent(&parent, c, 0);
-        if (rc == 0)
-            rc = git_commit_tree(&old_tree, parent);
-    }
-    if (rc == 0)
-        rc = git_diff_tree_to_tree(&diff, w->repo, old_tree, new_tree, &opts);
+        rc = git_diff_tree_to_tree(&diff, w->repo, before, now, &opts);
     if (f.text.failed)
         rc = pw_fail(err, PW_ENOMEM, "out of memory");
     else if (rc < 0 && !f.full)
         rc = gw_graph_fail(w, "comparing files", rc, err);
     else
-        rc = take_line(&f.text, &ret->files, err);
+        rc = take_line(&f.text, ret, err);
+    *ret_full = f.full;
     git_diff_free(diff);
+    pw_buf_clear(&f.text);
+    return rc;
+}
+
+static int list_files(const gw *w, const lg2_commit *c, git_commit *ret, pw_err *err)
+{
+    git_tree *new_tree = NULL, *old_tree = NULL;
+    lg2_commit *parent = NULL;
+    bool full;
+    int rc = git_commit_tree(&new_tree, c);
+
+    if (rc == 0 && git_commit_parentcount(c) > 0) {
+        rc = git_commit_parent(&parent, c, 0);
+        if (rc == 0)
+            rc = git_commit_tree(&old_tree, parent);
+    }
+    rc = rc < 0 ? gw_graph_fail(w, "comparing files", rc, err)
+                : differing(w, old_tree, new_tree, &ret->files, &full, err);
     git_tree_free(old_tree);
     git_tree_free(new_tree);
     git_commit_free(parent);
-    pw_buf_clear(&f.text);
+    return rc;
+}
+
+int gw_graph_files(const gw *w, const git_oid *before, const git_oid *now, char **ret, pw_err *err)
+{
+    const git_oid *id[2] = {before, now};
+    git_tree *tree[2] = {NULL, NULL};
+    bool full = false;
+    char *files = NULL;
+    int rc = 0;
+
+    for (int i = 0; rc == 0 && i < 2; i++) {
+        lg2_commit *c = NULL;
+        rc = git_commit_lookup(&c, w->repo, id[i]);
+        if (rc == 0)
+            rc = git_commit_tree(&tree[i], c);
+        git_commit_free(c);
+    }
+    rc = rc < 0 ? gw_graph_fail(w, "comparing files", rc, err)
+                : differing(w, tree[0], tree[1], &files, &full, err);
+    git_tree_free(tree[0]);
+    git_tree_free(tree[1]);
+    if (rc == 0)
+        *ret = full ? NULL : pw_take(files);
+    free(files);
     return rc;
 }
 

@@ -32,6 +32,8 @@ typedef struct gw {
     char *mirror;         /* owned: DIR/ID.git */
     git_repository *repo; /* owned; NULL: not open */
     int stop_fd;          /* readable: the service ends */
+    const char *index;    /* borrowed: GIT_INDEX_FILE of the next children; NULL none */
+    bool made;            /* the mirror is a new one: it lacks what no repository has */
     bool local;           /* the repository is a path of this machine */
     char name[200];       /* the repository, for people */
     gitlogin_dir login;   /* owned: files for the children */
@@ -123,6 +125,8 @@ int gw_graph_chain(const gw *w, const git_oid *tip, const git_oid *hide, size_t 
  * can. */
 int gw_graph_containing(const gw *w, const git_oid *chain, size_t n, const git_oid *rev,
                         size_t *ret, pw_err *err);
+/* Paths that differ, one a line; NULL: too many. */
+int gw_graph_files(const gw *w, const git_oid *before, const git_oid *now, char **ret, pw_err *err);
 /* Author, subject, changed files of a commit. */
 int gw_graph_commit(const gw *w, const git_oid *id, git_commit *ret, pw_err *err);
 
@@ -145,4 +149,9 @@ int gw_show(gw *w, pw_err *err);
 int gw_commit_find(gw *w, git_oid *ret, pw_err *err);
 /* bundle.c */
 int gw_bundle(gw *w, pw_err *err);
+/* try.c */
+int gw_try(gw *w, pw_err *err);
+int gw_untry(gw *w, pw_err *err);
+/* After a fetch into a mirror that was made anew: what people try is not in the repository. */
+void gw_tries_restore(gw *w);
 #endif

@@ -20,13 +20,17 @@ git_job *git_job_new(git_kind kind, pw_err *err)
     return j;
 }
 
+static void commit_clear(git_commit *c)
+{
+    free(c->author);
+    free(c->subject);
+    free(c->files);
+}
+
 static void moved_clear(git_moved *m)
 {
-    for (size_t i = 0; i < m->n_commits; i++) {
-        free(m->commit[i].author);
-        free(m->commit[i].subject);
-        free(m->commit[i].files);
-    }
+    for (size_t i = 0; i < m->n_commits; i++)
+        commit_clear(&m->commit[i]);
     free(m->commit);
     free(m->ref);
 }
@@ -68,6 +72,10 @@ git_job *git_job_free(git_job *j)
     free(j->head);
     free(j->path);
     free(j->shown);
+    free(j->try.file);
+    free(j->try.who);
+    free(j->try.subject);
+    commit_clear(&j->tried);
     free(j);
     return NULL;
 }

@@ -35,6 +35,7 @@ static int make(gw *w, pw_err *err)
     PW_AUTO(pw_buf_clearp) pw_buf said = PW_BUF(GW_SAID_BYTES);
     int rc = gw_child(w, args, -1, &out, &said, err);
 
+    w->made = true;
     return rc == 0 ? 0 : gw_child_fail(w, "making a mirror of", rc, &said, err);
 }
 
@@ -178,8 +179,12 @@ int gw_mirror_fetch(gw *w, pw_err *err)
         pw_buf_reset(&said);
         rc = gw_child(w, args, -1, &out, &said, err);
     }
-    if (rc == 0)
+    if (rc == 0) {
+        if (w->made)
+            gw_tries_restore(w);
+        w->made = false;
         return 0;
+    }
     ended = rc > 0;
     rc = gw_child_fail(w, "fetching from", rc, &said, err);
     return ended ? gw_mirror_suspect(w, true, rc, err) : rc;

@@ -95,6 +95,10 @@ static void run_job(const git_service *self, git_job *job)
         rc = gw_show(&w, &err);
     else if (rc == 0 && job->kind == GIT_BUNDLE)
         rc = gw_bundle(&w, &err);
+    else if (rc == 0 && job->kind == GIT_TRY)
+        rc = gw_try(&w, &err);
+    else if (rc == 0 && job->kind == GIT_UNTRY)
+        rc = gw_untry(&w, &err);
     else if (rc == 0)
         rc = pw_fail(&err, PW_EINVAL, "git job of kind %d", (int)job->kind);
     job->code = rc < 0 ? rc : 0;

@@ -295,6 +295,16 @@ int store_deep_artifacts(store_deep *self, int (*cb)(void *, const store_artifac
     return rc;
 }
 
+int store_deep_tries(store_deep *self, int (*cb)(void *, uint64_t project, uint64_t number),
+                     void *cb_self, pw_err *err)
+{
+    PW_AUTO(sql_end) sql_cur cur = {0};
+    int rc = self->schema < 3 ? 0 : sql_query(&self->c, D_TRIES, SQL_NO_ARGS, &cur, err);
+    while (self->schema >= 3 && rc == 0 && (rc = sql_next(&cur, err)) > 0)
+        rc = sql_row(cb(cb_self, sql_col_u(&cur, 0), sql_col_u(&cur, 1)));
+    return rc;
+}
+
 static int is_there(store_deep *self, enum deep_stmt id, const sql_arg *arg, size_t n, pw_err *err)
 {
     PW_AUTO(sql_end) sql_cur cur = {0};

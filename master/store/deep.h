@@ -51,6 +51,9 @@ int store_deep_log_is(store_deep *self, uint64_t attempt, uint64_t idx, uint64_t
 /* Files of builds, in the order of their sums; none in a schema before 3. */
 int store_deep_artifacts(store_deep *self, int (*cb)(void *, const store_artifact *), void *cb_self,
                          pw_err *err);
+/* Tries, as STATE/tries has a file of each; none in a schema before 3. */
+int store_deep_tries(store_deep *self, int (*cb)(void *, uint64_t project, uint64_t number),
+                     void *cb_self, pw_err *err);
 /* 1: a row names the sum, or says that its bytes are to go. */
 int store_deep_sum_is(store_deep *self, const uint8_t sha256[32], pw_err *err);
 /* 1: more of that attempt may come, or it is on its way into its place. */

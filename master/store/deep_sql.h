@@ -33,6 +33,7 @@
     X(SEGMENT_IS, "SELECT 1 FROM frame WHERE segment=?1 LIMIT 1")                                  \
     X(ARTIFACTS, "SELECT attempt,file,step,kind,path,size,mode,sha256,state,at,expires"            \
                  " FROM artifact ORDER BY sha256,attempt,file")                                    \
+    X(TRIES, "SELECT project,id FROM try ORDER BY id")                                             \
     X(SUM_IS, "SELECT 1 WHERE EXISTS(SELECT 1 FROM artifact WHERE sha256=?1)"                      \
               " OR EXISTS(SELECT 1 FROM artifact_gone WHERE sha256=?1)")                           \
     X(PART_IS, "SELECT 1 WHERE EXISTS(SELECT 1 FROM attempt WHERE id=?1 AND state<4)"              \

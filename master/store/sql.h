@@ -8,6 +8,7 @@
 #include "master/store/sql_pages.h"
 #include "master/store/sql_retain.h"
 #include "master/store/sql_sched.h"
+#include "master/store/sql_tries.h"
 
 /* ---- columns, in the order in which rows.c reads them */
 #define C_REQUEST                                                                                  \
@@ -331,7 +332,8 @@
     SQL_OUTBOX(X)                                                                                  \
     SQL_RETAIN(X)                                                                                  \
     SQL_SCHED(X)                                                                                   \
-    SQL_GRAPH(X)
+    SQL_GRAPH(X)                                                                                   \
+    SQL_TRIES(X)
 
 /* ---- readers. Lists of builds, newest first, give ids, and BUILD_NAMES then the row of one with
  * its names; the commonest two give the whole row at once, which is twice as fast. Their values: ?1

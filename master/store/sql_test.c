@@ -79,6 +79,7 @@ static const struct {
     {"USUAL", "(subquery-1)"},       /* at most 100 */
     {"USUAL_STEPS", "(subquery-1)"}, /* at most 100 */
     {"USUAL_STEPS", "b"},            /* at most 10 */
+    {"TRIES_OVER", "t"},             /* those that are kept, after a pass of retention */
     {"MACHINES_OPEN", "machine USING INDEX machine_open"},
 };
 

@@ -108,3 +108,11 @@ CREATE TABLE pipeline_text(pipeline INTEGER NOT NULL, path TEXT NOT NULL, text T
 CREATE TABLE asked(request INTEGER PRIMARY KEY, flags INTEGER NOT NULL, change INTEGER NOT NULL, names TEXT, files TEXT);
 -- What a build that no worker ran has to say: its log.
 CREATE TABLE remark(build INTEGER PRIMARY KEY, text TEXT NOT NULL);
+-- What people try. The id names the ref refs/pawl/try/ID of the mirror and STATE/tries/PROJECT-ID.bundle, from which the
+-- mirror gets it again; the build sets of it, those of retries too: when none is left, all of it goes. Its stamp has
+-- `proposal` 3: nobody's branch has it. `released` of a stamp: who said that its revision is to be trusted.
+CREATE TABLE try(id INTEGER PRIMARY KEY, project INTEGER NOT NULL, stamp INTEGER NOT NULL, base BLOB NOT NULL, who TEXT,
+                 size INTEGER NOT NULL, at INTEGER NOT NULL);
+CREATE INDEX try_stamp ON try(stamp);
+CREATE TABLE try_set(try INTEGER NOT NULL, buildset INTEGER NOT NULL, PRIMARY KEY(try, buildset)) WITHOUT ROWID;
+ALTER TABLE stamp ADD COLUMN released TEXT;
