@@ -143,6 +143,14 @@ static int add_artifact(void *p, const store_artifact *a)
     return path ? add_file(m, path, NULL, a->state == FILE_STORED) : PW_ENOMEM;
 }
 
+/* One may be forgotten meanwhile: its builds are. */
+static int add_try(void *p, uint64_t project, uint64_t number)
+{
+    PW_AUTO(pw_freep)
+    char *name = pw_strf("tries/%" PRIu64 "-%" PRIu64 ".bundle", project, number);
+    return name ? add_file(p, name, NULL, false) : PW_ENOMEM;
+}
+
 /* ---- whole folders */
 
 static int by_name(const struct dirent **a, const struct dirent **b)
@@ -240,7 +248,8 @@ static int add_all(make *m, const char *db)
         (r = store_deep_segments(rows, add_segment, m, m->err)) < 0 ||
         (r = store_deep_sealed(rows, add_sealed, m, m->err)) < 0 ||
         (r = add_tree(m, "artifacts/in", 0)) < 0 ||
-        (r = store_deep_artifacts(rows, add_artifact, m, m->err)) < 0)
+        (r = store_deep_artifacts(rows, add_artifact, m, m->err)) < 0 ||
+        (r = store_deep_tries(rows, add_try, m, m->err)) < 0)
         return r;
     if (m->o->mirrors && (r = add_tree(m, "mirrors", 0)) < 0)
         return r;

@@ -109,7 +109,7 @@ static int open_state(restore *x, int *ret_lock)
 static bool known_place(const char *name)
 {
     static const char *const files[] = {"pawl.db", "admin.token", "master.yaml"};
-    static const char *const folders[] = {"keys/", "logs/", "artifacts/", "mirrors/"};
+    static const char *const folders[] = {"keys/", "logs/", "artifacts/", "tries/", "mirrors/"};
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         if (strcmp(name, files[i]) == 0)
             return true;

@@ -35,6 +35,7 @@ typedef struct config_net {
 /* What one address, one token, one request may take of the web server. */
 typedef struct config_limits {
     uint64_t body;                   /* bytes of a request; webhooks have a bound of their own */
+    uint64_t try_max;                /* bytes of what somebody tries */
     int64_t rate, burst;             /* requests of an address: per second, at once */
     int64_t token_rate, token_burst; /* the same, of a token */
     int64_t connections;             /* of an address */

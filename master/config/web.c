@@ -15,6 +15,10 @@ enum {
     CONNECTIONS_MAX = 2000 /* the web server has 2,048 in all */
 };
 #define BODY_MAX ((uint64_t)16 * 1024 * 1024)
+/* a mistake must not fill the disk; it lies in a file, never in memory */
+#define TRY_DEFAULT ((uint64_t)4 * 1024 * 1024 * 1024)
+#define TRY_MIN ((uint64_t)1024 * 1024)
+#define TRY_MAX (1024 * (uint64_t)1024 * 1024 * 1024)
 
 /* ---- networks */
 bool config_net_parse(const char *s, config_net *ret)
@@ -115,6 +119,7 @@ static void read_tls(config_reader *r, const yaml_node *map)
 void config_limits_default(config_limits *ret)
 {
     *ret = (config_limits){.body = 1024 * 1024,
+                           .try_max = TRY_DEFAULT,
                            .rate = 1000,
                            .burst = 10000,
                            .token_rate = 1000,
@@ -125,10 +130,10 @@ void config_limits_default(config_limits *ret)
 
 static void read_limits(config_reader *r, const yaml_node *web)
 {
-    static const char *const keys[] = {"body",         "requests_per_second",
-                                       "burst",        "token_requests_per_second",
-                                       "token_burst",  "connections",
-                                       "request_time", NULL},
+    static const char *const keys[] =
+        {"body",        "requests_per_second", "burst",        "token_requests_per_second",
+         "token_burst", "connections",         "request_time", "try",
+         NULL},
                              *const later[] = {NULL};
     const yaml_node *map = yaml_node_value(web, "limits");
     config_limits *l = &r->c->limits;
@@ -138,6 +143,9 @@ static void read_limits(config_reader *r, const yaml_node *web)
     if (yaml_get_size(map, "body", &l->body, r->errors) &&
         (l->body < BODY_MIN || l->body > BODY_MAX))
         yaml_fail(r->errors, yaml_node_get(map, "body"), "\"body\" must be from 1K to 16M");
+    if (yaml_get_size(map, "try", &l->try_max, r->errors) &&
+        (l->try_max < TRY_MIN || l->try_max > TRY_MAX))
+        yaml_fail(r->errors, yaml_node_get(map, "try"), "\"try\" must be from 1M to 1024G");
     (void)yaml_get_int(map, "requests_per_second", 1, RATE_MAX, &l->rate, r->errors);
     (void)yaml_get_int(map, "burst", 1, RATE_MAX, &l->burst, r->errors);
     (void)yaml_get_int(map, "token_requests_per_second", 1, RATE_MAX, &l->token_rate, r->errors);

@@ -14,12 +14,13 @@ static void test_values(void)
 {
     PW_AUTO(yaml_errors_clear) yaml_errors e = {0};
     PW_AUTO(config_unrefp)
-    config *c = load("web:\n  tls: {cert: web.crt, key: /keys/web.key}\n  listen: \"*:443\"\n"
-                     "  user_header: X-Forwarded-User\n  proxies: [127.0.0.1, 10.0.0.0/8]\n"
-                     "  limits: {body: 2M, requests_per_second: 5, burst: 7, connections: 9,"
-                     " request_time: 10s, token_burst: 3, token_requests_per_second: 4}\n"
-                     "projects:\n- {name: p, repository: /r}\n",
-                     &e);
+    config *c =
+        load("web:\n  tls: {cert: web.crt, key: /keys/web.key}\n  listen: \"*:443\"\n"
+             "  user_header: X-Forwarded-User\n  proxies: [127.0.0.1, 10.0.0.0/8]\n"
+             "  limits: {body: 2M, try: 3G, requests_per_second: 5, burst: 7, connections: 9,"
+             " request_time: 10s, token_burst: 3, token_requests_per_second: 4}\n"
+             "projects:\n- {name: p, repository: /r}\n",
+             &e);
     ok(c != NULL, "all keys%s%s", e.n ? ": " : "", e.n ? e.v[0].text : "");
     if (!c)
         return;
@@ -28,12 +29,14 @@ static void test_values(void)
     ok(strcmp(c->web_user_header, "X-Forwarded-User") == 0 && c->n_web_proxies == 2 &&
            c->web_proxies[0].bits == 128 && c->web_proxies[1].bits == 104,
        "proxies");
+    ok(c->limits.try_max == (uint64_t)3 << 30, "and one for tries");
     ok(c->limits.body == 2 << 20 && c->limits.rate == 5 && c->limits.burst == 7 &&
            c->limits.token_rate == 4 && c->limits.token_burst == 3 && c->limits.connections == 9 &&
            c->limits.request_time == 10000000,
        "limits");
     config *none = load("name: x", &e);
-    ok(none && none->limits.body == 1 << 20 && none->limits.connections == 512 && !none->web_cert,
+    ok(none && none->limits.body == 1 << 20 && none->limits.try_max == (uint64_t)4 << 30 &&
+           none->limits.connections == 512 && !none->web_cert,
        "and what holds without");
     config_unref(none);
 }
@@ -52,6 +55,8 @@ static void test_refusals(void)
         {"web: {proxies: [10.0.0.0/33]}", "\"10.0.0.0/33\" is no address"},
         {"web: {limits: {body: 1023}}", "\"body\" must be from 1K to 16M"},
         {"web: {limits: {body: 16777217}}", "\"body\" must be from 1K to 16M"},
+        {"web: {limits: {try: 1048575}}", "\"try\" must be from 1M to 1024G"},
+        {"web: {limits: {try: 1025G}}", "\"try\" must be from 1M to 1024G"},
         {"web: {limits: {burst: 0}}", "\"burst\""},
         {"web: {limits: {connections: 2001}}", "\"connections\""},
         {"web: {limits: {request_time: 1ms}}", "\"request_time\""},

@@ -53,8 +53,19 @@ typedef enum core_cmd_kind {
     CMD_SCHEDULER_RESUME,
     CMD_SHELL, /* id = build: where its work directory is kept */
     CMD_PIN,   /* id = build, reason: retention leaves it alone */
-    CMD_UNPIN  /* id */
+    CMD_UNPIN, /* id */
+    /* project branch builders props reason upload patch base, and once it is imported tried: see
+     * core_try_wanted() */
+    CMD_TRY,
+    CMD_RELEASE /* id = build or request: its revision is to be trusted; reason */
 } core_cmd_kind;
+
+typedef struct core_tried { /* what came of importing what somebody tries */
+    uint64_t number;        /* 0: it is not imported yet */
+    char rev[65], base[65];
+    char *files;            /* owned; paths that differ, one a line; NULL: not known */
+    uint64_t commits, size; /* that were sent; bytes */
+} core_tried;
 
 typedef struct core_cmd {
     core_cmd_kind kind;
@@ -75,6 +86,11 @@ typedef struct core_cmd {
     char *target, *title, *author;
     int fork;
     uint8_t hash[32], token[32];
+    char *builders; /* owned; one a line; NULL: all */
+    char *base;     /* owned; a whole revision */
+    char *upload;   /* owned; a file that is the command's alone: whoever answers removes it */
+    bool patch;     /* it is one, else a bundle */
+    core_tried tried;
 
     int status;  /* answer: HTTP-like status: 200 202 400 404 409 503 */
     pw_buf body; /* JSON object: the answer, or {"error": {...}} */

@@ -13,60 +13,6 @@
 #include "shared/base/num.h"
 #include "shared/crypt/crypt.h"
 
-core_cmd *core_cmd_new(core_cmd_kind kind, pw_err *err)
-{
-    core_cmd *c = calloc(1, sizeof(*c));
-    if (!c) {
-        (void)pw_fail(err, PW_ENOMEM, "out of memory");
-        return NULL;
-    }
-    c->kind = kind;
-    pw_buf_init(&c->body, 1024 * 1024);
-    pw_buf_init(&c->data, CORE_HOOK_BYTES);
-    return c;
-}
-
-core_cmd *core_cmd_free(core_cmd *c)
-{
-    if (!c)
-        return NULL;
-    free(c->idem);
-    free(c->actor);
-    free(c->project);
-    free(c->builder);
-    free(c->branch);
-    free(c->revision);
-    free(c->reason);
-    free(c->name);
-    free(c->person);
-    free(c->scheduler);
-    free(c->keep);
-    free(c->delivery);
-    free(c->event);
-    free(c->target);
-    free(c->title);
-    free(c->author);
-    pw_buf_clear(&c->data);
-    core_props_clear(&c->props);
-    pw_buf_clear(&c->body);
-    free(c);
-    return NULL;
-}
-
-void core_cmd_fail(core_cmd *c, int status, const char *code, const char *fmt, ...)
-{
-    char text[600];
-    va_list ap;
-    va_start(ap, fmt);
-    (void)vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    c->status = status;
-    pw_buf_reset(&c->body);
-    (void)pw_buf_addf(&c->body, "{\"error\":{\"code\":\"%s\",\"message\":", code);
-    (void)pw_buf_json(&c->body, text);
-    (void)pw_buf_adds(&c->body, "}}");
-}
-
 /* ---- finding what is meant */
 bool core_find_builder(core *self, core_cmd *c, const char *name, size_t *ret)
 {
@@ -95,7 +41,7 @@ bool core_find_builder(core *self, core_cmd *c, const char *name, size_t *ret)
     return false;
 }
 
-static bool find_project(core *self, core_cmd *c, size_t *ret)
+bool core_find_project(core *self, core_cmd *c, size_t *ret)
 {
     int64_t i = c->project                    ? config_find_project(self->conf, c->project)
                 : self->conf->n_projects == 1 ? 0
@@ -132,7 +78,7 @@ bool core_audit(core *self, const core_cmd *c, const char *action, const char *o
 
 /* It becomes a row, a variable of steps and a cell of pages, whether the repository has it or not.
  */
-static bool bad_branch(core_cmd *c)
+bool core_bad_branch(core_cmd *c)
 {
     if (!c->branch || config_branch_ok(c->branch))
         return false;
@@ -197,7 +143,7 @@ static void cmd_force(core *self, core_cmd *c)
                       PW_TEXT_MAX - 100);
         return;
     }
-    if (bad_branch(c))
+    if (core_bad_branch(c))
         return;
     const char *branch = c->branch ? c->branch : p->head;
     if (!branch || strlen(branch) > 255) {
@@ -279,9 +225,9 @@ static void cmd_change(core *self, core_cmd *c)
     size_t project;
     store_rev rev, known;
     char ref[300];
-    if (!find_project(self, c, &project))
+    if (!core_find_project(self, c, &project))
         return;
-    if (bad_branch(c))
+    if (core_bad_branch(c))
         return;
     if (!c->branch || !c->revision || !store_rev_parse(c->revision, &rev)) {
         core_cmd_fail(c, 400, "bad_request", "a change needs a branch and a whole revision");
@@ -509,6 +455,8 @@ static void (*const handlers[])(core *, core_cmd *) = {
     [CMD_SCHEDULER_RESUME] = core_cmd_scheduler_resume,
     [CMD_PIN] = core_cmd_pin,
     [CMD_UNPIN] = core_cmd_unpin,
+    [CMD_TRY] = core_cmd_try,
+    [CMD_RELEASE] = core_cmd_release,
 };
 
 /* ---- answers that are told again */
@@ -544,6 +492,15 @@ static int answered(core *self, core_cmd *c, const char *key, pw_err *err)
     if (r == PW_ENOTFOUND && !tells_secret(c->kind) && c->idem[0] != ' ')
         r = store_idem_get(self->st, c->idem, &c->status, &c->body, err);
     return r;
+}
+
+int core_cmd_answered(core *self, core_cmd *c, pw_err *err)
+{
+    PW_AUTO(pw_buf_clearp) pw_buf key = PW_BUF(400);
+    if (!c->idem || !*c->idem)
+        return PW_ENOTFOUND;
+    return idem_key(c, &key) < 0 ? pw_fail(err, PW_ENOMEM, "out of memory")
+                                 : answered(self, c, key.p, err);
 }
 
 /* The row does not hold the secret, but what it was about: there is a new one. */
@@ -586,7 +543,7 @@ void core_command(core *self, core_cmd *cmd)
         return;
     }
     const char *full = core_why_full(self);
-    if (full && (cmd->kind == CMD_FORCE || cmd->kind == CMD_RETRY))
+    if (full && (cmd->kind == CMD_FORCE || cmd->kind == CMD_RETRY || cmd->kind == CMD_TRY))
         core_cmd_fail(cmd, 503, "unavailable", "the master takes no new work: %s", full);
     else
         handlers[cmd->kind](self, cmd);

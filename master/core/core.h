@@ -45,7 +45,8 @@ typedef enum core_effect_kind {
     CORE_PRESENCE,
     /* the project of row worker was looked at: attempt times in a row in vain, text: why, NULL:
      * well; the next time at id (ms) */
-    CORE_LOOKED
+    CORE_LOOKED,
+    CORE_UNTRY /* try id of the project of row worker is to be forgotten */
 } core_effect_kind;
 typedef struct core_effect {
     core_effect_kind kind;
@@ -150,6 +151,13 @@ void core_push_done(core *self, uint64_t promotion, core_pushed how, const char 
 
 /* ---- commands */
 void core_command(core *self, core_cmd *cmd); /* taken; answered by CORE_REPLY */
+/* A CMD_TRY of project *ret (index) must be imported first, and be given to core_command() with
+ * what came of that: then true. False: core_command() answers it as it is. */
+bool core_try_wanted(core *self, core_cmd *c, size_t *ret);
+/* The highest number that one has; 0: there is none. */
+int core_try_highest(core *self, uint64_t *ret, pw_err *err);
+/* Whether that try of the project (its row) is to be kept. */
+bool core_try_is(core *self, uint64_t number, uint64_t project);
 /* What the core needs to answer `worker add`: makes the enrolment. Set once by main. */
 typedef int core_join_line(void *self, const char *worker, const uint8_t secret[32],
                            pw_msec expires, pw_buf *line, pw_err *err);

@@ -57,7 +57,8 @@ bool core_trusted(const core *self, const core_request *r)
     if (!r->builder->conf || r->builder->project >= self->conf->n_projects)
         return false;
     from.project = self->project[r->builder->project].conf;
-    from.foreign = r->stamp->proposal == CORE_PROPOSED;
+    from.foreign = r->stamp->proposal == CORE_PROPOSED || r->stamp->proposal == CORE_TRIED;
+    from.released = r->stamp->released;
     from.ours = r->stamp->proposal == CORE_PROPOSED_OURS;
     return secrets_trusted(&from);
 }

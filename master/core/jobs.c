@@ -165,6 +165,12 @@ static int untrust(const core *self, const core_build *b, const core_worker *w, 
     return failed ? pw_fail(err, PW_ENOMEM, "out of memory") : 0;
 }
 
+/* The repository does not have its revision. */
+static bool is_try(const core_build *b)
+{
+    return b->request->stamp->proposal == CORE_TRIED;
+}
+
 /* With what it takes of builds that it needs. */
 static int freeze_with(core *self, const core_build *b, pl_facts *f, pw_list *given, pw_buf *out,
                        pw_err *err)
@@ -195,7 +201,9 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
     /* the reason of a scheduler is a word for what made it act; people have their own */
     if (r >= 0 && (r = store_buildset_scheduled(self->st, b->request->buildset, err)) >= 0 &&
         pw_buf_addf(&event, "%.*s", r ? (int)strcspn(pw_buf_str(&reason), " ") : 5,
-                    r ? pw_buf_str(&reason) : "force") < 0)
+                    r           ? pw_buf_str(&reason)
+                    : is_try(b) ? "try"
+                                : "force") < 0)
         r = pw_fail(err, PW_ENOMEM, "out of memory");
     if (r < 0 || (r = with_facts(b, w, project->n_properties, &given, err)) < 0)
         return r;
@@ -230,7 +238,7 @@ int core_freeze(core *self, const core_build *b, uint64_t attempt, const core_wo
                   .worker = w->row.name,
                   .untrusted = !core_trusted(self, b->request),
                   .event = pw_buf_str(&event),
-                  .source = project->from_master ? "master" : NULL,
+                  .source = project->from_master || is_try(b) ? "master" : NULL,
                   .lost_after_ms = (uint64_t)core_locks_limit(self) / 1000,
                   .base = project->properties,
                   .n_base = project->n_properties,
@@ -273,7 +281,7 @@ void core_props_keep(core *self, const core_build *b)
         keep(self, b->id, (const msg_pair *)p->properties, p->n_properties, "project") &&
         keep(self, b->id, (const msg_pair *)of->conf->properties, of->conf->n_properties,
              "builder"))
-        (void)keep(self, b->id, given.v, given.n, by ? "scheduler" : "force");
+        (void)keep(self, b->id, given.v, given.n, by ? "scheduler" : is_try(b) ? "try" : "force");
     core_props_clear(&given);
 }
 

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "master/store/tries.h"
+
 typedef struct making {
     core *self;
     const core_ask *ask;
@@ -168,7 +170,9 @@ static void find_asked(making *m)
     for (size_t i = 0; i < ask->n_builders; i++)
         m->asked[ask->builders[i]] = true;
     for (size_t i = 0; m->pipe && !ask->exact && i < m->n_defs; i++) {
-        m->asked[i] = !names || !names->n;
+        /* who tries all waits for the end: for what a person must start there would be none */
+        bool left_out = ask->stamp->proposal == CORE_TRIED && m->def[i].manual;
+        m->asked[i] = (!names || !names->n) && !left_out;
         for (size_t k = 0; names && k < names->n; k++)
             m->asked[i] |= strcmp(names->v[k], m->def[i].name) == 0;
     }
@@ -511,7 +515,9 @@ static bool set_row(making *m)
                                     ask->stamp->id, pw_wall(self->host), &err),
                  &err) ||
         (ask->retry_of &&
-         !core_ok(self, store_buildset_retry(self->st, m->set, ask->retry_of, &err), &err)))
+         !core_ok(self, store_buildset_retry(self->st, m->set, ask->retry_of, &err), &err)) ||
+        (ask->stamp->proposal == CORE_TRIED &&
+         !core_ok(self, store_try_set(self->st, ask->stamp->id, m->set, &err), &err)))
         return false;
     self->next_buildset++;
     return !ask->parent ||

@@ -35,8 +35,9 @@ enum {
     CORE_TESTS_MAX = 200000, /* rows of test cases of one attempt */
 };
 
-/* A stamp that somebody proposes: not to be trusted, or at the tip of a branch of ours. */
-enum { CORE_PROPOSED = 1, CORE_PROPOSED_OURS = 2 };
+/* A stamp that somebody proposes: not to be trusted, or at the tip of a branch of ours; that
+ * somebody tries. */
+enum { CORE_PROPOSED = 1, CORE_PROPOSED_OURS = 2, CORE_TRIED = 3 };
 #define CORE_NOTE_SKIP "its message asks for no build ([ci skip])"
 
 /* What was to be built: shared by requests and builds, counted. */
@@ -46,6 +47,7 @@ typedef struct core_stamp {
     store_rev rev;
     unsigned refs;
     unsigned proposal; /* CORE_PROPOSED.., 0: of a branch */
+    bool released;     /* a person said that it is to be trusted */
     char branch[];     /* as people write it, without refs/heads/ */
 } core_stamp;
 

@@ -292,6 +292,12 @@ void core_cmd_health(core *self, core_cmd *c);
 /* ---- cmds.c */
 /* NAME or PROJECT/NAME, of c->project if that is given; false: refused. */
 bool core_find_builder(core *self, core_cmd *c, const char *name, size_t *ret);
+/* 0: its Idempotency-Key was answered before, and that is its answer; PW_ENOTFOUND: it was not. */
+int core_cmd_answered(core *self, core_cmd *c, pw_err *err);
+/* That of c->project, or the only one; false: refused. */
+bool core_find_project(core *self, core_cmd *c, size_t *ret);
+/* c->branch is no name of one: refused. */
+bool core_bad_branch(core_cmd *c);
 /* One line of the audit log, in the turn that does it. */
 bool core_audit(core *self, const core_cmd *c, const char *action, const char *object);
 
@@ -300,6 +306,13 @@ void core_cmd_made(const core *self, core_cmd *c, uint64_t set, uint64_t first);
 
 /* ---- retry.c */
 void core_cmd_retry(core *self, core_cmd *c);
+
+/* ---- tries.c */
+void core_cmd_try(core *self, core_cmd *c);
+void core_cmd_try_clear(core_cmd *c);
+void core_cmd_release(core *self, core_cmd *c);
+/* Those of which nothing is left. */
+void core_tries_expire(core *self);
 
 /* ---- enrol.c */
 core_worker *core_worker_by_name(const core *self, const char *name);

@@ -285,6 +285,7 @@ static void end(core *self, pw_usec now)
     if (t->dropped || t->logs)
         pw_log(PW_LOG_INFO, "retention", "builds=%llu logs=%llu", (unsigned long long)t->dropped,
                (unsigned long long)t->logs);
+    core_tries_expire(self);
     t->requests = false;
     t->next = now + (t->more || t->under_way ? AGAIN_US : pause);
     lasts_clear(t);

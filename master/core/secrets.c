@@ -7,8 +7,9 @@
 
 bool secrets_trusted(const trust_facts *f)
 {
-    return !f->foreign && (f->ours || glob_match(f->project->branches, f->branch) ||
-                           (f->project->tags && glob_match(f->project->tags, f->branch)));
+    return f->released ||
+           (!f->foreign && (f->ours || glob_match(f->project->branches, f->branch) ||
+                            (f->project->tags && glob_match(f->project->tags, f->branch))));
 }
 
 void secrets_clear(pw_list *secrets)
@@ -43,7 +44,7 @@ int secrets_for(const secrets_facts *f, pw_list *ret, pw_err *err)
         return pw_fail(
             err, PW_EDENIED,
             "it needs secret \"%.100s\", and what is not from a configured branch of the "
-            "project's own repository gets no secrets",
+            "project's own repository gets no secrets, unless its revision is released",
             f->names.v[0]);
     msg_secret *v = calloc(f->names.n, sizeof(*v));
     if (!v)

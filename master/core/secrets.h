@@ -18,8 +18,9 @@ typedef struct trust_facts {
     const char *branch; /* or tag, that it is built for */
     bool foreign;       /* not from the project's repository: try, proposals */
     bool ours;          /* proposed, and at the tip of a configured branch of the project's own */
+    bool released;      /* a person who may said that this very revision is to be trusted */
 } trust_facts;
-/* From a branch or tag of the project's own repository that it is configured for. */
+/* From a branch or tag of the project's own repository that it is configured for, or released. */
 bool secrets_trusted(const trust_facts *f);
 /* *ret: list of msg_secret with every name, in that order, owned: secrets_clear(). PW_EDENIED: the
  * build is not trusted and needs one; PW_EINVAL: the configuration has it no more; the text is for

@@ -53,7 +53,7 @@ static void trust(void)
     config *c = world_config(WITH(SECRETS, "[master, \"db-*\"]"));
     if (!c)
         return;
-    trust_facts f = {c->projects, "master", false, false};
+    trust_facts f = {.project = c->projects, .branch = "master"};
     ok(secrets_trusted(&f), "a configured branch");
     f.branch = "db-devel";
     ok(secrets_trusted(&f), "by glob");
@@ -61,12 +61,14 @@ static void trust(void)
     ok(secrets_trusted(&f), "a configured tag");
     f.branch = "feature/x";
     ok(!secrets_trusted(&f), "another branch");
-    f = (trust_facts){c->projects, "master", true, false};
+    f = (trust_facts){.project = c->projects, .branch = "master", .foreign = true};
     ok(!secrets_trusted(&f), "what comes from elsewhere, for whichever branch");
     f.ours = true;
     ok(!secrets_trusted(&f), "also when more is said of it");
-    f = (trust_facts){c->projects, "pull/7", false, true};
+    f = (trust_facts){.project = c->projects, .branch = "pull/7", .ours = true};
     ok(secrets_trusted(&f), "a proposal of what is the tip of a configured branch");
+    f = (trust_facts){.project = c->projects, .branch = "x", .foreign = true, .released = true};
+    ok(secrets_trusted(&f), "whatever a person has released");
 }
 
 /* What the newest offer brought. */

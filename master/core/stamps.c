@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "master/store/tries.h"
+
 static core_stamp *stamp_new(uint64_t id, uint64_t project_row, const char *branch,
                              const store_rev *rev)
 {
@@ -16,6 +18,7 @@ static core_stamp *stamp_new(uint64_t id, uint64_t project_row, const char *bran
     s->rev = *rev;
     s->refs = 1;
     s->proposal = 0;
+    s->released = false;
     memcpy(s->branch, branch, n + 1);
     return s;
 }
@@ -31,7 +34,8 @@ core_stamp *core_stamp_make(core *self, uint64_t project_row, const char *branch
     core_stamp *s = stamp_new(id, project_row, branch, rev);
     if (!s)
         (void)core_nomem(self);
-    if (s && !core_ok(self, store_stamp_proposal(self->st, id, &s->proposal, &err), &err))
+    if (s && (!core_ok(self, store_stamp_proposal(self->st, id, &s->proposal, &err), &err) ||
+              !core_ok(self, store_stamp_released(self->st, id, &s->released, &err), &err)))
         return core_stamp_unref(s);
     return s;
 }
@@ -44,7 +48,8 @@ core_stamp *core_stamp_load(core *self, uint64_t id)
     if (store_stamp_get(self->st, id, &project, &rev, &branch, NULL) < 0)
         return NULL;
     core_stamp *s = stamp_new(id, project, pw_buf_str(&branch), &rev);
-    if (s && store_stamp_proposal(self->st, id, &s->proposal, NULL) < 0)
+    if (s && (store_stamp_proposal(self->st, id, &s->proposal, NULL) < 0 ||
+              store_stamp_released(self->st, id, &s->released, NULL) < 0))
         return core_stamp_unref(s);
     return s;
 }

@@ -131,8 +131,8 @@ static void because_worker(asked *a)
         break;
     case BLOCK_UNTRUSTED:
         (void)pw_buf_adds(a->text, "it is not from a configured branch of the project's own "
-                                   "repository, and no worker takes such builds (\"untrusted: "
-                                   "true\" in worker.yaml)");
+                                   "repository, nor was it released, and no worker takes such "
+                                   "builds (\"untrusted: true\" in worker.yaml)");
         break;
     case BLOCK_QUARANTINE:
         quarantine(a);

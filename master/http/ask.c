@@ -3,6 +3,7 @@
  * order: the ask lives until both let go of it. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "master/http/impl.h"
 #include "shared/base/fault.h"
@@ -31,7 +32,9 @@ void web_ask_send(web_req *q, core_cmd *cmd)
     web_reader_give(q->web, pw_take(q->rd));
     a->web = q->web;
     a->health = cmd->kind == CMD_HEALTH;
-    a->deadline = pw_now(q->web->host) + (a->health ? WEB_HEALTH_US : WEB_ANSWER_US);
+    a->deadline = pw_now(q->web->host) + (a->health              ? WEB_HEALTH_US
+                                          : cmd->kind == CMD_TRY ? WEB_TRY_ANSWER_US
+                                                                 : WEB_ANSWER_US);
     cmd->done = web_ask_done;
     cmd->done_self = a;
     (void)pthread_mutex_lock(&h->lock);
@@ -65,6 +68,8 @@ void web_ask_done(core_cmd *cmd, void *self)
     web_hub *h = &a->web->hub;
     if (cmd->kind == CMD_HOOK && cmd->status == 202 && pw_fault("hook.stored"))
         core_cmd_fail(cmd, 503, "unavailable", "stored, but not answered: send it again");
+    if (cmd->upload)
+        (void)unlink(cmd->upload); /* whatever came of it: it is imported, or sent again */
     if (cmd->kind == CMD_TOKEN_REVOKE && cmd->status < 300)
         web_access_changed(a->web); /* committed: what it had open ends */
     (void)pthread_mutex_lock(&h->lock);

@@ -326,6 +326,7 @@ static inline bool world_open(world *w, bool read_token)
                      .conf = w->conf,
                      .db = w->db,
                      .log_store = w->log_store,
+                     .tries = w->dir,
                      .commands = w->commands,
                      .gauges = &w->gauges,
                      .host = &pw_host_real};

@@ -43,6 +43,7 @@ typedef struct web_options {
     const char *db;     /* path of the database */
     logs *log_store;    /* borrowed */
     const char *files;  /* folder of the store of files (master/blobs) */
+    const char *tries;  /* folder in which what people try comes in */
     pw_chan *commands;  /* borrowed: core_cmd pointers go here */
     const web_gauges *gauges;
     const pw_host *host;

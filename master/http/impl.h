@@ -13,12 +13,14 @@
 #include "master/store/sched.h"
 #include "shared/base/table.h"
 #include "shared/job/job.h"
+#include "shared/json/json.h"
 
 enum {
     WEB_THREADS = 2,
     WEB_STACK = 256 * 1024,
     WEB_TLS_STACK = 1024 * 1024,
     WEB_HOOK_BODY_MAX = 25 * 1024 * 1024, /* of a webhook's delivery: GitHub's own bound */
+    WEB_TRY_ANSWER_US = 900000000,        /* git takes in what is large */
     WEB_HOOK_TIME_US = 120000000,         /* in which it must be there: a slow line brings 25 MiB */
     WEB_BODIES_MAX = 256 * 1024 * 1024,   /* of all requests together */
     WEB_URL_MAX = 4096,
@@ -195,7 +197,7 @@ struct web_server {
     uint8_t csrf_key[32]; /* of this process: for people that a proxy names */
     char *db;
     logs *log_store;
-    char *files_dir; /* owned */
+    char *files_dir, *tries_dir; /* owned */
     pw_chan *commands;
     const web_gauges *gauges;
     const pw_host *host;
@@ -256,7 +258,26 @@ struct web_req {
     int file;          /* owned; -1: none. Bytes file_at .. file_at + file_n are the answer */
     uint64_t file_at, file_n;
     web_ask *ask;
+    struct web_upload *upload; /* owned; the body goes to a file: see try.c; NULL: to memory */
 };
+
+/* ---- try.c: bodies of what people try */
+/* The body of this request goes to a file. */
+bool web_try_streams(const web_req *q);
+/* Before the body is read: where it goes. */
+void web_try_begin(web_req *q);
+void web_try_part(web_req *q, const char *data, size_t n);
+void web_try_clear(web_req *q);
+/* base64 of either alphabet, in place: no text afterwards. Line breaks may stand in it. False: it
+ * is none. */
+bool web_unbase64(char *s, size_t *ret_n);
+
+/* ---- post.c */
+/* The command with what all have in common, filled from the keys that the route allows; *ret_body
+ * (may be NULL) is owned. NULL: refused already. */
+core_cmd *web_command(web_req *q, core_cmd_kind kind, json_value **ret_body);
+/* An object of properties; *ret is owned, also after a failure. */
+int web_take_properties(const json_value *object, pw_list *ret, pw_err *err);
 
 /* ---- request.c */
 web_req *web_req_new(web_server *web, struct MHD_Connection *con, const char *uri);
@@ -450,8 +471,8 @@ web_handler web_get_status, web_get_projects, web_get_builders, web_get_builder,
     web_post_shell, web_post_cancel, web_post_cancel_request, web_post_start, web_post_worker,
     web_post_worker_action, web_delete_worker, web_get_outbox, web_post_outbox, web_post_promote,
     web_post_hook, web_get_session, web_page_login, web_post_login, web_post_logout,
-    web_post_rotate, web_post_token, web_get_tokens, web_delete_token, web_get_audit,
-    web_get_artifacts, web_get_artifact, web_get_tarball, web_get_summary, web_get_tests,
-    web_get_branches, web_get_console, web_get_build_changes, web_get_history, web_get_search,
-    web_get_meta;
+    web_post_rotate, web_post_token, web_get_tokens, web_delete_token, web_get_audit, web_post_try,
+    web_post_release, web_get_artifacts, web_get_artifact, web_get_tarball, web_get_summary,
+    web_get_tests, web_get_branches, web_get_console, web_get_build_changes, web_get_history,
+    web_get_search, web_get_meta;
 #endif

@@ -390,9 +390,10 @@ static int on_project(void *self, uint64_t id, const char *name)
     int turn = turn_of(l, NULL, name);
     if (turn <= 0)
         return turn;
+    int64_t at = c ? config_find_project(c, name) : -1;
     web_open(l->b, NULL, '{');
     web_str(l->b, "name", name);
-    web_look_put(l->q->web, l->b, id, !c || config_find_project(c, name) >= 0);
+    web_look_put(l->q->web, l->b, id, !c || at >= 0);
     web_open(l->b, "builders", '[');
     int r = reader_builders(l->q->rd, project_builder, &inner, NULL);
     web_shut(l->b, ']');
@@ -400,6 +401,7 @@ static int on_project(void *self, uint64_t id, const char *name)
     if (r == 0)
         r = reader_tips(l->q->rd, project_tip, &inner, NULL);
     web_shut(l->b, ']');
+    web_str(l->b, "repository", at >= 0 ? c->projects[at].repository : NULL);
     web_shut(l->b, '}');
     return r;
 }

@@ -145,9 +145,9 @@ static int take_property(msg_pair *p, const char *name, const json_value *v, pw_
     return failed ? pw_fail(err, PW_ENOMEM, "out of memory") : 0;
 }
 
-static int take_properties(const json_value *body, pw_list *ret, pw_err *err)
+int web_take_properties(const json_value *object, pw_list *ret, pw_err *err)
 {
-    const json_value *object = json_get(body, "properties"), *v = NULL;
+    const json_value *v = NULL;
     if (json_is_null(object))
         return 0;
     size_t n = json_count(object);
@@ -183,9 +183,7 @@ static int idem_of(web_req *q, core_cmd *c, pw_err *err)
     return failed ? pw_fail(err, PW_ENOMEM, "out of memory") : 0;
 }
 
-/* The command with what all have in common, filled from the keys that the route allows. NULL:
- * refused already. */
-static core_cmd *command(web_req *q, core_cmd_kind kind)
+core_cmd *web_command(web_req *q, core_cmd_kind kind, json_value **ret_body)
 {
     pw_err err = {0};
     bool failed = false;
@@ -211,14 +209,21 @@ static core_cmd *command(web_req *q, core_cmd_kind kind)
                    (r = take_time(body, "expires", &c->expires, &err)) < 0 ||
                    (r = take_flag(body, "dry_run", &c->dry_run, &err)) < 0 ||
                    (r = take_flag(body, "failed", &c->failed, &err)) < 0 ||
-                   (r = take_properties(body, &c->props, &err)) < 0))
+                   (r = web_take_properties(json_get(body, "properties"), &c->props, &err)) < 0))
         pw_err_context(&err, "the body");
     c->may = q->who.scopes;
     if (r < 0) {
         web_fail_err(q, &err);
         return core_cmd_free(c);
     }
+    if (ret_body)
+        *ret_body = pw_take(body);
     return c;
+}
+
+static core_cmd *command(web_req *q, core_cmd_kind kind)
+{
+    return web_command(q, kind, NULL);
 }
 
 static void send_plain(web_req *q, core_cmd_kind kind)
@@ -287,6 +292,11 @@ void web_post_pin(web_req *q)
 void web_delete_pin(web_req *q)
 {
     send_id(q, CMD_UNPIN);
+}
+
+void web_post_release(web_req *q)
+{
+    send_id(q, CMD_RELEASE);
 }
 
 void web_post_cancel_request(web_req *q)

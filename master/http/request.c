@@ -37,6 +37,7 @@ void web_req_free(web_req *q)
     if (!q)
         return;
     web_ask_drop(q);
+    web_try_clear(q);
     web_gate_body_end(q);
     if (q->stream_self)
         q->stream_free(q->stream_self);
@@ -141,6 +142,8 @@ bool web_has_type(const char *given, const char *type)
 /* ---- the beginning: route, token, query; what is refused here has its body read and dropped */
 size_t web_req_body_max(const web_req *q)
 {
+    if (web_try_streams(q))
+        return (size_t)q->web->limits.try_max;
     return q->at.route && q->at.route->handler == web_post_hook ? (size_t)WEB_HOOK_BODY_MAX
                                                                 : (size_t)q->web->limits.body;
 }
@@ -150,7 +153,9 @@ static void check_size(web_req *q)
     const char *s = MHD_lookup_connection_value(q->con, MHD_HEADER_KIND, "Content-Length");
     uint64_t n = 0;
     if (s && pw_parse_u64(s, &n, NULL) == 0 && n > web_req_body_max(q))
-        web_fail(q, 413, "too_large", "a request has at most %zu bytes", web_req_body_max(q));
+        web_fail(q, 413, "too_large", "%s has at most %zu bytes%s",
+                 web_try_streams(q) ? "what is tried" : "a request", web_req_body_max(q),
+                 web_try_streams(q) ? ": \"try\" in \"limits\" of master.yaml raises it" : "");
 }
 
 static void look_at(web_req *q, const char *method)
@@ -176,6 +181,8 @@ static void look_at(web_req *q, const char *method)
             check_size(q);
         if (!q->status && q->at.route->handler == web_post_hook)
             web_hook_begin(q);
+        if (!q->status && web_try_streams(q))
+            web_try_begin(q);
     }
 }
 

@@ -62,7 +62,7 @@ static const web_schema schemas[] = {
     {"Judgement", "edge:string state:done|waiting|diverged|stopped reason:string?"},
     /* ---- what there is */
     {"Project", "name:string state:removed|new|failing|ok failures:integer trouble:string? "
-                "next_look:time? builders:string[] branches:Tip[]"},
+                "next_look:time? builders:string[] branches:Tip[] repository:string?"},
     {"Tip", "name:string revision:string?"},
     {"Builder", "name:string project:string paused:Pause?"},
     {"WholeBuilder", "+Builder force:Form[] latest:Latest[]"},
@@ -106,6 +106,8 @@ static const web_schema schemas[] = {
     {"Meta", "name:string? version:string page:string zone:string"},
     /* ---- what writes answer */
     {"Requests", "buildset:integer? requests:integer[] change~:integer"},
+    {"Try", "buildset:integer requests:integer[] try:integer revision:string base:string "
+            "commits:integer"},
     {"Id", "id:integer"},
     {"Kept", "build:integer worker:string hostname:string? directory:string until:time"},
     {"Hook", "hook:integer"},

@@ -145,6 +145,11 @@ static size_t as_it_is(void *self, struct MHD_Connection *con, char *s)
 
 static enum MHD_Result body_part(web_req *q, const char *data, size_t *size)
 {
+    if (q->upload && !q->discard) {
+        web_try_part(q, data, *size);
+        *size = 0;
+        return MHD_YES;
+    }
     if (!q->discard && q->in.len + *size > web_req_body_max(q)) {
         web_fail(q, 413, "too_large", "a request has at most %zu bytes", web_req_body_max(q));
         pw_buf_clear(&q->in);
@@ -289,6 +294,7 @@ web_server *web_start(const web_options *o, pw_err *err)
     self->gauges = o->gauges;
     self->db = pw_strdup(o->db, &failed);
     self->files_dir = o->files ? pw_strdup(o->files, &failed) : NULL;
+    self->tries_dir = o->tries ? pw_strdup(o->tries, &failed) : NULL;
     fd = listen_on(o->listen, self->tls, self->address, sizeof(self->address), err);
     if (fd < 0)
         return web_stop(self);
@@ -323,6 +329,7 @@ web_server *web_stop(web_server *self)
     config_unref(self->conf);
     free(self->db);
     free(self->files_dir);
+    free(self->tries_dir);
     free(self->url);
     free(self);
     return NULL;

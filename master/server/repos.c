@@ -60,7 +60,6 @@ static char *value(const config *conf, const char *name, bool *bad)
     return s ? pw_strdup(s->p, bad) : NULL;
 }
 
-/* With what git logs in there, by the configuration of now. */
 static void login(git_job *j, const config *conf, size_t project, bool *bad)
 {
     const config_project *p = &conf->projects[project];

@@ -161,6 +161,7 @@ static int open_web(server *s, pw_err *err)
                      .db = s->db,
                      .log_store = s->log_store,
                      .files = s->file_dir,
+                     .tries = s->try_dir,
                      .commands = s->commands,
                      .gauges = &s->gauges,
                      .host = &pw_host_real};
@@ -227,6 +228,7 @@ static void close_all(server *s)
     turn_unload(s);
     while (s->give_answers && (g = pw_chan_recv(s->give_answers)))
         (void)give_job_free(g);
+    tries_free(s);
     while (s->git_answers && (j = pw_chan_recv(s->git_answers)))
         git_job_free(j);
     while (s->commands && (c = pw_chan_recv(s->commands)))
@@ -244,6 +246,7 @@ static void close_all(server *s)
     free(s->log_dir);
     free(s->file_dir);
     free(s->mirror_dir);
+    free(s->try_dir);
     pw_closep(&s->lock);
     config_unref(s->conf);
     config_unref(s->conf_begun);

@@ -43,7 +43,7 @@ static int load_key(const server *s, const char *dir, const char *name, uint8_t 
 
 static int open_folders(const char *dir, pw_err *err)
 {
-    static const char *const folders[] = {"logs", "artifacts", "mirrors", "keys"};
+    static const char *const folders[] = {"logs", "artifacts", "mirrors", "tries", "keys"};
     int r = 0;
     for (size_t i = 0; r >= 0 && i < sizeof(folders) / sizeof(folders[0]); i++) {
         PW_AUTO(pw_freep) char *path = pw_path_join(dir, folders[i]);
@@ -64,7 +64,8 @@ int state_open(server *s, const char *dir, pw_err *err)
     s->log_dir = pw_path_join(dir, "logs");
     s->file_dir = pw_path_join(dir, "artifacts");
     s->mirror_dir = pw_path_join(dir, "mirrors");
-    if (!lock || !keys || !s->db || !s->log_dir || !s->mirror_dir || !s->file_dir)
+    s->try_dir = pw_path_join(dir, "tries");
+    if (!lock || !keys || !s->db || !s->log_dir || !s->mirror_dir || !s->file_dir || !s->try_dir)
         return pw_fail(err, PW_ENOMEM, "out of memory");
     if ((s->lock = pw_fs_lock_soon(lock, err)) < 0)
         return s->lock == PW_EAGAIN

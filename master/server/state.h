@@ -32,10 +32,12 @@ typedef struct janitor {
 } janitor;
 
 typedef struct gives gives;
+typedef struct server_try server_try; /* a command that waits for git */
+
 typedef struct server {
     const server_options *options;
     const char *dir;
-    char *db, *log_dir, *mirror_dir, *file_dir; /* owned */
+    char *db, *log_dir, *mirror_dir, *file_dir, *try_dir; /* owned */
     int lock;
     bool new_key;
     uint8_t secret[CRYPT_KEY], public[CRYPT_KEY], mark_key[CRYPT_KEY];
@@ -52,6 +54,8 @@ typedef struct server {
     git_service *git;
     provider_service *providers; /* NULL: no command of one was run yet */
     net_service *net;            /* NULL: nobody is to be told of anything */
+    server_try *tries;           /* owned */
+    uint64_t last_try;           /* highest number that was given; 0: not known */
     bool recording;              /* this turn has what came of a message */
     link_ctx *ctx;
     link_listener *listener;
@@ -172,6 +176,17 @@ void repos_effect(server *s, const core_effect *e);
 void repos_answer(server *s, const git_job *j);
 /* The project's mirror, repository and login, by the configuration of now. */
 void repos_of(const server *s, git_job *j, size_t project, bool *bad);
+
+/* ---- tries.c: what people try, until it is imported */
+/* True: it is taken, and answered later; false: the core answers it as it is. */
+bool tries_take(server *s, core_cmd *c);
+/* False: it is another kind of answer. */
+bool tries_answer(server *s, git_job *j);
+void tries_effect(server *s, const core_effect *e);
+/* After each load of the core: what no row names goes. start: of the program, when nobody is
+ * sending anything. */
+void tries_sweep(server *s, bool start);
+void tries_free(server *s);
 
 /* ---- janitor.c */
 int janitor_start(janitor *j, const char *db, pw_err *err);

@@ -71,6 +71,7 @@ int turn_load(server *s, pw_err *err)
     if (files_load(s, err) < 0)
         return err->code;
     gives_load(s);
+    tries_sweep(s, !s->web);
     core_set_join(s->core, state_join_line, s);
     state_conditions(s);
     s->janitor_seen = atomic_load(&s->janitor.changes) - 1;
@@ -129,6 +130,9 @@ void turn_apply(void *p, const core_effect *e)
         break;
     case CORE_LOOKED:
         web_look(s->web, e->worker, e->attempt, (pw_msec)e->id, e->text);
+        break;
+    case CORE_UNTRY:
+        tries_effect(s, e);
         break;
     case CORE_PUBLISH:
     case CORE_UNLINK:
@@ -294,10 +298,10 @@ void turn_commands(pw_loop *loop, int fd, uint32_t events, void *p)
     core_cmd *c;
     (void)loop, (void)fd, (void)events;
     for (int i = 0; i < TURN_COMMANDS && (c = pw_chan_recv(s->commands)); i++) {
-        if (s->core)
-            core_command(s->core, c);
-        else
+        if (!s->core)
             refuse(s, c);
+        else if (!tries_take(s, c))
+            core_command(s->core, c);
     }
 }
 
@@ -309,7 +313,7 @@ void turn_git(pw_loop *loop, int fd, uint32_t events, void *p)
     for (int i = 0; i < TURN_ANSWERS && (j = pw_chan_recv(s->git_answers)); i++) {
         if (j->kind == GIT_BUNDLE)
             gives_bundled(s, j);
-        else if (s->core)
+        else if (!tries_answer(s, j) && s->core)
             repos_answer(s, j);
         git_job_free(j);
     }

@@ -52,6 +52,8 @@ ELSEWHERE = {"blobs.remove": "tests/system/test_artifacts.py", "blobs.removed": 
              "store.migrate": "master/store/migrate_test.c", "config.before": "tests/system/test_reload.py", "config.swapped": "tests/system/test_reload.py",
              "set.green": "tests/system/test_schedulers.py", "hook.store": "tests/system/test_web.py", "hook.stored": "tests/system/test_web.py",
              "outbox.before": "tests/system/test_outbox.py", "outbox.sent": "tests/system/test_outbox.py", "outbox.recorded": "tests/system/test_outbox.py",
+             "try.stored": "tests/system/test_try.py", "try.import": "tests/system/test_try.py", "try.imported": "tests/system/test_try.py",
+             "try.removed": "tests/system/test_try.py",
              "pipeline.read": "tests/system/test_pipeline.py",
              "blob.send": "tests/system/test_fetch.py", "need.piece": "tests/system/test_fetch.py", "need.got": "tests/system/test_fetch.py", "bundle.made": "tests/system/test_source_master.py",
              "provider.before": "tests/system/test_provider.py", "provider.ran": "tests/system/test_provider.py",
