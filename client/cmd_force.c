@@ -7,8 +7,7 @@
 #include "client/progress.h"
 #include "client/rest.h"
 
-/* {"a":"b",..} of all --prop K=V. */
-static int props(const args *a, pw_buf *b, pw_err *err)
+int force_props(const args *a, pw_buf *b, pw_err *err)
 {
     const char *p;
     bool first = true;
@@ -40,7 +39,7 @@ int force_body(const args *a, pw_buf *b, pw_err *err)
     rest_field(b, "revision", args_get(a, "revision"));
     if (args_get(a, "prop")) {
         (void)pw_buf_adds(b, ",\"properties\":{");
-        int rc = props(a, b, err);
+        int rc = force_props(a, b, err);
         if (rc < 0)
             return rc;
         (void)pw_buf_adds(b, "}");

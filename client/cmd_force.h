@@ -5,4 +5,6 @@
 
 /* The JSON of POST /force. PW_EINVAL: no reason, or a property that is not K=V. */
 int force_body(const args *a, pw_buf *b, pw_err *err);
+/* "a":"b",.. of all --prop K=V. */
+int force_props(const args *a, pw_buf *b, pw_err *err);
 #endif

@@ -4,10 +4,10 @@
 
 #include "shared/base/num.h"
 
-static const command *const tables[] = {cmd_status, cmd_builds,     cmd_log,        cmd_force,
-                                        cmd_change, cmd_workers,    cmd_promotions, cmd_cron,
-                                        cmd_doctor, cmd_demo,       cmd_token,      cmd_outbox,
-                                        cmd_local,  cmd_schedulers, cmd_shell,      cmd_artifacts};
+static const command *const tables[] = {
+    cmd_status,     cmd_builds,     cmd_log,    cmd_force,     cmd_change, cmd_workers,
+    cmd_promotions, cmd_cron,       cmd_doctor, cmd_demo,      cmd_token,  cmd_outbox,
+    cmd_local,      cmd_schedulers, cmd_shell,  cmd_artifacts, cmd_try};
 enum { TABLES = sizeof(tables) / sizeof(tables[0]), NAMES_MAX = 64 };
 
 const command *commands_find(const char *name)

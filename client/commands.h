@@ -7,7 +7,7 @@
 /* Tables end with a name of NULL. */
 extern const command cmd_status[], cmd_builds[], cmd_log[], cmd_force[], cmd_change[],
     cmd_workers[], cmd_promotions[], cmd_cron[], cmd_doctor[], cmd_demo[], cmd_token[],
-    cmd_outbox[], cmd_local[], cmd_schedulers[], cmd_shell[], cmd_artifacts[];
+    cmd_outbox[], cmd_local[], cmd_schedulers[], cmd_shell[], cmd_artifacts[], cmd_try[];
 
 /* NULL when there is no such command. */
 const command *commands_find(const char *name);

@@ -1,13 +1,19 @@
 #include "client/rest.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "client/conf.h"
+#include "shared/base/fs.h"
 #include "shared/base/num.h"
 
 enum { TIMEOUT_S = 30, KEY_BYTES = 16, FIRST_PAUSE_MS = 100 };
+/* without a byte: the master takes its time to take in what is large, and gives up before */
+#define UPLOAD_US (INT64_C(1000) * 1000000)
 
 void rest_answer_clear(rest_answer *a)
 {
@@ -88,16 +94,31 @@ static int refused(const client *c, const http_answer *h, pw_err *err)
     return pw_fail(err, (pw_code)code, "%s", pw_buf_str(&text));
 }
 
-static int once(client *c, const char *method, const char *path, const char *body, const char *key,
-                rest_answer *ret, pw_err *err)
+static int send_file(http_client *http, const char *path, const char *file, const char *key,
+                     http_answer *ret, pw_err *err)
+{
+    const http_header headers[] = {{"Idempotency-Key", key},
+                                   {"Content-Type", "application/octet-stream"}};
+    PW_AUTO(pw_closep) int fd = open(file, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return pw_fail_sys(err, "reading \"%s\"", file);
+    return http_upload(http, "POST", path, headers, 2, fd, (uint64_t)st.st_size, UPLOAD_US, ret,
+                       err);
+}
+
+/* file: instead of a body; NULL: none */
+static int once(client *c, const char *method, const char *path, const char *body, const char *file,
+                const char *key, rest_answer *ret, pw_err *err)
 {
     http_answer h = {0};
     const http_header headers[] = {{"Idempotency-Key", key}};
     http_client *http = rest_client(c, err);
     if (!http)
         return err && err->code ? (int)err->code : PW_ENOMEM;
-    int rc = http_call(http, method, path, headers, key ? 1 : 0, body, body ? strlen(body) : 0,
-                       (pw_usec)TIMEOUT_S * 1000000, &h, err);
+    int rc = file ? send_file(http, path, file, key, &h, err)
+                  : http_call(http, method, path, headers, key ? 1 : 0, body,
+                              body ? strlen(body) : 0, (pw_usec)TIMEOUT_S * 1000000, &h, err);
     if (rc < 0)
         return rc;
     if (h.status >= 200 && h.status < 300) {
@@ -115,8 +136,8 @@ static int once(client *c, const char *method, const char *path, const char *bod
     return rc;
 }
 
-int rest_call(client *c, const char *method, const char *path, const char *body, rest_answer *ret,
-              pw_err *err)
+static int repeat(client *c, const char *method, const char *path, const char *body,
+                  const char *file, rest_answer *ret, pw_err *err)
 {
     uint8_t random[KEY_BYTES];
     char key[2 * KEY_BYTES + 1];
@@ -130,11 +151,22 @@ int rest_call(client *c, const char *method, const char *path, const char *body,
         if (i)
             client_pause(pause);
         *e = (pw_err){0};
-        rc = once(c, method, path, body, writes ? key : NULL, ret, e);
+        rc = once(c, method, path, body, file, writes ? key : NULL, ret, e);
         if (rc >= 0 || !writes || !c->http || !(rest_passing(rc) || (rc == PW_EPROTO && e->sys)))
             break;
     }
     return rc;
+}
+
+int rest_call(client *c, const char *method, const char *path, const char *body, rest_answer *ret,
+              pw_err *err)
+{
+    return repeat(c, method, path, body, NULL, ret, err);
+}
+
+int rest_upload(client *c, const char *path, const char *file, rest_answer *ret, pw_err *err)
+{
+    return repeat(c, "POST", path, NULL, file, ret, err);
 }
 
 int rest_get(client *c, const char *path, rest_answer *ret, pw_err *err)

@@ -24,6 +24,8 @@ http_client *rest_client(client *c, pw_err *err);
  * PW_EAGAIN 503, PW_EPROTO other refusals; PW_ESYS, PW_ETIMEDOUT: there was no answer. */
 int rest_get(client *c, const char *path, rest_answer *ret, pw_err *err);
 int rest_post(client *c, const char *path, const char *body, rest_answer *ret, pw_err *err);
+/* POST with a file as the body (application/octet-stream). */
+int rest_upload(client *c, const char *path, const char *file, rest_answer *ret, pw_err *err);
 int rest_call(client *c, const char *method, const char *path, const char *body, rest_answer *ret,
               pw_err *err);
 /* True for errors of a connection that may pass when the master starts anew. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "shared/http/impl.h"
 
@@ -46,7 +47,9 @@ struct exchange {
     void *sink_self;
     pw_usec idle, last_byte;
     bool stopped, timed_out;
-    int no_room; /* 0, or why the body cannot be kept */
+    int fd;             /* of the body that is sent; borrowed; -1: none */
+    uint64_t sent, all; /* of it */
+    int no_room;        /* 0, or why the body cannot be kept */
 };
 
 static void exchange_clear(struct exchange *x)
@@ -234,7 +237,7 @@ static int add_headers(struct exchange *x, const http_header *headers, size_t n,
     int rc;
     if (n > HEADERS_MAX)
         return pw_fail(err, PW_ELIMIT, "%zu headers are more than %d", n, (int)HEADERS_MAX);
-    rc = http_drop_header(&x->headers, "Expect:", err);
+    rc = x->fd >= 0 ? 0 : http_drop_header(&x->headers, "Expect:", err);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         typed = typed || strcasecmp(headers[i].name, "Content-Type") == 0;
         rc = http_add_header(&x->headers, headers[i].name, headers[i].value, err);
@@ -253,6 +256,41 @@ static int add_headers(struct exchange *x, const http_header *headers, size_t n,
 }
 
 #define SET(option, value) (failed |= curl_easy_setopt(easy, (option), (value)) != CURLE_OK)
+
+static size_t on_send(char *p, size_t size, size_t n, void *self)
+{
+    struct exchange *x = self;
+    size_t left = x->all - x->sent < size * n ? (size_t)(x->all - x->sent) : size * n;
+    ssize_t got = pread(x->fd, p, left, (off_t)x->sent);
+    if (got < 0 || (got == 0 && left))
+        return CURL_READFUNC_ABORT; /* it is not what it was */
+    x->sent += (uint64_t)got;
+    x->last_byte = pw_now(&pw_host_real);
+    return (size_t)got;
+}
+
+static int on_seek(void *self, curl_off_t offset, int origin)
+{
+    struct exchange *x = self;
+    if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > x->all)
+        return CURL_SEEKFUNC_FAIL;
+    x->sent = (uint64_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
+static bool set_upload(struct exchange *x)
+{
+    CURL *easy = x->client->easy;
+    unsigned failed = 0;
+    SET(CURLOPT_UPLOAD, 1L);
+    SET(CURLOPT_CUSTOMREQUEST, x->method);
+    SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)x->all);
+    SET(CURLOPT_READFUNCTION, on_send);
+    SET(CURLOPT_READDATA, x);
+    SET(CURLOPT_SEEKFUNCTION, on_seek);
+    SET(CURLOPT_SEEKDATA, x);
+    return !failed;
+}
 
 static bool set_method(const struct exchange *x, const void *body, size_t body_len)
 {
@@ -312,7 +350,7 @@ static int set_options(struct exchange *x, const char *path, const void *body, s
     SET(CURLOPT_HEADERDATA, x);
     SET(CURLOPT_NOPROXY, c->local ? "*" : NULL); /* NULL: what the environment says */
     SET(CURLOPT_MAXFILESIZE_LARGE, x->sink ? 0 : (curl_off_t)BODY_MAX);
-    if (failed || !set_method(x, body, body_len))
+    if (failed || !(x->fd >= 0 ? set_upload(x) : set_method(x, body, body_len)))
         return pw_fail(err, PW_ENOMEM, "out of memory");
     return 0;
 }
@@ -388,12 +426,23 @@ static CURLcode perform(struct exchange *x)
     return x->timed_out ? CURLE_OPERATION_TIMEDOUT : result;
 }
 
+static void keep_answer(struct exchange *x, http_answer *ret)
+{
+    *ret = (http_answer){.body = x->body};
+    pw_buf_init(&x->body, 0);
+    (void)curl_easy_getinfo(x->client->easy, CURLINFO_RESPONSE_CODE, &ret->status);
+    memcpy(ret->etag, x->etag, sizeof(ret->etag));
+    memcpy(ret->pawl_done, x->done, sizeof(ret->pawl_done));
+    time_t date = x->date[0] ? curl_getdate(x->date, NULL) : -1;
+    ret->date = date > 0 ? (pw_msec)date * 1000 : 0;
+}
+
 int http_call(http_client *self, const char *method, const char *path, const http_header *headers,
               size_t n_headers, const void *body, size_t body_len, pw_usec timeout,
               http_answer *ret, pw_err *err)
 {
     PW_AUTO(exchange_clear)
-    struct exchange x = {.client = self, .method = method, .body = PW_BUF(BODY_MAX)};
+    struct exchange x = {.client = self, .method = method, .body = PW_BUF(BODY_MAX), .fd = -1};
     pw_usec ms = timeout / 1000 + (timeout % 1000 > 0);
     CURLcode code;
     int rc = add_headers(&x, headers, n_headers, body != NULL, err);
@@ -407,13 +456,32 @@ int http_call(http_client *self, const char *method, const char *path, const htt
     code = perform(&x);
     if (code != CURLE_OK)
         return explain(&x, code, err);
-    *ret = (http_answer){.body = x.body};
-    pw_buf_init(&x.body, 0);
-    (void)curl_easy_getinfo(self->easy, CURLINFO_RESPONSE_CODE, &ret->status);
-    memcpy(ret->etag, x.etag, sizeof(ret->etag));
-    memcpy(ret->pawl_done, x.done, sizeof(ret->pawl_done));
-    time_t date = x.date[0] ? curl_getdate(x.date, NULL) : -1;
-    ret->date = date > 0 ? (pw_msec)date * 1000 : 0;
+    keep_answer(&x, ret);
+    return 0;
+}
+
+int http_upload(http_client *self, const char *method, const char *path, const http_header *headers,
+                size_t n_headers, int fd, uint64_t size, pw_usec idle, http_answer *ret,
+                pw_err *err)
+{
+    PW_AUTO(exchange_clear)
+    struct exchange x = {.client = self,
+                         .method = method,
+                         .body = PW_BUF(BODY_MAX),
+                         .fd = fd,
+                         .all = size,
+                         .idle = idle};
+    int rc = http_add_header(&x.headers, "Expect", "100-continue", err);
+    if (rc == 0)
+        rc = add_headers(&x, headers, n_headers, true, err);
+    if (rc == 0)
+        rc = set_options(&x, path, NULL, 0, err);
+    if (rc < 0)
+        return rc;
+    CURLcode code = perform(&x);
+    if (code != CURLE_OK)
+        return explain(&x, code, err);
+    keep_answer(&x, ret);
     return 0;
 }
 
@@ -456,6 +524,7 @@ long http_stream(http_client *self, const char *path, const http_header *headers
                          .body = PW_BUF(ERROR_BODY_MAX),
                          .sink = sink,
                          .sink_self = sink_self,
+                         .fd = -1,
                          .idle = idle};
     CURLcode code;
     long status = 0;

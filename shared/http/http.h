@@ -3,6 +3,7 @@
 #ifndef PW_SHARED_HTTP_HTTP_H
 #define PW_SHARED_HTTP_HTTP_H
 #include <stddef.h>
+#include <stdint.h>
 
 #include "shared/base/buf.h"
 #include "shared/base/cleanup.h"
@@ -34,6 +35,12 @@ int http_call(http_client *self, const char *method, const char *path, const htt
               size_t n_headers, const void *body, size_t body_len, pw_usec timeout,
               http_answer *ret, pw_err *err);
 void http_answer_clear(http_answer *a);
+/* The same with the `size` bytes of a file (from its beginning on) as the body, which is sent piece
+ * by piece, and only once the server says that it wants it. idle: longest time without a byte in
+ * either direction. */
+int http_upload(http_client *self, const char *method, const char *path, const http_header *headers,
+                size_t n_headers, int fd, uint64_t size, pw_usec idle, http_answer *ret,
+                pw_err *err);
 /* Streams the body of a GET to `sink` as it comes; sink returns 0, or non-zero to end the transfer
  * (then the call returns 0). `idle` > 0: fails with PW_ETIMEDOUT after that long without a byte.
  * Returns the status. A status over 299 puts the body's text in err. */
