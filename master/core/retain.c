@@ -211,7 +211,7 @@ static int on_build(void *p, const store_old *b)
                       .open = b->open || b->unsealed || pw_table_get(self->builds, b->id),
                       .newest = b->newest};
     /* the dear questions only for what is due without them */
-    if (retention_decide(&rule, &f, NULL) != RETAIN_WHOLE) {
+    if (!b->tried && retention_decide(&rule, &f, NULL) != RETAIN_WHOLE) {
         if (rule.keep_last && !nth_newest(self, b, rule.keep_last, &from))
             return PW_EAGAIN;
         f.last = rule.keep_last && b->id >= from;

@@ -48,7 +48,8 @@ void core_tell_build(core *self, const core_build *b, pw_result result, pw_resul
 {
     char rev[2 * STORE_REV_MAX + 1], cause[60];
     const core_request *r = b->request;
-    if (!self->n_targets)
+    /* who tries waits for the result; it is no news of the branch */
+    if (!self->n_targets || r->stamp->proposal == CORE_TRIED)
         return;
     notify_fact f = fact(self, NOTIFY_BUILD);
     of_project(self, &f, core_project_by_row(self, r->stamp->project_row));

@@ -14,7 +14,8 @@
     "schedulers:\n  - {name: push, kind: branch, project: p, supersede: running, testfix: true, "  \
     "builders: [test]}\n"                                                                          \
     "promotions:\n  - {name: stable, kind: green, project: p, from: master, to: stable, "          \
-    "builders: [test]}\n"
+    "builders: [test]}\n"                                                                          \
+    "notify: [{kind: webhook, name: h, url: 'http://h', events: [build, failure]}]\n"
 #define BASE "00000000000000000000000000000000000000" /* and two digits */
 
 typedef struct sent {
@@ -106,11 +107,22 @@ static void asking(void)
        "but what was imported for a builder that went meanwhile");
 }
 
+/* The attempt that the worker is offered last, begun. */
+static uint64_t build_on(world *w, uint64_t worker_id)
+{
+    const seen *offer = last(w, CORE_OFFER);
+    uint64_t a = offer && offer->worker == worker_id ? offer->attempt : 0;
+    start(w, a);
+    return a;
+}
+
 static void branch(void)
 {
     PW_AUTO(world_freep) world *w = world_new(CONF);
     if (!w)
         return;
+    pw_err err = {0};
+    (void)core_notify_open(w->core, "http://ci", &err);
     push(w, 0, "master", 0, 1);
     uint64_t id = worker(w, "w1", 1);
     ok(give(w, (sent){.number = 1, .rev = 50, .builders = "test"}) == 202, "a try for master");
@@ -124,13 +136,16 @@ static void branch(void)
     end(w, build(w, b).attempt, PW_SUCCESS);
     ok(done(w, b, PW_SUCCESS) && count(w, CORE_HISTORY) == 0 && count(w, CORE_PUSH) == 0,
        "green, it moves no branch");
+    ok(count(w, CORE_SEND) == 0, "nobody is told");
     uint64_t latest = 0, row = 0;
     pw_result result;
     (void)store_builder_id(w->st, core_project_row(w->core, 0), "test", &row, NULL);
     ok(store_latest_get(w->st, row, "master", &latest, &result, NULL) == PW_ENOTFOUND,
        "and says nothing of master");
     push(w, 0, "master", 1, 2);
-    ok(figures(w).waiting + figures(w).open > 0, "master is built");
+    uint64_t of_master = build_on(w, id);
+    end(w, of_master, PW_FAILURE);
+    ok(of_master && count(w, CORE_SEND) > 0, "but of a build of master");
     bool there = core_try_is(w->core, 1, core_project_row(w->core, 0));
     world_restart(w, NULL);
     ok(there && core_try_is(w->core, 1, core_project_row(w->core, 0)) &&
@@ -192,11 +207,37 @@ static void retention(void)
        "the other one stays");
 }
 
+/* How many builds of a branch are kept: tries do not count. */
+static void keep_last(void)
+{
+    PW_AUTO(world_freep)
+    world *w = world_new(CONF "retention: {builds: 100s, logs: 50s, keep_last: 2}\n");
+    if (!w)
+        return;
+    uint64_t id = worker(w, "w1", 1), first = 0;
+    up_with(w, id, 1, 4, 1, "isolation=none,bwrap\nuntrusted=true");
+    for (unsigned i = 0; i < 2; i++) {
+        push(w, 0, "master", i, i + 1);
+        uint64_t a = build_on(w, id);
+        first = first ? first : att(w, a)->build;
+        end(w, a, PW_SUCCESS);
+    }
+    for (unsigned i = 1; i < 4; i++) {
+        ok(give(w, (sent){.number = i, .rev = 50 + i, .builders = "test"}) == 202, "a try");
+        end(w, build_on(w, id), PW_SUCCESS);
+    }
+    (void)force(w, "hand");
+    world_pass(w, 300);
+    ok(first && done(w, first, PW_SUCCESS), "the last two of the branch are kept");
+    ok(!core_try_is(w->core, 1, core_project_row(w->core, 0)), "the tries are not");
+}
+
 int main(void)
 {
     asking();
     branch();
     release();
     retention();
+    keep_last();
     return tap_done();
 }

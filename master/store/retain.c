@@ -31,6 +31,7 @@ static void row_old(const sql_cur *cur, store_old *ret)
         .unsealed = logs && least == 0,
         .going = logs && least == 2,
         .files = sql_col_i(cur, 14) != 0,
+        .tried = sql_col_i(cur, 15) != 0,
     };
 }
 

@@ -19,6 +19,7 @@ typedef struct store_old { /* a finished build, with what decides on it; text is
     bool unsealed; /* ... and some is not in a file of its own yet */
     bool files;    /* artifacts, reports or a summary of it are there */
     bool going;    /* a file of it is about to be removed */
+    bool tried;    /* of what somebody tried: it says nothing of the branch */
 } store_old;
 /* Finished builds above `after`, oldest first. A negative return of the callback ends the walk. */
 int store_retain_next(store *self, uint64_t after, unsigned most,

@@ -24,14 +24,15 @@
       "(SELECT min(l.sealed) FROM attempt a CROSS JOIN log l ON l.attempt=a.id"                    \
       " WHERE a.build=b.id),"                                                                      \
       "EXISTS(SELECT 1 FROM attempt a CROSS JOIN artifact f ON f.attempt=a.id WHERE a.build=b.id)" \
+      ",coalesce(s.proposal,0)=3"                                                                  \
       " FROM build b LEFT JOIN request r ON r.id=b.request LEFT JOIN stamp s ON s.id=b.stamp"      \
       " WHERE b.id>?1 AND b.state=4 ORDER BY b.id LIMIT ?2")                                       \
     X(RETAIN_NTH,                                                                                  \
       "SELECT b.id FROM (SELECT id,stamp,state FROM build WHERE builder=?1 ORDER BY id DESC"       \
       " LIMIT ?5) b CROSS JOIN stamp s ON s.id=b.stamp WHERE s.branch=?3 AND s.project=?2"         \
-      " AND b.state=4 ORDER BY b.id DESC LIMIT 1 OFFSET ?4")                                       \
+      " AND s.proposal<>3 AND b.state=4 ORDER BY b.id DESC LIMIT 1 OFFSET ?4")                     \
     X(RETAIN_NTH_RARE,                                                                             \
-      "SELECT b.id FROM (SELECT id FROM stamp WHERE branch=?3 AND project=?2"                      \
+      "SELECT b.id FROM (SELECT id FROM stamp WHERE branch=?3 AND project=?2 AND proposal<>3"      \
       " ORDER BY id DESC LIMIT ?5) s CROSS JOIN build b ON b.stamp=s.id AND b.builder=?1"          \
       " WHERE b.state=4 ORDER BY b.id DESC LIMIT 1 OFFSET ?4")                                     \
     X(RETAIN_EDGE, "SELECT finished FROM promotion WHERE edge=?1 AND state=1"                      \
