@@ -239,6 +239,7 @@ int local_build(client *c, const local_place *p, const pl_builder *b, const pl_i
                   .branch = p->tree->branch,
                   .revision = p->revision,
                   .reason = "local",
+                  .event = "local",
                   .worker = "local",
                   .isolation = b->isolation,
                   .no_keep = true,

@@ -93,8 +93,8 @@ static void check_repository(config_reader *r, const yaml_node *map, config_proj
 /* What a pipeline file of the repository may ask for. */
 static void read_allow(config_reader *r, const yaml_node *map, config_project *p)
 {
-    static const char *const keys[] = {"tags",       "isolation",   "secrets", "locks",
-                                       "max_builds", "max_timeout", NULL};
+    static const char *const keys[] = {"tags",       "isolation",   "secrets",  "locks",
+                                       "max_builds", "max_timeout", "triggers", NULL};
     const yaml_node *v = yaml_node_value(map, "allow"), *list;
     pl_allow *a = &p->allow;
     int64_t builds = 0;
@@ -106,6 +106,8 @@ static void read_allow(config_reader *r, const yaml_node *map, config_project *p
     if (yaml_get_int(v, "max_builds", 1, PL_BUILDS_MAX, &builds, r->errors))
         a->max_builds = (size_t)builds;
     (void)pl_get_time(&r->pl, v, "max_timeout", PL_SECOND, &a->max_timeout);
+    (void)yaml_get_strs(v, "triggers", CONFIG_SECRETS_MAX, &a->triggers.v, &a->triggers.n,
+                        r->errors);
     if (yaml_get_strs(v, "locks", CONFIG_SECRETS_MAX, &a->locks.v, &a->locks.n, r->errors) &&
         (list = yaml_node_value(v, "locks")))
         for (size_t i = 0; i < a->locks.n; i++)

@@ -23,7 +23,12 @@ void core_attempt_over(core *self, core_attempt *a, att_state to, pw_result resu
     a->state = to;
     a->superseded = to == ATT_CLOSED;
     core_worker *w = core_worker_get(self, a->worker);
-    if (w && w->busy > 0 && --w->busy == 0)
+    bool busy = w && w->busy > 0;
+    if (busy) {
+        w->busy--;
+        core_slots_count(self, w);
+    }
+    if (busy && !w->busy)
         core_worker_empty(self, w);
     core_build *b = pw_table_get(self->builds, a->build);
     if (b && b->live == a)
@@ -146,6 +151,7 @@ void core_build_finish(core *self, core_build *b, pw_result result, const char *
     r->result = result;
     free(b);
     job_unneeded(self, id);
+    core_trigger_parent_over(self, id);
     core_request_finish(self, r, 0);
     core_testfix_decided(self, decides, stamp, id, verdict);
     core_stamp_unref(stamp);
@@ -376,9 +382,10 @@ void core_att_ended(core *self, core_attempt *a, const rec_end *r)
     queue_remove(b->request->builder, b->request);
     core_kept(self, a, r);
     pw_result result = r->result <= PW_CANCELLED ? (pw_result)r->result : PW_EXCEPTION;
-    bool again = result == PW_EXCEPTION && !core_build_last_try(b);
+    bool broke = result == PW_EXCEPTION && core_trigger_broke(self, b->id);
+    bool again = result == PW_EXCEPTION && !broke && !core_build_last_try(b);
     core_worker *w = core_worker_get(self, a->worker);
-    if (w)
+    if (w && !broke)
         core_worker_judge(self, w, b->id, result);
     core_attempt_over(self, a, ATT_ENDED, again ? PW_RETRY : result, r->reason);
     if (again)

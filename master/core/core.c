@@ -432,6 +432,9 @@ core *core_free(core *self)
     for (size_t pos = 0; self->sets && (v = pw_table_next(self->sets, &pos));)
         (void)core_set_free(v);
     pw_table_free(self->sets);
+    for (size_t pos = 0; self->waits && (v = pw_table_next(self->waits, &pos));)
+        free(v);
+    pw_table_free(self->waits);
     core_pipes_free(self);
     free_configured(self);
     core_outbox_free(self);

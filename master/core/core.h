@@ -24,6 +24,7 @@ typedef enum core_effect_kind {
     CORE_OFFER = 1, /* send `job`: worker attempt job(bytes) */
     CORE_CANCEL,    /* send `cancel`: worker attempt text */
     CORE_FORGET,    /* send `forget`: worker attempt */
+    CORE_NOTE,      /* send `note`: worker attempt, number id, text */
     CORE_DROP,      /* end the worker's session: worker text */
     CORE_POLL,      /* look at project (index) */
     CORE_HISTORY,   /* edge (index): read its history */
@@ -277,6 +278,12 @@ void core_att_started(core *self, core_attempt *a);
 void core_att_step_started(core *self, core_attempt *a, const rec_step_start *r);
 void core_att_step_ended(core *self, core_attempt *a, const rec_step_end *r);
 void core_att_property(core *self, core_attempt *a, const rec_property *r);
+/* A step asks for other builds: done once, whatever attempt asks. */
+void core_att_trigger(core *self, core_attempt *a, const rec_trigger *r);
+/* A session of the worker began: what its jobs wait to hear is said again. */
+void core_tell_again(core *self, uint64_t worker);
+/* It takes the slot of a job there that waits for it. */
+bool core_att_lent(const core *self, const core_attempt *a);
 void core_att_note(core *self, core_attempt *a, const rec_note *r);
 /* The result; called once `stored` has reached the end record. */
 void core_att_ended(core *self, core_attempt *a, const rec_end *r);

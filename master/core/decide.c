@@ -160,7 +160,7 @@ core_block core_worker_block(const core *self, const core_worker *w, const core_
         return BLOCK_GATE;
     if (w->rejecting)
         return BLOCK_REJECTED;
-    return w->busy < w->row.slots ? BLOCK_NONE : BLOCK_BUSY;
+    return w->busy < w->row.slots || core_lends(self, w, r) ? BLOCK_NONE : BLOCK_BUSY;
 }
 
 /* ---- locks */
@@ -247,6 +247,10 @@ static core_worker *pick(core *self, core_round *round, const core_request *r, c
 {
     core_worker *best = NULL;
     uint64_t avoid = r->build ? r->build->last_worker : 0;
+    core_worker *lender = core_lender(self, r);
+    if (lender && core_lends(self, lender, r) && core_worker_block(self, lender, r) == BLOCK_NONE &&
+        locks_free(self, r, lender, d))
+        return lender; /* that slot is no use to others */
     for (size_t i = 0; i < round->n_free;) {
         core_worker *w = round->free[i];
         if (w->busy >= w->row.slots) { /* it took something in this round */

@@ -69,6 +69,7 @@ static core_attempt *new_attempt(core *self, core_build *b, core_worker *w)
     b->live = a;
     b->last_worker = w->row.id;
     w->busy++;
+    core_slots_count(self, w);
     return a;
 }
 
@@ -194,11 +195,12 @@ void core_dispatch(core *self)
     core_round round = {0};
     core_request *r;
     core_decision d;
+    bool lends = core_any_lends(self);
     if (self->fault.code || core_why_full(self) || !core_round_begin(self, &round)) {
         core_round_end(&round);
         return;
     }
-    while (!self->fault.code && round.n_free && (r = core_round_next(&round))) {
+    while (!self->fault.code && (round.n_free || lends) && (r = core_round_next(&round))) {
         core_decide(self, &round, r, false, &d);
         if (d.reason == REASON_START)
             offer(self, r, d.worker);

@@ -286,6 +286,7 @@ int core_load_all(core *self, pw_err *err)
     if ((r = load_builders(self, err)) < 0 ||
         (r = store_worker_each(self->st, load_worker, &l, err)) < 0 ||
         (r = store_enrol_each(self->st, load_enrol, &l, err)) < 0 ||
+        (r = core_waits_load(self, err)) < 0 ||
         (r = store_open_requests(self->st, load_request, &l, err)) < 0 ||
         (r = store_open_builds(self->st, load_build, &l, err)) < 0 ||
         (r = store_open_attempts(self->st, load_attempt, &l, err)) < 0 ||
@@ -294,6 +295,9 @@ int core_load_all(core *self, pw_err *err)
         (r = core_outbox_load(self, err)) < 0 || (r = core_provider_load(self, err)) < 0 ||
         (r = core_promotions_load(self, err)) < 0 || (r = core_retain_load(self, err)) < 0)
         return r;
+    core_worker *w;
+    for (size_t pos = 0; (w = pw_table_next(self->workers, &pos));)
+        core_slots_count(self, w);
     end_gone(self);
     core_sets_settle(self);
     return core_pipelines_load(self);

@@ -12,6 +12,7 @@
 enum {
     CORE_AGE_STEP_MS = 600000, /* a waiting request gains 1 priority for each 10 minutes */
     CORE_FORCE_PRIO = 100,
+    CORE_WAITED_PRIO = 1000000, /* a build waits for it: before all others */
     CORE_OFFERS_MAX = 3,
     CORE_FIRST_RECORD_US = 15 * 1000000,
     /* an offer without any record may move to another worker after that silence */
@@ -32,6 +33,7 @@ enum {
     CORE_BACKOFF_MAX_US = 300 * 1000000,
     CORE_PUSH_RETRY_US = 30 * 1000000,
     CORE_ID_SKIP = 1000000,
+    CORE_TRIGGER_DEPTH = 8,  /* builds that trigger each other: a circle ends there */
     CORE_TESTS_MAX = 200000, /* rows of test cases of one attempt */
 };
 
@@ -84,6 +86,7 @@ struct core_request {
     size_t group;              /* its builder's there */
     struct core_request *next; /* of the group */
     uint64_t into;             /* it could ride with that one */
+    uint64_t waited;           /* its set, when a step waits for that; 0 */
     bool out;                  /* of the queue, for one of these: */
     bool needs;                /* waits outside of the queue for others of the set */
     task_hold hold;            /* waits there for something else */
@@ -155,6 +158,14 @@ typedef struct core_set {
     size_t n, open;
     struct core_set *next_touched;
 } core_set;
+
+/* A step that waits for the set that it triggered. */
+typedef struct core_wait {
+    uint64_t build, step, set;
+    uint64_t attempt; /* that asked last */
+    bool keep;        /* its build's end does not cancel the set */
+    bool here;        /* while slots are counted: a build of the set is on the same worker */
+} core_wait;
 
 typedef struct core_ref {
     char *name;
@@ -333,6 +344,7 @@ struct core {
     size_t n_gated, n_held; /* open requests */
     uint64_t *over;         /* build sets of which a request ended in this turn */
     size_t n_over, cap_over;
+    pw_table *waits;   /* set -> core_wait */
     pw_table *sets;    /* core_set */
     core_set *touched; /* of this turn */
     struct core_pipe *pipes;

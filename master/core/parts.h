@@ -186,6 +186,28 @@ uint64_t core_trigger_scheduler(core *self, size_t scheduler, core_stamp *stamp,
                                 const pw_list *props, const char *who, const char *reason,
                                 uint64_t parent, uint64_t *ret_ids, pw_err *err);
 
+/* ---- trigger.c: steps that trigger */
+int core_waits_load(core *self, pw_err *err); /* before requests */
+/* The step that waits for what r is of; NULL. */
+core_wait *core_waiter(const core *self, const core_request *r);
+/* A request of that set ended. */
+void core_trigger_set_over(core *self, uint64_t set);
+/* The build ended: what it waits for is cancelled, or not waited for any more. */
+void core_trigger_parent_over(core *self, uint64_t build);
+/* It ended because what it triggered was an exception: neither it nor its worker is to blame. */
+bool core_trigger_broke(core *self, uint64_t build);
+/* Who waits for the request, for people; nothing when nobody does. */
+void core_trigger_why(const core *self, const core_request *r, pw_buf *text);
+
+/* ---- lend.c: a build that waits lends its slot, to one build at a time of those it waits for */
+void core_slots_count(core *self, core_worker *w); /* after anything of that changed */
+/* Whether the slot of a build there that waits for r is to be had. */
+bool core_lends(const core *self, const core_worker *w, const core_request *r);
+/* Any build lends one. */
+bool core_any_lends(const core *self);
+/* The worker whose slot r could have; NULL. */
+core_worker *core_lender(const core *self, const core_request *r);
+
 /* ---- pause.c: builders and schedulers that people switched off */
 int core_pause_load(core *self, pw_err *err);
 core_pause *core_pause_free(core_pause *p);

@@ -43,7 +43,7 @@ static bool same_needs(const core_request *a, const core_request *b)
     const pl_builder *x = core_request_def(a), *y = core_request_def(b);
     size_t n, m;
     const pl_lock *l = core_request_locks(a, &n), *k = core_request_locks(b, &m);
-    if (!x != !y || n != m || a->trusted != b->trusted ||
+    if (!x != !y || n != m || a->waited != b->waited || a->trusted != b->trusted ||
         !same_text(x ? x->isolation : NULL, y ? y->isolation : NULL))
         return false;
     for (size_t i = 0; i < n && l != k; i++)
@@ -168,7 +168,7 @@ int queue_push(core_builder *b, core_request *r)
         q->next = b->queue;
         b->queue = q;
     }
-    r->key = queue_key(r->prio, r->created);
+    r->key = queue_key(r->prio + (r->waited ? CORE_WAITED_PRIO : 0), r->created);
     r->left = r->right = NULL;
     r->pos = q;
     q->root = insert(q->root, r);

@@ -57,6 +57,7 @@ core_request *core_request_new(core *self, const store_request *row, core_builde
         memcpy(r->props, row->props, row->props_len);
         r->props_len = row->props_len;
     }
+    r->waited = pw_table_get(self->waits, r->buildset) ? r->buildset : 0;
     r->trusted = core_trusted(self, r);
     if (pw_table_put(self->requests, r->id, r, &err) < 0)
         goto fail;
@@ -146,7 +147,8 @@ void core_request_finish(core *self, core_request *r, uint64_t rode_with)
         return;
     core_note_event(self, EVENT_REQUEST, r->id);
     core_testfix_leave(self, r);
-    if (self->follows && !rode_with) /* one that rode ends with the other */
+    if ((self->follows || pw_table_count(self->waits)) &&
+        !rode_with) /* one that rode ends with the other */
         core_set_touched(self, r);
     if (r->set)
         core_set_over(self, r, rode_with);

@@ -174,8 +174,11 @@ void core_sets_over(core *self)
         self->n_over = self->cap_over = 0;
         qsort(list, n, sizeof(*list), by_id);
         for (size_t i = 0; i < n && !self->fault.code; i++)
-            if (i == 0 || list[i] != list[i - 1])
-                over(self, list[i]);
+            if (i == 0 || list[i] != list[i - 1]) {
+                core_trigger_set_over(self, list[i]);
+                if (self->follows)
+                    over(self, list[i]);
+            }
     }
 }
 

@@ -193,9 +193,12 @@ static void because_lock(asked *a)
     for (size_t pos = 0; (t = pw_table_next(a->self->attempts, &pos));) {
         if (!holds(a, t) || n++ >= NAMED_MAX)
             continue;
+        const core_wait *x = core_waiter(a->self, a->r);
         (void)pw_buf_addf(a->text, "%s build %" PRIu64 "%s", n > 1 ? "," : "", t->build,
                           t->state > ATT_RUNNING ? " (which is over, but not known to have ended)"
-                                                 : "");
+                          : x && x->build == t->build ? ", which waits for this very request: it "
+                                                        "begins when one of them is cancelled"
+                                                      : "");
     }
     if (n > NAMED_MAX)
         (void)pw_buf_addf(a->text, " and %zu more", n - NAMED_MAX);
@@ -366,6 +369,7 @@ static pw_msec say(core *self, uint64_t id, const core_request *r, const core_de
     }
     because[d->reason].say(&a);
     add_elastic(&a);
+    core_trigger_why(self, r, &text);
     add_again(&a);
     (void)pw_buf_addf(b, "{\"id\":%" PRIu64 ",\"state\":\"waiting\",\"reason\":", id);
     (void)pw_buf_json(b, pw_buf_str(&text));

@@ -270,6 +270,8 @@ void sessions_hello(sessions *self, uint64_t peer, uint64_t worker, const msg_he
                      .window = SESSION_WORKER_WINDOW,
                      .jobs = {verdict, m->jobs.n}};
     sessions_queue(self, peer, PW_MSG_WELCOME, &w, NULL, 0);
+    if (!again)
+        core_tell_again(self->core, worker);
     if (again) {
         refuse(self, peer, m->nonce, "the master has a new epoch: say hello again", 200);
         sessions_end(self, s, "says hello again in the new epoch");

@@ -134,6 +134,7 @@ static int apply_state(sessions *self, core_attempt *a, const journal_rec *rec, 
         rec_step_end step_end;
         rec_property property;
         rec_note note;
+        rec_trigger trigger;
         rec_cut cut;
     } u;
     switch (rec->kind) {
@@ -172,6 +173,13 @@ static int apply_state(sessions *self, core_attempt *a, const journal_rec *rec, 
             return r;
         core_att_note(self->core, a, &u.note);
         pw_schema_clear(&rec_note_schema, &u.note);
+        return 0;
+    case PW_REC_TRIGGER:
+        if ((r = pw_schema_decode(&rec_trigger_schema, rec->payload, rec->len, &u.trigger, err)) <
+            0)
+            return r;
+        core_att_trigger(self->core, a, &u.trigger);
+        pw_schema_clear(&rec_trigger_schema, &u.trigger);
         return 0;
     case PW_REC_CUT: {
         if ((r = pw_schema_decode(&rec_cut_schema, rec->payload, rec->len, &u.cut, err)) < 0)

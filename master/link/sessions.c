@@ -132,6 +132,8 @@ static bool send_fault(pw_msg_type type)
         return pw_fault("forget.send");
     case PW_MSG_CANCEL:
         return pw_fault("cancel.send");
+    case PW_MSG_NOTE:
+        return pw_fault("note.send");
     case PW_MSG_WELCOME:
         return pw_fault("resync.welcome");
     case PW_MSG_BLOB:
@@ -202,7 +204,8 @@ static void send_job(sessions *self, session *s, const core_effect *e)
                  .digest = {(uint8_t *)(uintptr_t)e->digest, 32},
                  .must = {(char **)(uintptr_t)must, job_must(&spec, must)},
                  .secrets = e->secrets,
-                 .window = a ? sessions_window(self, a) : 0};
+                 .window = a ? sessions_window(self, a) : 0,
+                 .lent = a && core_att_lent(self->core, a)};
     sessions_queue(self, s->peer, PW_MSG_JOB, &m, e->job, e->job_len);
     pw_schema_clear(&job_spec_schema, &spec);
 }
@@ -224,6 +227,11 @@ void sessions_effect(sessions *self, const core_effect *e)
     case CORE_FORGET: {
         msg_forget m = {s->id, e->epoch, e->attempt};
         sessions_queue(self, s->peer, PW_MSG_FORGET, &m, NULL, 0);
+        break;
+    }
+    case CORE_NOTE: {
+        msg_note m = {s->id, e->epoch, e->attempt, e->id, e->text};
+        sessions_queue(self, s->peer, PW_MSG_NOTE, &m, NULL, 0);
         break;
     }
     case CORE_DROP: {

@@ -38,7 +38,8 @@ void sessions_message(sessions *self, uint64_t peer, const uint8_t key[32], cons
                       size_t head_len, const void *bulk, size_t bulk_len);
 /* Is this key admitted at the handshake? */
 bool sessions_admit(sessions *self, const uint8_t key[32]);
-/* CORE_OFFER, CORE_CANCEL, CORE_FORGET, CORE_DROP; others are ignored. After the commit. */
+/* CORE_OFFER, CORE_CANCEL, CORE_FORGET, CORE_NOTE, CORE_DROP; others are ignored. After the commit.
+ */
 void sessions_effect(sessions *self, const core_effect *e);
 /* After the commit: sends what is queued. */
 void sessions_flush(sessions *self);

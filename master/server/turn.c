@@ -97,6 +97,7 @@ void turn_apply(void *p, const core_effect *e)
     case CORE_OFFER:
     case CORE_CANCEL:
     case CORE_FORGET:
+    case CORE_NOTE:
     case CORE_DROP:
         sessions_effect(s->links, e);
         break;

@@ -125,9 +125,11 @@ int store_retain_files(store *self, uint64_t build, pw_err *err)
 int store_retain_drop(store *self, const store_old *b, pw_err *err)
 {
     static const enum store_stmt parts[] = {
-        S_RETAIN_LOGS,     S_RETAIN_STEPS,      S_RETAIN_NOTES,   S_RETAIN_FACTS, S_RETAIN_REPORTS,
-        S_RETAIN_TESTS,    S_RETAIN_PROPERTIES, S_RETAIN_JOB,     S_RETAIN_KEPT,  S_RETAIN_REMARK,
-        S_RETAIN_ATTEMPTS, S_RETAIN_LATEST,     S_RETAIN_DECIDED, S_PIN_DEL};
+        S_RETAIN_LOGS,       S_RETAIN_STEPS,     S_RETAIN_NOTES,
+        S_RETAIN_FACTS,      S_RETAIN_REPORTS,   S_RETAIN_TESTS,
+        S_RETAIN_PROPERTIES, S_RETAIN_JOB,       S_RETAIN_KEPT,
+        S_RETAIN_REMARK,     S_RETAIN_TRIGGERED, S_RETAIN_ATTEMPTS,
+        S_RETAIN_LATEST,     S_RETAIN_DECIDED,   S_PIN_DEL};
     const sql_arg arg[] = {sql_u(b->id), sql_u(b->builder), sql_t(b->branch)};
 
     if (b->logs || b->going || b->files)

@@ -8,6 +8,7 @@
 #include "master/store/sql_pages.h"
 #include "master/store/sql_retain.h"
 #include "master/store/sql_sched.h"
+#include "master/store/sql_trigger.h"
 #include "master/store/sql_tries.h"
 
 /* ---- columns, in the order in which rows.c reads them */
@@ -332,6 +333,7 @@
     SQL_OUTBOX(X)                                                                                  \
     SQL_RETAIN(X)                                                                                  \
     SQL_SCHED(X)                                                                                   \
+    SQL_TRIGGER(X)                                                                                 \
     SQL_GRAPH(X)                                                                                   \
     SQL_TRIES(X)
 

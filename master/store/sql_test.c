@@ -55,7 +55,8 @@ static const struct {
     {"BUILDER_USUAL", "(subquery-2)"},   /* at most 100 */
     {"FOLLOWS", "r"},                    /* at most 2,000 rows */
     {"VERDICT_FOLLOWS", "f"},            /* one */
-    {"GRAPHS", "graph"},                 /* open sets only */
+    {"TRIGGERED_OPEN", "triggered USING INDEX triggered_open"},
+    {"GRAPHS", "graph"}, /* open sets only */
     {"EDGES", "edge"},
     {"PAUSED", "paused"},
     {"REQUEST_RIDERS", "x"}, /* what the walk itself found */

@@ -13,6 +13,7 @@ static const char *const names[JOB_KINDS] = {
     [JOB_KIND_ARTIFACTS] = "artifacts",
     [JOB_KIND_REPORTS] = "reports",
     [JOB_KIND_FETCH] = "fetch",
+    [JOB_KIND_TRIGGER] = "trigger",
 };
 
 const char *job_kind_name(uint64_t kind)

@@ -66,6 +66,19 @@ static const pw_field note_fields[] = {
 const pw_schema rec_note_schema =
     PW_SCHEMA("note", rec_note, note_fields, "Something that people should see.");
 
+static const pw_field trigger_fields[] = {
+    PW_F_U64(rec_trigger, step, "step", true, "index of the step, from 0"),
+    PW_F_STR(rec_trigger, scheduler, "scheduler", true, PW_NAME_MAX, "of kind `triggered`"),
+    PW_F_LIST(rec_trigger, props, "props", false, PW_WITH_MAX, &msg_pair_schema,
+              "properties of what is built"),
+    PW_F_STR(rec_trigger, revision, "revision", false, PW_NAME_MAX, "absent: the build's own"),
+    PW_F_BOOL(rec_trigger, wait, "wait", false, "the step ends with what is built"),
+    PW_F_BOOL(rec_trigger, keep, "keep", false,
+              "what it waits for goes on when its build ends before"),
+};
+const pw_schema rec_trigger_schema =
+    PW_SCHEMA("trigger", rec_trigger, trigger_fields, "A step asks for other builds.");
+
 static const pw_field end_fields[] = {
     PW_F_U64(rec_end, result, "result", true, "result of the build"),
     PW_F_U64(rec_end, wall_ms, "wall_ms", true, "wall clock"),

@@ -62,6 +62,14 @@ typedef struct rec_note { /* something that people should see beside the build *
     char *style;   /* "info" "success" "warning" "error" */
     char *text;    /* Markdown */
 } rec_note;
+typedef struct rec_trigger { /* a scheduler of kind `triggered` is to build; critical */
+    uint64_t step;
+    char *scheduler;
+    pw_list props;  /* msg_pair */
+    char *revision; /* NULL: the build's own */
+    bool wait;      /* the step ends with what is built */
+    bool keep;      /* what it waits for goes on when its build ends before */
+} rec_trigger;
 typedef struct rec_end {
     uint64_t result; /* pw_result of the build */
     uint64_t wall_ms;
@@ -73,7 +81,8 @@ typedef struct rec_cut { /* output left out of a log */
     uint64_t step, stream, position, bytes;
 } rec_cut;
 extern const pw_schema rec_header_schema, rec_start_schema, rec_step_start_schema,
-    rec_step_end_schema, rec_property_schema, rec_note_schema, rec_end_schema, rec_cut_schema;
+    rec_step_end_schema, rec_property_schema, rec_note_schema, rec_trigger_schema, rec_end_schema,
+    rec_cut_schema;
 enum { PW_NOTE_MAX = 64 * 1024 }; /* bytes of a note's text */
 
 enum { PW_STREAM_OUT = 0, PW_STREAM_ERR = 1, PW_STREAMS = 2 };

@@ -22,6 +22,11 @@ static void add(pl_reader *r, pl_step *s, char *name, const char *value)
     s->with[s->n_with++] = (pl_pair){name, copy};
 }
 
+void pl_add_with(pl_reader *r, pl_step *s, const char *name, const char *value)
+{
+    add(r, s, pl_copy(r, name), value);
+}
+
 /* A text of the mapping, kept under its own name; false: it is not there. */
 static bool add_text(pl_reader *r, const yaml_node *map, const char *key, pl_step *s)
 {

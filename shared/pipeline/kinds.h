@@ -7,7 +7,10 @@
 /* `sparse` of a checkout. */
 void pl_read_sparse(pl_reader *r, const yaml_node *map, pl_step *s);
 typedef void pl_read_kind(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_step *s);
-pl_read_kind pl_read_set_property, pl_read_annotate, pl_read_http, pl_read_cache, pl_read_fetch;
+pl_read_kind pl_read_set_property, pl_read_annotate, pl_read_http, pl_read_cache, pl_read_fetch,
+    pl_read_trigger;
+/* Copies name and value into `with` of the step. */
+void pl_add_with(pl_reader *r, pl_step *s, const char *name, const char *value);
 /* `dir`, `env` and the limits: of all that runs something. */
 pl_read_kind pl_read_place;
 /* A path below the work directory, without "..". */

@@ -78,6 +78,7 @@ void pl_allow_clear(pl_allow *a)
     glob_free(a->isolation);
     pl_strs_clear(&a->secrets);
     pl_strs_clear(&a->locks);
+    pl_strs_clear(&a->triggers);
 }
 
 pl_file *pl_ref(pl_file *self)

@@ -153,6 +153,7 @@ bool pl_uses_need(const pl_builder *b, size_t k);
 typedef struct pl_allow {        /* what a project permits its file; zeroed is the default */
     glob_list *tags, *isolation; /* NULL: any */
     pl_strs secrets, locks;
+    pl_strs triggers;    /* schedulers that a build of untrusted code may trigger */
     size_t max_builds;   /* 0: PL_BUILDS_MAX */
     pw_usec max_timeout; /* 0: any */
 } pl_allow;

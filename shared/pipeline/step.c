@@ -17,6 +17,7 @@ static const char *const step_keys[] = {"name",
                                         "http",
                                         "cache",
                                         "fetch",
+                                        "trigger",
                                         "always_run",
                                         "halt_on_failure",
                                         "flunk_on_failure",
@@ -33,7 +34,6 @@ static const char *const step_keys[] = {"name",
                                         "artifacts",
                                         "reports",
                                         NULL};
-static const char *const step_later[] = {"trigger", NULL};
 
 #define LOG_LIMIT_MIN ((uint64_t)4096)
 #define LOG_LIMIT_MAX ((uint64_t)1 << 40)
@@ -176,6 +176,7 @@ static const struct step_kind {
     {"http", pl_read_http, false},
     {"cache", pl_read_cache, false},
     {"fetch", pl_read_fetch, false},
+    {"trigger", pl_read_trigger, false},
     {"artifacts", pl_read_artifacts_step, true},
     {"reports", pl_read_reports_step, true},
 };
@@ -228,7 +229,7 @@ static void read_step(pl_reader *r, const yaml_node *map, pl_strs *secrets, pl_s
     s->grace = 10 * PL_SECOND;
     s->log_limit = (uint64_t)512 << 20;
     s->flags = pw_flags_default;
-    bool keys_ok = yaml_check_keys(map, "a step", step_keys, step_later, r->errors);
+    bool keys_ok = yaml_check_keys(map, "a step", step_keys, NULL, r->errors);
     if (yaml_node_type(map) != YAML_MAP)
         return;
     const struct step_kind *kind = read_kind(r, map, keys_ok);

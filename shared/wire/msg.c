@@ -167,6 +167,7 @@ static const pw_field job_fields[] = {
              "unacknowledged bytes that may be under way for this job"),
     PW_F_LIST(msg_job, secrets, "secrets", false, PW_SECRETS_MAX, &msg_secret_schema,
               "values of the secrets that the job names; with them goes the feature `secrets`"),
+    PW_F_BOOL(msg_job, lent, "lent", false, "it takes the slot of a job there that waits for it"),
 };
 static const pw_schema job_schema =
     PW_SCHEMA("job", msg_job, job_fields,

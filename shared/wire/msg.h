@@ -137,6 +137,7 @@ typedef struct msg_job { /* frame 2: the job (job_spec of shared/job), exactly a
     pw_strs must;    /* features without which the worker must reject */
     uint64_t window;
     pw_list secrets; /* msg_secret: values of what the job names; never part of the job */
+    bool lent;       /* it takes the slot of a job there that waits for it */
 } msg_job;
 typedef struct msg_journal { /* frame 2: whole records from offset on */
     uint64_t session, epoch, attempt;

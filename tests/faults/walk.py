@@ -54,6 +54,7 @@ ELSEWHERE = {"blobs.remove": "tests/system/test_artifacts.py", "blobs.removed": 
              "outbox.before": "tests/system/test_outbox.py", "outbox.sent": "tests/system/test_outbox.py", "outbox.recorded": "tests/system/test_outbox.py",
              "try.stored": "tests/system/test_try.py", "try.import": "tests/system/test_try.py", "try.imported": "tests/system/test_try.py",
              "try.removed": "tests/system/test_try.py",
+             "trigger.applied": "tests/system/test_trigger.py", "note.send": "tests/system/test_trigger.py", "note.received": "tests/system/test_trigger.py",
              "pipeline.read": "tests/system/test_pipeline.py",
              "blob.send": "tests/system/test_fetch.py", "need.piece": "tests/system/test_fetch.py", "need.got": "tests/system/test_fetch.py", "bundle.made": "tests/system/test_source_master.py",
              "provider.before": "tests/system/test_provider.py", "provider.ran": "tests/system/test_provider.py",

@@ -363,7 +363,7 @@ static void on_job(agent *a, const msg_job *m, const void *bulk, size_t n)
         reject(a, id, 0, "this worker lacks the feature \"%.100s\"", lacks);
     } else if (a->gate[0] || a->draining) {
         reject(a, id, RETRY_GATE_MS, "%s", a->gate[0] ? a->gate : "draining");
-    } else if (jobs_live(a->jobs) >= a->conf->slots) {
+    } else if (jobs_live(a->jobs) >= (m->lent ? PW_SLOTS_MAX : a->conf->slots)) {
         reject(a, id, RETRY_BUSY_MS, "all %" PRIu64 " slots are busy", a->conf->slots);
     } else if (jobs_open(a->jobs) >= JOBS_OPEN_MAX) {
         reject(a, id, RETRY_GATE_MS, "the spool holds %d jobs that are not delivered",
@@ -400,13 +400,11 @@ static void on_message(void *self, const pw_msg *m, const void *bulk, size_t n)
         take_mark(a, &m->u.ack.mark);
         break;
     case PW_MSG_CANCEL:
-        j = jobs_find(a->jobs, (spool_job){m->u.cancel.epoch, m->u.cancel.attempt});
-        if (j)
+        if ((j = jobs_find(a->jobs, (spool_job){m->u.cancel.epoch, m->u.cancel.attempt})))
             jobs_cancel(a->jobs, j, m->u.cancel.reason);
         break;
     case PW_MSG_FORGET:
-        j = jobs_find(a->jobs, (spool_job){m->u.forget.epoch, m->u.forget.attempt});
-        if (j)
+        if ((j = jobs_find(a->jobs, (spool_job){m->u.forget.epoch, m->u.forget.attempt})))
             jobs_forget(a->jobs, j);
         break;
     case PW_MSG_DRAIN:
@@ -415,8 +413,11 @@ static void on_message(void *self, const pw_msg *m, const void *bulk, size_t n)
     case PW_MSG_BLOB:
         needs_blob(a->needs, &m->u.blob, bulk, n);
         break;
-    case PW_MSG_PING:
-    default: /* a note: no job of this version waits for one, and the master repeats it */
+    case PW_MSG_NOTE:
+        if ((j = jobs_find(a->jobs, (spool_job){m->u.note.epoch, m->u.note.attempt})))
+            jobs_tell(a->jobs, j, m->u.note.seq, m->u.note.text);
+        break;
+    default: /* a ping */
         break;
     }
 }

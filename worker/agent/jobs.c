@@ -96,6 +96,7 @@ static void job_free(agent_job *j)
 {
     (void)journal_reader_free(j->reader);
     free(j->cancel_text);
+    free(j->note);
     free(j);
 }
 

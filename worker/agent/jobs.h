@@ -45,6 +45,7 @@ struct agent_job {
     bool told;         /* its runner has the order */
     bool complained;   /* something failed and was logged; not again each second */
     char *cancel_text; /* owned */
+    char *note;        /* owned: of the master, its runner has not got it; NULL: none */
     uint64_t whole;    /* bytes of whole right records, as far as they were read */
     uint32_t chain;    /* value at `whole` */
     uint64_t time_us;  /* of the last record before `whole` */
@@ -108,6 +109,11 @@ void jobs_cancel(jobs *self, agent_job *j, const char *text);
 /* Moves it aside for 24 h; a job that runs is cancelled and goes when it has ended. A no-op when it
  * is kept. */
 void jobs_forget(jobs *self, agent_job *j);
+/* Hands a note to its runner, now or when it can be; a newer one takes the place of one that waits.
+ * Without memory, or a runner, it is lost: the master says it again in its next session. */
+void jobs_tell(jobs *self, agent_job *j, uint64_t seq, const char *text);
+/* The same for what waits. */
+void jobs_tell_again(jobs *self, agent_job *j);
 void jobs_hold(jobs *self, agent_job *j);
 /* A restored master may want jobs that its later self let us forget. */
 bool jobs_kept_of_another(const jobs *self, uint64_t epoch);

@@ -290,6 +290,7 @@ void jobs_check(jobs *self, agent_job *j)
         return;
     if (j->cancel)
         (void)tell_runner(self, j);
+    jobs_tell_again(self, j);
     /* A runner may be about to take the lock: looking would be in its way. */
     if (j->state == PW_JOB_SPOOLED && !j->cancel &&
         pw_now(self->host) - j->given_at < JOBS_GIVE_AGAIN)

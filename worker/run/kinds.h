@@ -9,7 +9,10 @@
 
 typedef void step_kind_fn(run_job *r, size_t index, const job_step *s, env_list *env,
                           const char *dir, step_result *out);
-step_kind_fn step_set_property, step_annotate, step_http, step_cache, step_cache_save, step_fetch;
+step_kind_fn step_set_property, step_annotate, step_http, step_cache, step_cache_save, step_fetch,
+    step_trigger;
+/* A note of the master came ("SEQ TEXT"), for a step `trigger`: kept, unless a newer one is. */
+void trigger_told(run_job *r, const char *note);
 
 /* ---- for those: with.c */
 /* What stands under `name` in `with`, as written; NULL: nothing. */

@@ -80,6 +80,8 @@ typedef struct run_job {
     bool no_room;                  /* the spool's disk was full for too long */
     int stopped;                   /* signal that told the runner itself to end */
     char cancel_text[SPOOL_TEXT_MAX + 1];
+    uint64_t told; /* number of the newest note of the master; 0: none */
+    char told_text[SPOOL_TEXT_MAX + 1];
 } run_job;
 
 /* True when nothing more may be started. */

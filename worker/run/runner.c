@@ -19,6 +19,7 @@
 #include "worker/run/cond.h"
 #include "worker/run/inside.h"
 #include "worker/run/kept.h"
+#include "worker/run/kinds.h"
 #include "worker/run/steps.h"
 #include "worker/run/workdir.h"
 
@@ -41,6 +42,8 @@ void run_listen(run_job *r)
         if (si.ssi_signo != SIGCHLD)
             r->stopped = (int)si.ssi_signo;
     while (r->control >= 0 && spool_control_get(r->control, &order, text)) {
+        if (order == SPOOL_NOTE)
+            trigger_told(r, text);
         if (order != SPOOL_CANCEL || r->cancelled)
             continue;
         r->cancelled = true;

@@ -233,6 +233,7 @@ static const struct {
     {"cache", step_cache},
     {"cache-save", step_cache_save},
     {"fetch", step_fetch},
+    {"trigger", step_trigger},
     {"artifacts", NULL},
     {"reports", NULL},
 };

@@ -62,7 +62,9 @@ static int writer_append(run_writer *w, pw_rec_kind kind, const struct iovec *io
     if (pw_fault("run.append"))
         return pw_fail(err, PW_EFULL, "no room for a record");
     /* a master that does not know them must not go on as if there was nothing */
-    uint8_t flags = kind == PW_REC_ARTIFACT || kind == PW_REC_FILE ? PW_REC_CRITICAL : 0;
+    uint8_t flags = kind == PW_REC_ARTIFACT || kind == PW_REC_FILE || kind == PW_REC_TRIGGER
+                        ? PW_REC_CRITICAL
+                        : 0;
     return journal_append(w->journal, (uint8_t)kind, flags, t > 0 ? (uint64_t)t : 0, iov, n, err);
 }
 

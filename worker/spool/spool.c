@@ -234,7 +234,7 @@ bool spool_control_get(int fd, spool_order *ret, char text[SPOOL_TEXT_MAX + 1])
             continue;
         if (n < 0)
             return false;
-        if (n < 1 || !sender_ok(&mh) || (raw[0] != SPOOL_CANCEL && raw[0] != SPOOL_HERE))
+        if (n < 1 || !sender_ok(&mh) || raw[0] < SPOOL_CANCEL || raw[0] > SPOOL_NOTE)
             continue;
         memcpy(text, raw + 1, (size_t)n - 1);
         text[n - 1] = '\0';

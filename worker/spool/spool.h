@@ -51,9 +51,10 @@ int spool_notes_get(int fd, spool_note *out, int max);
 /* ---- control: agent -> runner */
 typedef enum spool_order {
     SPOOL_CANCEL = 1,
-    SPOOL_HERE /* what it asked for (need.h): look */
+    SPOOL_HERE, /* what it asked for (need.h): look */
+    SPOOL_NOTE  /* "SEQ TEXT": what the master has to say to a step that asked */
 } spool_order;
-enum { SPOOL_TEXT_MAX = 500 };
+enum { SPOOL_TEXT_MAX = 4096 }; /* a note of the protocol, and its number */
 /* The runner's end. Returns the fd (owned), PW_ECONFLICT when another holds the name. */
 int spool_control_bind(const char *spool_id, spool_job j, pw_err *err);
 /* Next order; false when none is waiting (or it came from another user). */

@@ -116,3 +116,11 @@ CREATE TABLE try(id INTEGER PRIMARY KEY, project INTEGER NOT NULL, stamp INTEGER
 CREATE INDEX try_stamp ON try(stamp);
 CREATE TABLE try_set(try INTEGER NOT NULL, buildset INTEGER NOT NULL, PRIMARY KEY(try, buildset)) WITHOUT ROWID;
 ALTER TABLE stamp ADD COLUMN released TEXT;
+-- Steps that triggered: what each asked for, once for a build whatever its attempts. buildset: 0 it was refused, for `reason`.
+-- attempt: the one that asked last, and is told. depth: 1 + that of the build's own set. flags: 1 it waits, 2 its build's end does
+-- not cancel what it waits for. result: NULL while it waits.
+CREATE TABLE triggered(build INTEGER NOT NULL, step INTEGER NOT NULL, buildset INTEGER NOT NULL, attempt INTEGER NOT NULL,
+                       depth INTEGER NOT NULL, flags INTEGER NOT NULL, result INTEGER, reason TEXT,
+                       PRIMARY KEY(build, step)) WITHOUT ROWID;
+CREATE INDEX triggered_set ON triggered(buildset) WHERE buildset > 0;
+CREATE INDEX triggered_open ON triggered(build, step) WHERE result IS NULL;
