@@ -242,11 +242,7 @@ static void record_change(core *self, size_t project, const char *branch, const 
 /* A deleted branch cancels its queue; what runs goes on. */
 void core_branch_gone(core *self, size_t project, const char *branch)
 {
-    core_request *r;
-    for (size_t pos = 0; (r = pw_table_next(self->requests, &pos));)
-        if (core_request_waits(r) && r->stamp->project_row == self->project[project].row &&
-            strcmp(r->stamp->branch, branch) == 0)
-            core_request_finish(self, r, 0);
+    core_branch_end(self, project, branch);
     for (size_t i = self->n_quiet; i-- > 0;)
         if (self->quiet[i].stamp->project_row == self->project[project].row &&
             strcmp(self->quiet[i].stamp->branch, branch) == 0)

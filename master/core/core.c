@@ -435,6 +435,9 @@ core *core_free(core *self)
     for (size_t pos = 0; self->waits && (v = pw_table_next(self->waits, &pos));)
         free(v);
     pw_table_free(self->waits);
+    for (size_t pos = 0; self->branches && (v = pw_table_next(self->branches, &pos));)
+        free(v);
+    pw_table_free(self->branches);
     core_pipes_free(self);
     free_configured(self);
     core_outbox_free(self);

@@ -269,11 +269,11 @@ int core_load_all(core *self, pw_err *err)
         self->follows |= s->kind == SCHED_DEPENDENT;
         self->minds |= s->testfix || s->supersede != SUPERSEDE_NONE;
     }
-    if (!(self->lanes = pw_table_new(err)) || !(self->sets = pw_table_new(err)) ||
-        !(self->shipping = pw_table_new(err)) || !(self->mergeable = pw_table_new(err)) ||
-        !(self->keys = pw_table_new(err)) || !(self->requests = pw_table_new(err)) ||
-        !(self->builds = pw_table_new(err)) || !(self->attempts = pw_table_new(err)) ||
-        !(self->workers = pw_table_new(err)))
+    if (!(self->lanes = pw_table_new(err)) || !(self->branches = pw_table_new(err)) ||
+        !(self->sets = pw_table_new(err)) || !(self->shipping = pw_table_new(err)) ||
+        !(self->mergeable = pw_table_new(err)) || !(self->keys = pw_table_new(err)) ||
+        !(self->requests = pw_table_new(err)) || !(self->builds = pw_table_new(err)) ||
+        !(self->attempts = pw_table_new(err)) || !(self->workers = pw_table_new(err)))
         return PW_ENOMEM;
     self->project =
         calloc(self->conf->n_projects ? self->conf->n_projects : 1, sizeof(*self->project));

@@ -58,6 +58,10 @@ typedef struct core_builder core_builder;
 typedef struct core_queue core_queue;
 
 typedef struct core_request core_request;
+enum { BRANCH_ALL, BRANCH_MERGES, BRANCH_LISTS }; /* of open requests; those that may ride */
+typedef struct core_branch {
+    core_request *first[BRANCH_LISTS], *last[BRANCH_LISTS];
+} core_branch;
 struct core_request {
     uint64_t id, buildset;
     core_builder *builder;
@@ -80,6 +84,9 @@ struct core_request {
     uint64_t change;            /* gated: the oldest change that waits for it; 0: not known */
     /* its key in core.lanes, and its neighbours there; 0: nothing newer cancels it */
     uint64_t lane;
+    struct core_side {
+        core_request *before, *behind;
+    } side[BRANCH_LISTS]; /* its neighbours in the lists of its branch */
     struct core_request *older, *newer;
     /* where others of its build set have to do with it: see graph.c */
     struct core_set *set;      /* NULL: none has */
@@ -344,9 +351,10 @@ struct core {
     size_t n_gated, n_held; /* open requests */
     uint64_t *over;         /* build sets of which a request ended in this turn */
     size_t n_over, cap_over;
-    pw_table *waits;   /* set -> core_wait */
-    pw_table *sets;    /* core_set */
-    core_set *touched; /* of this turn */
+    pw_table *branches; /* hash of project and branch -> core_branch */
+    pw_table *waits;    /* set -> core_wait */
+    pw_table *sets;     /* core_set */
+    core_set *touched;  /* of this turn */
     struct core_pipe *pipes;
     /* first bytes of a key -> the worker that was found for it last; a hint, always checked */
     pw_table *keys;

@@ -69,9 +69,15 @@ void core_build_unlock(core_build *b);
 int core_build_load_locks(core *self, core_build *b, pw_err *err);
 int core_attempt_load_locks(core *self, core_attempt *a, pw_err *err);
 
-/* ---- requests.c */
+/* ---- branches.c */
+int core_branch_put(core *self, core_request *r, pw_err *err);
+void core_branch_del(core *self, core_request *r);
 /* A request of the branch waits that would ride with a newer one. */
 bool core_branch_waits(const core *self, size_t project, const char *branch);
+/* What waits for it ends. */
+void core_branch_end(core *self, size_t project, const char *branch);
+
+/* ---- requests.c */
 typedef struct core_ask { /* a build set to be made */
     const char *scheduler, *reason, *who;
     core_stamp *stamp; /* borrowed */

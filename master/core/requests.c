@@ -61,12 +61,17 @@ core_request *core_request_new(core *self, const store_request *row, core_builde
     r->trusted = core_trusted(self, r);
     if (pw_table_put(self->requests, r->id, r, &err) < 0)
         goto fail;
-    if (core_lane_put(self, r, &err) < 0 || queue_push(b, r) < 0) {
-        core_lane_del(self, r);
+    r->merge = r->collapse ? merge_key(r) : 0;
+    if (core_branch_put(self, r, &err) < 0) {
         (void)pw_table_del(self->requests, r->id);
         goto fail;
     }
-    r->merge = r->collapse ? merge_key(r) : 0;
+    if (core_lane_put(self, r, &err) < 0 || queue_push(b, r) < 0) {
+        core_lane_del(self, r);
+        core_branch_del(self, r);
+        (void)pw_table_del(self->requests, r->id);
+        goto fail;
+    }
     b->open++;
     return r;
 fail:
@@ -127,6 +132,7 @@ void core_request_drop(core *self, core_request *r)
 {
     queue_remove(r->builder, r);
     core_lane_del(self, r);
+    core_branch_del(self, r);
     self->n_gated -= r->gated;
     self->n_held -= r->held != 0;
     if (r->merge && pw_table_get(self->mergeable, r->merge) == r)
@@ -153,15 +159,4 @@ void core_request_finish(core *self, core_request *r, uint64_t rode_with)
     if (r->set)
         core_set_over(self, r, rode_with);
     core_request_drop(self, r);
-}
-
-bool core_branch_waits(const core *self, size_t project, const char *branch)
-{
-    const core_request *r;
-    for (size_t pos = 0; (r = pw_table_next(self->requests, &pos));)
-        if (r->merge && core_request_waits(r) &&
-            r->stamp->project_row == self->project[project].row &&
-            strcmp(r->stamp->branch, branch) == 0)
-            return true;
-    return false;
 }

@@ -1,6 +1,6 @@
 /* What a decision of dispatch costs while many requests wait: two builders on one worker with one
  * slot, N requests in line. Times of the calls, with the rows that they write, without the commit.
- *     dispatch [N..]      default 100 10000 100000 */
+ *     dispatch [N..]      default 100 400 10000 100000 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,9 +66,9 @@ static bool end_running(world *w)
 
 static bool measure(size_t waiting)
 {
-    static times decision, arrival, why;
+    static times decision, arrival, why, branch;
     PW_AUTO(world_freep) world *w = world_new(conf);
-    decision.n = arrival.n = why.n = 0;
+    decision.n = arrival.n = why.n = branch.n = 0;
     if (!w)
         return false;
     look(w, 0, "master", 1);
@@ -97,7 +97,11 @@ static bool measure(size_t waiting)
         double t4 = now_us();
         command(w, CMD_WHY, (say){.id = newest});
         double t5 = now_us();
+        (void)core_branch_waits(w->core, 0, "master");
+        core_branch_end(w->core, 0, "gone");
+        double t6 = now_us();
         (void)world_go(w);
+        branch.us[branch.n++] = t6 - t5;
         arrival.us[arrival.n++] = t1 - t0;
         decision.us[decision.n++] = t3 - t2;
         why.us[why.n++] = t5 - t4;
@@ -106,16 +110,17 @@ static bool measure(size_t waiting)
     print("decision", &decision);
     print("arrival", &arrival);
     print("why", &why);
+    print("branch", &branch);
     return true;
 }
 
 int main(int argc, char **argv)
 {
-    static const char *const usual[] = {"100", "10000", "100000"};
+    static const char *const usual[] = {"100", "400", "10000", "100000"};
     pw_err err = {0};
     if (crypt_init(&err) < 0)
         return 1;
-    for (int i = 0; i < (argc > 1 ? argc - 1 : 3); i++)
+    for (int i = 0; i < (argc > 1 ? argc - 1 : 4); i++)
         if (!measure(strtoul(argc > 1 ? argv[i + 1] : usual[i], NULL, 10)))
             return 1;
     return 0;
