@@ -90,6 +90,11 @@ static void facts(client *c, const json_value *v, pw_buf *b)
     fact(b, "worker", str(v, "worker", NULL));
     if (json_int(json_get(v, "attempt"), 0) > 1)
         (void)pw_buf_addf(b, "%-10s %" PRId64 "\n", "attempt", json_int(json_get(v, "attempt"), 0));
+    static const char *const others[][2] = {{"retry_of", "repeats"}, {"triggered_by", "triggered"}};
+    for (size_t i = 0; i < 2; i++)
+        if (json_int(json_get(v, others[i][0]), 0))
+            (void)pw_buf_addf(b, "%-10s %sbuild %" PRId64 "\n", others[i][1], i ? "by " : "",
+                              json_int(json_get(v, others[i][0]), 0));
     fact(b, "page", str(v, "url", NULL));
     if (strcmp(str(v, "logs", ""), "removed") == 0)
         fact(b, "logs", "removed by retention");

@@ -56,7 +56,8 @@ static void test_builds(const world *w)
            has(&r, "\"id\":500,\"request\":499,\"buildset\":500,\"builder\":\"fast\"") &&
            has(&r, "\"state\":\"running\",\"result\":null") &&
            has(&r, "\"started\":\"2023-11-14T22:13:20.010Z\",\"finished\":null") &&
-           has(&r, "\"worker\":\"w1\",\"attempt\":1,\"url\":\"http://127.0.0.1:"),
+           has(&r, "\"worker\":\"w1\",\"attempt\":1,\"retry_of\":null,\"triggered_by\":null,"
+                   "\"url\":\"http://127.0.0.1:"),
        "a build");
     ok(has(&r, "\"properties\":{\"speed\":\"high\",\"flavour\":\"big\"}"),
        "its properties, those of steps before those given");

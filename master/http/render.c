@@ -163,6 +163,8 @@ void web_build_fields(pw_buf *b, const reader_build *r, const char *url)
     web_time(b, "finished", r->b.finished);
     web_str(b, "worker", r->worker);
     web_id(b, "attempt", r->b.tries);
+    web_id(b, "retry_of", r->retry_of);
+    web_id(b, "triggered_by", r->parent);
     web_key(b, "url");
     (void)pw_buf_add(b, "\"", 1);
     (void)pw_buf_adds(b, url);
@@ -243,6 +245,8 @@ void web_request_fields(pw_buf *b, const reader_request *r, uint64_t build)
     web_id(b, "build", build);
     web_id(b, "rode_with", r->r.rode_with);
     web_held(b, "held", r->held, NULL);
+    web_id(b, "retry_of", r->retry_of);
+    web_id(b, "triggered_by", r->parent);
     web_time(b, "created", r->r.created);
 }
 

@@ -71,7 +71,8 @@ static void test_build(pw_buf *b)
                "\"revision\":\"abababababababababababababababababababab\",\"reason\":\"a "
                "push\",\"who\":null,\"state\":\"queued\",\"result\":null,"
                "\"result_reason\":null,\"created\":\"2023-11-14T22:13:20.000Z\",\"started\":null,"
-               "\"finished\":null,\"worker\":null,\"attempt\":null,"
+               "\"finished\":null,\"worker\":null,\"attempt\":null,\"retry_of\":null,"
+               "\"triggered_by\":null,"
                "\"url\":\"https://ci/builds/17\"}"),
        "a build that waits");
     r.b.state = BUILD_DONE;
@@ -79,6 +80,8 @@ static void test_build(pw_buf *b)
     r.b.reason = lend("lost");
     r.b.started = r.b.finished = 1700000001001;
     r.b.tries = 3;
+    r.retry_of = 12;
+    r.parent = 13;
     r.who = "ann";
     r.worker = "w1";
     r.rev = rev(1, 32);
@@ -89,7 +92,8 @@ static void test_build(pw_buf *b)
                "\"reason\":\"a push\",\"who\":\"ann\",\"state\":\"done\","
                "\"result\":\"exception\",\"result_reason\":\"lost\",\"created\":\"2023-11-14T22:13:"
                "20.000Z\",\"started\":\"2023-11-14T22:13:21.001Z\","
-               "\"finished\":\"2023-11-14T22:13:21.001Z\",\"worker\":\"w1\",\"attempt\":3,\"url\":"
+               "\"finished\":\"2023-11-14T22:13:21.001Z\",\"worker\":\"w1\",\"attempt\":3,"
+               "\"retry_of\":12,\"triggered_by\":13,\"url\":"
                "\"/builds/17\"}"),
        "one that is done");
 }
@@ -159,7 +163,8 @@ static void test_others(pw_buf *b)
     web_request(b, &q, 6);
     ok(same(b, "{\"id\":5,\"buildset\":null,\"builder\":\"f\",\"project\":\"p\",\"branch\":\"m\","
                "\"revision\":null,\"reason\":null,\"who\":null,\"priority\":-2,"
-               "\"state\":\"claimed\",\"build\":6,\"rode_with\":null,\"held\":null,\"created\":"
+               "\"state\":\"claimed\",\"build\":6,\"rode_with\":null,\"held\":null,"
+               "\"retry_of\":null,\"triggered_by\":null,\"created\":"
                "\"1970-01-01T00:00:00.001Z\"}"),
        "a request");
     reader_change c = {.c = {.id = 1, .at = 1, .tip = true, .files = lend("a\n\nb")},

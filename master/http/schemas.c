@@ -17,7 +17,7 @@ static const web_schema schemas[] = {
               "branch:string revision:string? reason:string? who:string? "
               "state:queued|dispatched|running|finishing|done result:result? "
               "result_reason:string? created:time? started:time? finished:time? worker:string? "
-              "attempt:integer? url:string"},
+              "attempt:integer? retry_of:integer? triggered_by:integer? url:string"},
     {"WholeBuild", "+Build usual_ms:integer? logs:kept|removed pinned:Pin? properties:map "
                    "property_sources:map annotations:Note[] steps:TimedStep[]"},
     {"Pin", "who:string reason:string? at:time"},
@@ -47,6 +47,7 @@ static const web_schema schemas[] = {
     {"Request", "id:integer buildset:integer? builder:string project:string branch:string "
                 "revision:string? reason:string? who:string? priority:integer "
                 "state:waiting|claimed|done build:integer? rode_with:integer? held:string? "
+                "retry_of:integer? triggered_by:integer? "
                 "created:time? why~:Why? starts_at~:time?"},
     {"Why", "id:integer state:waiting|claimed|done reason:string cause~:string ahead~:integer "
             "eta_ms~:integer"},

@@ -21,6 +21,7 @@ typedef struct reader_build {
     /* why: the build set's reason; worker, who: NULL none */
     const char *project, *builder, *branch, *worker, *who, *why;
     uint64_t buildset;
+    uint64_t retry_of, parent; /* builds: that its set repeats, whose step asked for it; 0 none */
     store_rev rev;
 } reader_build;
 typedef struct reader_build_filter {
@@ -68,7 +69,8 @@ typedef struct reader_request {
     store_request r;
     const char *project, *builder, *branch, *who, *why;
     store_rev rev;
-    uint64_t held; /* the build since which [testfix] holds it; 0: it does not */
+    uint64_t held;             /* the build since which [testfix] holds it; 0: it does not */
+    uint64_t retry_of, parent; /* as of a build */
 } reader_request;
 int reader_requests(reader *self, int state /* -1 any; REQ_WAITING ... */, uint64_t before,
                     size_t limit, int (*cb)(void *, const reader_request *), void *cb_self,

@@ -35,6 +35,8 @@ static int give(const sql_cur *cur, int (*cb)(void *, const reader_build *), voi
     r.why = sql_col_t(cur, COLS_BUILD + 5);
     r.buildset = sql_col_u(cur, COLS_BUILD + 6);
     sql_col_rev(cur, COLS_BUILD + 7, &r.rev);
+    r.retry_of = sql_col_u(cur, COLS_BUILD + 8);
+    r.parent = sql_col_u(cur, COLS_BUILD + 9);
     return sql_row(cb(cb_self, &r));
 }
 

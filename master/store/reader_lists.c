@@ -13,6 +13,8 @@ static void request_row(const sql_cur *cur, reader_request *ret)
     ret->why = sql_col_t(cur, COLS_REQUEST + 4);
     sql_col_rev(cur, COLS_REQUEST + 5, &ret->rev);
     ret->held = sql_col_u(cur, COLS_REQUEST + 6);
+    ret->retry_of = sql_col_u(cur, COLS_REQUEST + 7);
+    ret->parent = sql_col_u(cur, COLS_REQUEST + 8);
 }
 
 int reader_requests(reader *self, int state, uint64_t before, size_t limit,

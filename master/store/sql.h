@@ -351,14 +351,16 @@
     " (SELECT id FROM builder WHERE name=?10))"
 #define W_PROJECT " AND (?9=0 OR b.builder IN (SELECT id FROM builder WHERE project=?9))"
 #define W_NEWEST " ORDER BY b.id DESC LIMIT ?3"
-#define C_BUILD_NAMES C_BUILD ",p.name,x.name,s.branch,w.name,bs.who,bs.reason,r.buildset,s.rev"
+#define C_BUILD_NAMES                                                                              \
+    C_BUILD ",p.name,x.name,s.branch,w.name,bs.who,bs.reason,r.buildset,s.rev"                     \
+            ",bs.retry_of,bs.parent"
 #define J_BUILD                                                                                    \
     " FROM build b LEFT JOIN stamp s ON s.id=b.stamp LEFT JOIN builder x ON x.id=b.builder"        \
     " LEFT JOIN project p ON p.id=x.project LEFT JOIN worker w ON w.id=b.worker"                   \
     " LEFT JOIN request r ON r.id=b.request LEFT JOIN buildset bs ON bs.id=r.buildset"
 #define C_REQUEST_NAMES                                                                            \
     ",p.name,x.name,s.branch,bs.who,bs.reason,s.rev,"                                              \
-    "(SELECT t.held FROM testfix t WHERE t.request=r.id)"
+    "(SELECT t.held FROM testfix t WHERE t.request=r.id),bs.retry_of,bs.parent"
 #define J_REQUEST                                                                                  \
     " FROM request r LEFT JOIN builder x ON x.id=r.builder LEFT JOIN project p ON p.id=x.project"  \
     " LEFT JOIN stamp s ON s.id=r.stamp LEFT JOIN buildset bs ON bs.id=r.buildset"

@@ -140,11 +140,11 @@ static void test_columns(sqlite3 *db)
     static const struct {
         enum reader_stmt stmt;
         int columns;
-    } want[] = {{R_BUILD_NAMES, 13 + 8},
-                {R_BUILDS_ALL, 13 + 8},
-                {R_BUILDS_BUILDER, 13 + 8},
-                {R_REQUESTS, 11 + 7},
-                {R_REQUESTS_OPEN, 11 + 7},
+    } want[] = {{R_BUILD_NAMES, 13 + 10},
+                {R_BUILDS_ALL, 13 + 10},
+                {R_BUILDS_BUILDER, 13 + 10},
+                {R_REQUESTS, 11 + 9},
+                {R_REQUESTS_OPEN, 11 + 9},
                 {R_CHANGES, 10 + 5},
                 {R_CHANGES_RANGE, 10 + 5},
                 {R_WORKERS, 20 + 2},

@@ -192,7 +192,13 @@ def test_kills(pawl, repo):
     assert b["result"] == "success" and b["attempt"] == 2 and len(of(pawl, "low")) == 2, "taken over, not triggered again"
     # a retry by people is another build: it triggers anew
     again = pawl.post(f"/builds/{b['id']}/retry")["requests"][0]
-    assert pawl.build_of(again)["result"] == "success" and len(of(pawl, "low")) == 3
+    assert pawl.get(f"/requests/{again}")["retry_of"] == b["id"]
+    repeated = pawl.build_of(again)
+    assert repeated["result"] == "success" and len(of(pawl, "low")) == 3
+    assert repeated["retry_of"] == b["id"] and b["retry_of"] is None and b["triggered_by"] is None
+    assert of(pawl, "low")[0]["triggered_by"] == repeated["id"]
+    assert f"repeats    build {b['id']}\n" in pawl.pawl("build", str(repeated["id"]))
+    assert f"triggered  by build {repeated['id']}\n" in pawl.pawl("build", str(of(pawl, "low")[0]["id"]))
 
 
 def runner_of(pawl, pid, build):
