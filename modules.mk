@@ -50,19 +50,19 @@ LIB_master/store    := sqlite3
 USES_master/logs    := master/store shared/job shared/zip shared/wire shared/base
 USES_master/blobs   := shared/crypt shared/base
 USES_master/promote := shared/job shared/base
-USES_master/notify  := master/config shared/pipeline shared/scan shared/job shared/base
+USES_master/notify  := master/config shared/pipeline shared/json shared/cron shared/scan shared/job shared/base
 USES_master/core    := master/promote master/notify master/store master/config shared/pipeline shared/expr shared/job shared/wire shared/cron shared/scan shared/crypt shared/base
 USES_master/link    := master/core master/logs master/blobs master/store master/config shared/pipeline shared/link shared/job shared/journal \
                        shared/wire shared/crypt shared/base
 USES_master/git     := shared/gitlogin shared/crypt shared/base
 LIB_master/git      := libgit2
-USES_master/net     := shared/http shared/crypt shared/base
+USES_master/net     := shared/http shared/json shared/crypt shared/base
 USES_master/provider := shared/base
 USES_master/give    := master/blobs master/store shared/job shared/wire shared/crypt shared/base
 USES_master/http    := master/core master/logs master/blobs master/store master/config shared/pipeline shared/scan shared/json shared/job shared/crypt shared/base
 LIB_master/http     := libmicrohttpd
 USES_master/server  := master/http master/link master/git master/net master/provider master/give master/notify master/core master/logs master/blobs master/store master/config shared/pipeline shared/link \
-                       shared/crypt shared/notify shared/base
+                       shared/json shared/job shared/crypt shared/notify shared/base
 USES_master/backup  := master/blobs master/store shared/zip shared/json shared/crypt shared/base
 USES_master/doctor  := master/logs master/blobs master/store master/config shared/pipeline shared/crypt shared/base
 USES_client         := worker/spool shared/pipeline shared/expr shared/yaml shared/scan shared/job shared/journal shared/zip shared/wire \

@@ -4,7 +4,7 @@ set -eu
 build="gcc make git pkg-config libc6-dev libzmq3-dev libmsgpack-dev libsqlite3-dev libgit2-dev libcurl4-openssl-dev
 libpcre2-dev libmicrohttpd-dev libjansson-dev libyaml-dev libzstd-dev libsodium-dev libsystemd-dev esbuild tzdata ca-certificates"
 tests="perl python3 python3-pytest clang clang-tidy clang-format libclang-rt-14-dev llvm-14 cppcheck procps openssh-client openssh-server
-lighttpd bubblewrap curl chromium git-lfs gitolite3"
+lighttpd bubblewrap curl chromium git-lfs gitolite3 openssl python3-aiosmtpd ngircd"
 # of any origin: the packages of nodesource bring npm along and do not stand beside Debian's
 command -v node >/dev/null || tests="$tests nodejs"
 command -v npm >/dev/null || tests="$tests npm"

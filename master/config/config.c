@@ -67,6 +67,14 @@ static void notify_clear(config_notify *n)
     free(n->builders);
     glob_free(n->branches);
     free(n->secret);
+    free(n->password);
+    free(n->user);
+    free(n->from);
+    free(n->place);
+    free(n->ca);
+    pl_strs_clear(&n->mails);
+    pl_strs_clear(&n->to);
+    cron_zone_free(n->quiet_zone);
 }
 
 config *config_ref(config *self)

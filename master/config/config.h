@@ -168,28 +168,53 @@ typedef struct config_person { /* see people.h for what the scopes mean */
 
 /* What can be told; the more telling ones stand last among those of a build. */
 typedef enum config_event {
+    CONFIG_EV_START,
     CONFIG_EV_BUILD,
     CONFIG_EV_CHANGE,
     CONFIG_EV_FAILURE,
+    CONFIG_EV_BREAK,
     CONFIG_EV_FIXED,
     CONFIG_EV_PROMOTION,
     CONFIG_EV_WORKER_MISSING,
     CONFIG_EV_WORKER_BACK,
     CONFIG_EVENTS
 } config_event;
-typedef enum config_notify_kind { NOTIFY_WEBHOOK } config_notify_kind;
+typedef enum config_notify_kind {
+    NOTIFY_WEBHOOK,
+    NOTIFY_MATTERMOST,
+    NOTIFY_SLACK,
+    NOTIFY_MAIL,
+    NOTIFY_GITHUB,
+    NOTIFY_GITLAB,
+    NOTIFY_GITEA,
+    NOTIFY_MATRIX,
+    NOTIFY_IRC,
+    NOTIFY_KINDS
+} config_notify_kind;
 typedef struct config_notify {
     char *name;
     config_notify_kind kind;
-    char *url;        /* may hold a secret: never shown */
+    char *url;        /* may hold a secret: never shown; of mail and irc: the server's address */
     unsigned events;  /* 1 << config_event */
     size_t *projects; /* indices; none: all */
     size_t *builders; /* likewise */
     size_t n_projects, n_builders;
     glob_list *branches; /* NULL: all */
+    config_strs mails;   /* only builds whose change was written from one of these; none: all */
     bool at_most_once;
     char *secret;    /* name of the secret that messages are signed with; NULL: not signed */
     pw_usec timeout; /* of one try; default 10 s */
+    char *password;  /* name of the secret that opens the target (token, password); NULL: none */
+    char *user;      /* mail and irc: the account of that password; NULL: none */
+    char *from;      /* mail: sender; irc: nick */
+    char *place;     /* channel, room, repository; NULL: what the address means */
+    config_strs to;  /* mail: addresses */
+    char *ca;        /* file of authorities (PEM) instead of the system's; NULL: these */
+    bool starttls;   /* mail: not a word before TLS */
+    uint64_t rate;   /* messages in rate_per; 0: as many as there are */
+    pw_usec rate_per;
+    int quiet_from, quiet_to; /* minutes of the day; the same: there are no quiet hours */
+    cron_zone *quiet_zone;    /* owned; NULL: UTC */
 } config_notify;
 
 /* Who makes and takes back elastic workers. A command that the file gives as one text is run by

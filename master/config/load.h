@@ -21,6 +21,8 @@ enum {
     CONFIG_LOGINS_MAX = 20,
     CONFIG_PRIORITY_MAX = 1000000,
     CONFIG_NOTIFY_MAX = 100,
+    CONFIG_TOKEN_MAX = 1000, /* bytes of what opens a target: it stands in a header */
+    CONFIG_MAILS_MAX = 100,  /* addresses of a target */
     CONFIG_PARAMS_MAX = 50,
     CONFIG_CHOICES_MAX = 200,
     CONFIG_PROVIDERS_MAX = 20,

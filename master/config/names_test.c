@@ -111,7 +111,7 @@ static const struct mistake {
      "has what looks like a token in it"},
     {"projects: [{name: p, repository: \"https://a\"}]\n", 1, 34, "\"repository\" is not complete"},
     {"projects: [{name: p, repository: \"https://${secret:x}/b\"}]\n", 1, 34,
-     "a secret may stand in \"env\" of builders and steps and in \"url\" of \"notify\" only"},
+     "a secret may stand in \"env\" of builders and steps, and in \"url\", \"password\""},
     /* builders */
     {P "builders: [{name: b, project: q, steps: [{run: x}]}]\n", 2, 31, "no project \"q\""},
     {"projects: [{name: launchpad, repository: /r}]\nbuilders: [{name: b, project: lanchpad, "

@@ -3,22 +3,25 @@
 #include <string.h>
 
 #include "master/config/load.h"
+#include "master/config/notify_kinds.h"
 #include "shared/base/fs.h"
 #include "shared/base/num.h"
 
-const char *const config_event_names[] = {"build",     "change",         "failure",     "fixed",
-                                          "promotion", "worker_missing", "worker_back", NULL};
+const char *const config_event_names[] = {"start",       "build", "change",    "failure",
+                                          "break",       "fixed", "promotion", "worker_missing",
+                                          "worker_back", NULL};
 _Static_assert(sizeof(config_event_names) / sizeof(config_event_names[0]) == CONFIG_EVENTS + 1,
                "a name for each event");
 
 static void read_events(config_reader *r, const yaml_node *map, config_notify *n)
 {
-    static const char *const later[] = {"break", "conflict", "report", "landing", "backout", NULL};
+    static const char *const later[] = {"conflict", "report", "landing", "backout", NULL};
     const yaml_node *v = yaml_node_value(map, "events");
     if (!v || yaml_node_type(v) != YAML_LIST || !yaml_node_count(v)) {
-        yaml_fail(r->errors, v ? v : map,
-                  "\"events\" must be a list of at least one of build, change, failure, fixed, "
-                  "promotion, worker_missing, worker_back");
+        yaml_fail(
+            r->errors, v ? v : map,
+            "\"events\" must be a list of at least one of start, build, change, failure, break, "
+            "fixed, promotion, worker_missing, worker_back");
         return;
     }
     for (size_t i = 0; i < yaml_node_count(v); i++) {
@@ -160,40 +163,48 @@ static void read_name(config_reader *r, size_t i, const char *kind)
     r->errors->failed |= !n->name;
 }
 
+/* Whether a value of this key may hold a secret; the others are shown. */
+static bool hides(const char *key)
+{
+    return strcmp(key, "url") == 0 || strcmp(key, "password") == 0 || strcmp(key, "token") == 0;
+}
+
 static void read_notify(config_reader *r, size_t i)
 {
-    static const char *const keys[] = {"kind",     "name",     "url",      "events",
-                                       "projects", "branches", "builders", "delivery",
-                                       "secret",   "timeout",  NULL};
-    static const char *const none[] = {NULL}, *const kinds[] = {"webhook", NULL};
-    static const char *const later[] = {"mattermost", "slack",  "mail",   "irc",    "matrix",
-                                        "telegram",   "github", "gitlab", "gitea",  "forgejo",
-                                        "status",     "ntfy",   "gerrit", "script", NULL};
+    static const char *const later[] = {"telegram", "forgejo-status", "ntfy",
+                                        "gerrit",   "script",         NULL};
     static const char *const deliveries[] = {"at_least_once", "at_most_once", NULL};
     const yaml_node *map = r->notify.v[i];
     config_notify *n = &r->c->notify[i];
     int kind = 0, delivery = 0;
     n->timeout = 10 * PL_SECOND;
     if (yaml_node_type(map) == YAML_MAP && !yaml_node_value(map, "kind"))
-        yaml_fail(r->errors, map, "\"kind\" is missing: webhook");
+        yaml_fail(r->errors, map, "\"kind\" is missing: webhook, mattermost, slack, mail ...");
     /* keys of other kinds are not wrong: their kind is not known yet */
     if (yaml_node_type(map) == YAML_MAP && yaml_node_value(map, "kind") &&
-        !pl_get_kind(&r->pl, map, "kind", kinds, later, &kind))
+        !pl_get_kind(&r->pl, map, "kind", config_notify_kinds, later, &kind))
         return;
-    if (!yaml_check_keys(map, "a target of \"notify\"", keys, none, r->errors) &&
-        yaml_node_type(map) != YAML_MAP)
+    n->kind = (config_notify_kind)kind;
+    if (n->kind == NOTIFY_IRC) {
+        yaml_fail(r->errors, yaml_node_get(map, "kind"),
+                  "kind \"irc\" is not supported by this version");
+        return;
+    }
+    if (!config_notify_check_keys(r, map, n->kind) && yaml_node_type(map) != YAML_MAP)
         return;
     for (size_t k = 0; k < yaml_node_count(map); k++) {
         const yaml_node *key = NULL, *value = yaml_node_pair(map, k, &key);
-        if (strcmp(yaml_node_text(key), "url") != 0)
+        if (!hides(yaml_node_text(key)))
             pl_refuse_secrets(&r->pl, value, false);
     }
-    n->kind = (config_notify_kind)kind;
-    read_name(r, i, kinds[kind]);
-    read_url(r, map, n);
-    read_events(r, map, n);
+    read_name(r, i, config_notify_kinds[kind]);
+    if (!config_notify_is_status(n->kind))
+        read_events(r, map, n);
     read_names(r, map, "projects", false, &n->projects, &n->n_projects);
     read_names(r, map, "builders", true, &n->builders, &n->n_builders);
+    if (n->kind != NOTIFY_MAIL && n->kind != NOTIFY_IRC &&
+        (!config_notify_is_status(n->kind) || yaml_node_value(map, "url")))
+        read_url(r, map, n);
     pl_get_globs(&r->pl, map, "branches", GLOB_BRANCH, NULL, PL_GLOBS_EMPTY_WRONG, &n->branches);
     (void)yaml_get_enum(map, "delivery", deliveries, &delivery, r->errors);
     n->at_most_once = delivery == 1;
@@ -202,6 +213,7 @@ static void read_notify(config_reader *r, size_t i)
     (void)pl_get_time(&r->pl, map, "timeout", PL_SECOND, &n->timeout);
     if (n->timeout > 60 * PL_SECOND)
         yaml_fail(r->errors, yaml_node_get(map, "timeout"), "\"timeout\" must be at most 1m");
+    config_notify_read_kind(r, map, n);
 }
 
 void config_read_notify(config_reader *r)

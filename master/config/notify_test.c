@@ -14,6 +14,7 @@
     "  {name: b, project: q, steps: [{run: x}]}]\n"                                                \
     "secrets: {path: {env: NOTIFY_TEST_PATH}, sign: {env: NOTIFY_TEST_SIGN}}\n"
 #define ONE(more) HEAD "notify: [{kind: webhook, " more "}]\n"
+#define MAIL(more) HEAD "notify: [{kind: mail, events: [build], " more "}]\n"
 #define URL "url: 'http://h/x', "
 
 static const struct mistake {
@@ -24,12 +25,49 @@ static const struct mistake {
     {HEAD "notify: {a: b}\n", 5, 9, "\"notify\" must be a list"},
     {HEAD "notify: [a]\n", 5, 10, "a target of \"notify\" must be a mapping, not a text"},
     {HEAD "notify: [{url: 'http://h/x', events: [build]}]\n", 5, 10,
-     "\"kind\" is missing: webhook"},
-    {HEAD "notify: [{kind: mail, smtp: x, to: [y]}]\n", 5, 17,
-     "kind \"mail\" is not supported by this version"},
-    {HEAD "notify: [{kind: mattermost, url: x, events: [break]}]\n", 5, 17,
-     "kind \"mattermost\" is not supported by this version"},
-    {HEAD "notify: [{kind: webhok}]\n", 5, 17, "\"kind\" must be one of webhook, not \"webhok\""},
+     "\"kind\" is missing: webhook, mattermost"},
+    {HEAD "notify: [{kind: telegram, url: x, events: [break]}]\n", 5, 17,
+     "kind \"telegram\" is not supported by this version"},
+    {HEAD "notify: [{kind: webhok}]\n", 5, 17,
+     "\"kind\" must be one of webhook, mattermost, slack, mail, github-status"},
+    {HEAD "notify: [{kind: slack, url: x, events: [break]}]\n", 5, 29,
+     "\"url\" must be like https"},
+    {MAIL("to: [a@b], from: c@d"), 5, 10, "a target of the kind \"mail\" needs \"smtp\""},
+    {MAIL("smtp: 'h:25', to: [a@b], from: c@d"), 5, 46, "\"smtp\" must be like smtp://HOST:PORT"},
+    {MAIL("smtp: 'smtp://h', to: [a], from: c@d"), 5, 63, "\"a\" is no address like"},
+    {MAIL("smtp: 'smtp://h', to: ['a@b>'], from: c@d"), 5, 63, "\"a@b>\" is no address like"},
+    {MAIL("smtp: 'smtp://h', to: a@b, from: c"), 5, 73, "\"from\" must be an address"},
+    {MAIL("smtp: 'smtp://h', to: a@b, from: c@d, user: u"), 5, 10, "\"user\" and \"password\""},
+    {MAIL("smtp: 'smtp://h', to: a@b, from: c@d, user: u, password: geheim"), 5, 97,
+     "\"password\" must be ${secret:NAME}"},
+    {MAIL("smtp: 'smtp://h', to: a@b, from: c@d, user: u, password: '${secret:sing}'"), 5, 97,
+     "no secret \"sing\"; did you mean \"sign\"?"},
+    {MAIL("smtp: 'smtp://h', starttls: false, to: a@b, from: c@d, user: u, password: "
+          "'${secret:sign}'"),
+     5, 10, "\"password\" without TLS"},
+    {HEAD "notify: [{kind: github-status, repository: a/b, token: '${secret:sign}'}]\n", 5, 10,
+     "\"projects\" must name the one"},
+    {HEAD "notify: [{kind: gitea-status, projects: p, repository: a/b, token: '${secret:sign}'}]\n",
+     5, 10, "a target of the kind \"gitea-status\" needs \"url\""},
+    {HEAD "notify: [{kind: github-status, projects: p, repository: a, token: '${secret:sign}'}]\n",
+     5, 57, "\"repository\" must be like OWNER/NAME"},
+    {HEAD "notify: [{kind: github-status, projects: p, repository: a/b, token: '${secret:sign}', "
+          "events: [build]}]\n",
+     5, 87, "unknown key \"events\""},
+    {HEAD "notify: [{kind: matrix, " URL
+          "room: '#a:b', token: '${secret:sign}', events: [build]}]\n",
+     5, 50, "\"room\" must be the id of a room"},
+    {ONE(URL "events: [build], rate: 5"), 5, 68, "\"rate\" must be a mapping"},
+    {ONE(URL "events: [build], rate: {per: 1m}"), 5, 68, "required key \"messages\" is missing"},
+    {ONE(URL "events: [build], quiet_hours: {from: 22, to: '07:00'}"), 5, 82,
+     "\"from\" must be a time of the day like"},
+    {ONE(URL "events: [build], quiet_hours: {from: '22:00', to: '22:00'}"), 5, 75,
+     "\"quiet_hours\" that begin and end"},
+    {ONE(URL "events: [build], quiet_hours: {from: '22:00', to: '24:00'}"), 5, 95,
+     "\"to\" must be a time of the day like"},
+    {ONE(URL "events: [build], people: [ada]"), 5, 71, "no person \"ada\""},
+    {ONE(URL "events: [build], people: bob") "people: [{name: bob, roles: [reader]}]\n", 5, 70,
+     "\"bob\" has no \"mail\" among"},
     {ONE("events: [build]"), 5, 10, "required key \"url\" is missing"},
     {ONE("url: 'ftp://h/x', events: [build]"), 5, 31, "\"url\" must be like https://"},
     {ONE("url: 'http:///x', events: [build]"), 5, 31, "\"url\" must be like https://"},
@@ -39,10 +77,10 @@ static const struct mistake {
      "no secret \"pth\"; did you mean \"path\"?"},
     {ONE("url: 'ftp://h/${secret:path}', events: [build]"), 5, 31, "\"url\", with its secret"},
     {ONE(URL "name: '${secret:path}', events: [build]"), 5, 51, "a secret may stand in \"env\""},
-    {ONE("url: 'http://h/x'"), 5, 10, "\"events\" must be a list of at least one of build"},
-    {ONE(URL "events: []"), 5, 53, "\"events\" must be a list of at least one of build"},
+    {ONE("url: 'http://h/x'"), 5, 10, "\"events\" must be a list of at least one of start"},
+    {ONE(URL "events: []"), 5, 53, "\"events\" must be a list of at least one of start"},
     {ONE(URL "events: [biuld]"), 5, 54, "there is no event \"biuld\"; did you mean \"build\"?"},
-    {ONE(URL "events: [break]"), 5, 54, "event \"break\" is not supported by this version"},
+    {ONE(URL "events: [report]"), 5, 54, "event \"report\" is not supported by this version"},
     {ONE(URL "events: [build], projects: [x]"), 5, 73, "no project \"x\""},
     {ONE(URL "events: [build], builders: [x]"), 5, 73, "no builder \"x\""},
     {ONE(URL "events: [build], builders: []"), 5, 72, "\"builders\" must name at least one"},
@@ -117,6 +155,43 @@ static void test_right(void)
     ok(!strstr(c->text, "hidden1"), "no value is in the kept text");
 }
 
+static void test_kinds(void)
+{
+    static const char text[] = HEAD
+        "people: [{name: ada, roles: [reader], logins: {mail: ada@h, github: a}}]\n"
+        "notify:\n"
+        "  - {kind: slack, url: 'https://h/${secret:path}', events: [break], people: [ada], rate: "
+        "{messages: 5, per: 10m}, quiet_hours: {from: '22:00', to: '06:30', zone: Europe/Berlin}}\n"
+        "  - {kind: mail, smtp: 'smtp://mail.h:587', from: c@h, to: [a@h, b@h], user: u, password: "
+        "'${secret:sign}', events: [break, fixed]}\n"
+        "  - {kind: mail, smtp: 'smtp://127.0.0.1:25', from: c@h, to: a@h, events: [start]}\n"
+        "  - {kind: github-status, projects: p, repository: a/b, token: '${secret:sign}'}\n"
+        "  - {kind: matrix, url: 'https://m', room: '!r:m', token: '${secret:sign}', events: "
+        "[break]}\n";
+    PW_AUTO(yaml_errors_clear) yaml_errors e = {0};
+    PW_AUTO(config_unrefp) config *c = config_load_text("f.yaml", text, strlen(text), &e);
+    for (size_t i = 0; i < e.n; i++)
+        printf("# %u:%u: %s\n", e.v[i].line, e.v[i].column, e.v[i].text);
+    ok(c && c->n_notify == 5, "a target of each sort");
+    if (!c || c->n_notify != 5)
+        return;
+    const config_notify *n = c->notify;
+    ok(n[0].kind == NOTIFY_SLACK && n[0].mails.n == 1 && strcmp(n[0].mails.v[0], "ada@h") == 0 &&
+           n[0].rate == 5 && n[0].rate_per == 600 * PL_SECOND && n[0].quiet_from == 22 * 60 &&
+           n[0].quiet_to == 6 * 60 + 30 && n[0].quiet_zone,
+       "people, rate, quiet hours");
+    ok(n[1].kind == NOTIFY_MAIL && n[1].starttls && n[1].to.n == 2 &&
+           strcmp(n[1].password, "sign") == 0 && strcmp(n[1].user, "u") == 0,
+       "mail to elsewhere needs TLS");
+    ok(n[2].kind == NOTIFY_MAIL && !n[2].starttls && n[2].events == 1u << CONFIG_EV_START,
+       "mail to this machine does not");
+    ok(n[3].kind == NOTIFY_GITHUB && strcmp(n[3].url, "https://api.github.com") == 0 &&
+           strcmp(n[3].place, "a/b") == 0 &&
+           n[3].events == (1u << CONFIG_EV_START | 1u << CONFIG_EV_BUILD),
+       "states of commits are told from the start on");
+    ok(n[4].kind == NOTIFY_MATRIX && strcmp(n[4].place, "!r:m") == 0, "a room");
+}
+
 /* 100 targets, and one more. */
 static void test_limit(void)
 {
@@ -140,6 +215,7 @@ int main(void)
     for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++)
         test_mistake(&mistakes[i]);
     test_right();
+    test_kinds();
     test_limit();
     return tap_done();
 }

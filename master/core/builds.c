@@ -250,8 +250,10 @@ void core_att_started(core *self, core_attempt *a)
     b->state = BUILD_RUNNING;
     if (!b->started)
         b->started = pw_wall(self->host);
-    if (core_ok(self, store_build_start(self->st, b->id, b->started, &err), &err))
-        core_note_event(self, EVENT_BUILD, b->id);
+    if (!core_ok(self, store_build_start(self->st, b->id, b->started, &err), &err))
+        return;
+    core_note_event(self, EVENT_BUILD, b->id);
+    core_tell_start(self, b);
 }
 
 /* Name and kind of a step stand in the frozen job; the name is lent. */

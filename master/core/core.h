@@ -178,6 +178,8 @@ int core_notify_open(core *self, const char *url, pw_err *err);
 /* What came of a try. text: for people. Idempotent; an answer to an earlier try is no harm. */
 void core_outbox_done(core *self, uint64_t id, uint64_t tries, notify_answer answer,
                       pw_usec retry_after, const char *text);
+/* What the target calls a message that it has taken; before core_outbox_done(). */
+void core_outbox_remote(core *self, uint64_t id, const char *remote);
 typedef struct core_target_figures {
     const char *name;              /* borrowed from the configuration */
     uint64_t open, sent, given_up; /* the last two since the core was loaded */

@@ -186,6 +186,7 @@ void core_outbox_keep(core *self, core *old)
         t->alarm = was->alarm;
         t->sent = was->sent;
         t->given_up = was->given_up;
+        t->window = was->window;
         memcpy(t->trouble, was->trouble, sizeof(t->trouble));
     }
     self->notify_open = self->outbox_due = old->notify_open;
@@ -278,14 +279,22 @@ static void start(core *self, size_t i)
     pw_err err = {0};
     store_message m = {0};
     int r;
+    bool fold;
+    pw_usec wait = core_outbox_held(self, t, &fold);
+    if (wait > 0) {
+        t->due = pw_now(self->host) + wait;
+        return;
+    }
     if (!core_turn(self))
         return;
     if ((r = store_message_next(self->st, t->conf->name, &m, &err)) < 0 ||
+        (fold && !core_outbox_fold(self, t, &m)) ||
         (r = store_message_send(self->st, m.id, &err)) < 0) {
         (void)core_ok(self, r, &err);
         store_message_clear(&m);
         return;
     }
+    notify_rate_count(t->conf, &t->window, pw_now(self->host));
     core_effect *e = core_add_effect(self, CORE_SEND);
     if (e) {
         t->head = e->id = m.id;
@@ -426,6 +435,13 @@ void core_outbox_done(core *self, uint64_t id, uint64_t tries, notify_answer ans
     if (ours || (answer == NOTIFY_TAKEN && m.state != MSG_SENT))
         done(self, t, &m, &a, text);
     store_message_clear(&m);
+}
+
+void core_outbox_remote(core *self, uint64_t id, const char *remote)
+{
+    pw_err err = {0};
+    if (core_turn(self))
+        (void)core_ok(self, store_message_remote(self->st, id, remote, &err), &err);
 }
 
 /* ---- commands */

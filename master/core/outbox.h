@@ -15,6 +15,7 @@ typedef struct core_target {
     bool alarm;        /* and that was told */
     char trouble[200]; /* why */
     uint64_t open, sent, given_up;
+    notify_window window; /* of its rate */
 } core_target;
 
 enum {
@@ -42,6 +43,14 @@ void core_outbox_set_back(core *self, pw_msec before);
 void core_cmd_outbox_retry(core *self, core_cmd *c);
 void core_cmd_outbox_drop(core *self, core_cmd *c);
 
+/* ---- outbox_when.c */
+/* How long the target's next message must not leave yet; 0: it may. *ret_fold: with all others that
+ * wait told in it. */
+pw_usec core_outbox_held(const core *self, core_target *t, bool *ret_fold);
+/* The message m that waits gets those behind it that wait, which are sent with it: m's body is
+ * replaced. False: the turn broke. */
+bool core_outbox_fold(core *self, core_target *t, store_message *m);
+
 /* ---- tell.c */
 struct core_build;
 struct core_intent;
@@ -51,6 +60,7 @@ struct core_worker;
 pw_result core_tell_previous(core *self, const struct core_build *b);
 void core_tell_build(core *self, const struct core_build *b, pw_result result, pw_result previous,
                      const char *reason);
+void core_tell_start(core *self, const struct core_build *b);
 void core_tell_promotion(core *self, const struct core_intent *t, promo_state state,
                          const char *reason);
 int core_tell_load(core *self, pw_err *err);

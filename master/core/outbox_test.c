@@ -494,6 +494,71 @@ static void not_open_yet(void)
     ok(msg_is(w, 1, MSG_UNDER_WAY, 1, "") && count(w, CORE_SEND) == 1, "and goes");
 }
 
+/* One message of a break, those that follow name it, one of its end. */
+static void breaks(void)
+{
+    static const char yaml[] = P "notify: [" HOOK("a", "events: [break, fixed]") ", " HOOK(
+        "b", "events: [failure, start]") "]\n";
+    PW_AUTO(world_freep) world *w = world_new(yaml);
+    if (!w)
+        return;
+    (void)begin(w);
+    (void)built(w, "any", PW_SUCCESS);
+    answer(w, last(w, CORE_SEND)->id, 1, NOTIFY_TAKEN, "");
+    ok(count(w, CORE_SEND) == 1 && last(w, CORE_SEND)->index == 1 &&
+           body_has(last(w, CORE_SEND), "{\"event\":\"start\",\"key\":\"start/"),
+       "a start");
+    char names[60];
+    uint64_t red = built(w, "any", PW_FAILURE);
+    (void)snprintf(names, sizeof(names), "\"break\":%llu}", (unsigned long long)red);
+    uint64_t of_a = 0;
+    for (uint64_t id = 2; msg(w, id).state >= 0; id++)
+        of_a = strstr(msg(w, id).key, "/a") ? id : of_a;
+    ok(msg_is(w, of_a, MSG_UNDER_WAY, 1, "") && body_has(last(w, CORE_SEND), names) &&
+           body_has(last(w, CORE_SEND), "{\"event\":\"break\""),
+       "a break, which has the id of its first build");
+    answer(w, of_a, 1, NOTIFY_TAKEN, "");
+    uint64_t sent = count(w, CORE_SEND);
+    (void)built(w, "any", PW_FAILURE);
+    ok(count(w, CORE_SEND) == sent, "the next failure is none");
+    (void)built(w, "any", PW_SUCCESS);
+    ok(count(w, CORE_SEND) == sent + 1 && body_has(last(w, CORE_SEND), names) &&
+           body_has(last(w, CORE_SEND), "{\"event\":\"fixed\""),
+       "its end names it");
+}
+
+/* Quiet hours hold everything back; the rate tells several in one. */
+static void quiet_and_rate(void)
+{
+    static const char yaml[] =
+        P "notify: [" HOOK("a", "events: [build], rate: {messages: 2, per: 60s}, quiet_hours: "
+                                "{from: '23:00', to: '00:05'}") "]\n";
+    PW_AUTO(world_freep) world *w = world_new(yaml);
+    if (!w)
+        return;
+    (void)begin(w);
+    for (int i = 0; i < 4; i++)
+        (void)built(w, "any", PW_SUCCESS);
+    ok(count(w, CORE_SEND) == 0 && msg_is(w, 1, MSG_WAITING, 0, ""), "it is quiet at midnight");
+    world_pass(w, 310);
+    ok(count(w, CORE_SEND) == 1 && msg_is(w, 1, MSG_UNDER_WAY, 1, "") &&
+           body_has(last(w, CORE_SEND), "\"more\":3,\"others\":[{\"event\":\"build\""),
+       "then one message tells all");
+    ok(msg_is(w, 2, MSG_SENT, 0, "told in message 1") && msg_is(w, 4, MSG_SENT, 0, "message 1"),
+       "and the others are told in it");
+    answer(w, 1, 1, NOTIFY_TAKEN, "");
+    core_target_figures f = {0};
+    ok(w->core && core_target_get(w->core, 0, &f) && f.open == 0 && f.sent == 4, "all are sent");
+    (void)built(w, "any", PW_SUCCESS);
+    answer(w, 5, 1, NOTIFY_LATER, "HTTP 429");
+    (void)built(w, "any", PW_SUCCESS);
+    world_pass(w, 5);
+    ok(count(w, CORE_SEND) == 2 && msg_is(w, 5, MSG_WAITING, 1, "HTTP 429"),
+       "no third in the minute, not even again");
+    world_pass(w, 60);
+    ok(count(w, CORE_SEND) == 3 && msg_is(w, 5, MSG_UNDER_WAY, 2, ""), "but then");
+}
+
 int main(void)
 {
     if (crypt_init(NULL) < 0)
@@ -511,5 +576,7 @@ int main(void)
     set_back();
     expires();
     not_open_yet();
+    breaks();
+    quiet_and_rate();
     return tap_done();
 }

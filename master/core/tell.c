@@ -43,28 +43,90 @@ pw_result core_tell_previous(core *self, const core_build *b)
     return r == 0 && build < b->id ? result : PW_NO_RESULT;
 }
 
+/* Which break it is a part of, begins or mends. The builder's verdict from before this build is
+ * still there. Proposals break nothing. */
+static void of_break(core *self, const core_build *b, notify_fact *f)
+{
+    pw_err err = {0};
+    const core_request *r = b->request;
+    pw_result before = PW_NO_RESULT, newest = PW_NO_RESULT;
+    uint64_t since = 0, build = 0;
+    bool part = r->builder->parent != 0;
+    if (r->stamp->proposal || (f->result != PW_FAILURE && !pw_result_green(f->result, true)))
+        return;
+    int known = store_decided_get(self->st, part ? r->builder->parent : r->builder->row,
+                                  r->stamp->branch, &before, &since, &err);
+    int latest =
+        store_latest_get(self->st, r->builder->row, r->stamp->branch, &build, &newest, &err);
+    if ((known != PW_ENOTFOUND && !core_ok(self, known, &err)) ||
+        (latest != PW_ENOTFOUND && !core_ok(self, latest, &err)))
+        return;
+    bool red = known == 0 && pw_result_red(before);
+    /* when a newer build was faster, this one breaks nothing */
+    bool counts = latest == PW_ENOTFOUND || build <= b->id;
+    if (f->result == PW_FAILURE) {
+        f->broken = red ? since : counts ? b->id : 0;
+        f->fresh = counts && (!red || (!part && pw_result_green(f->previous, true)));
+    } else if (red) {
+        f->broken = since;
+    }
+}
+
+/* What all facts of builds have. */
+static void of_build(const core *self, const core_build *b, notify_fact *f,
+                     char rev[2 * STORE_REV_MAX + 1])
+{
+    const core_request *r = b->request;
+    of_project(self, f, core_project_by_row(self, r->stamp->project_row));
+    if (r->builder->conf && !r->builder->file)
+        f->builder = (size_t)(r->builder->conf - self->conf->builders);
+    store_rev_text(&r->stamp->rev, rev);
+    f->builder_name = r->builder->name;
+    f->branch = r->stamp->branch;
+    f->revision = rev;
+    f->id = b->id;
+    f->started = b->started;
+}
+
+/* Who tries waits for the result: it is no news of the branch. */
+static bool tells(const core *self, const core_build *b)
+{
+    return self->n_targets && b->request->stamp->proposal != CORE_TRIED;
+}
+
+void core_tell_start(core *self, const core_build *b)
+{
+    char rev[2 * STORE_REV_MAX + 1], cause[60];
+    unsigned all = 0;
+    for (size_t i = 0; i < self->n_targets; i++)
+        all |= self->target[i].conf->events;
+    if (!(all & 1u << CONFIG_EV_START) || !tells(self, b))
+        return;
+    notify_fact f = fact(self, NOTIFY_BUILD);
+    of_build(self, b, &f, rev);
+    f.begun = true;
+    (void)snprintf(cause, sizeof(cause), "start/%" PRIu64, b->id);
+    core_outbox_add(self, &f, cause);
+}
+
 void core_tell_build(core *self, const core_build *b, pw_result result, pw_result previous,
                      const char *reason)
 {
     char rev[2 * STORE_REV_MAX + 1], cause[60];
-    const core_request *r = b->request;
-    /* who tries waits for the result; it is no news of the branch */
-    if (!self->n_targets || r->stamp->proposal == CORE_TRIED)
+    PW_AUTO(pw_freep) char *author = NULL;
+    pw_err err = {0};
+    if (!tells(self, b))
         return;
     notify_fact f = fact(self, NOTIFY_BUILD);
-    of_project(self, &f, core_project_by_row(self, r->stamp->project_row));
-    if (r->builder->conf && !r->builder->file)
-        f.builder = (size_t)(r->builder->conf - self->conf->builders);
-    store_rev_text(&r->stamp->rev, rev);
-    f.builder_name = r->builder->name;
-    f.branch = r->stamp->branch;
-    f.revision = rev;
-    f.id = b->id;
+    of_build(self, b, &f, rev);
     f.result = result;
     f.previous = previous;
     f.reason = reason;
-    f.started = b->started;
     f.finished = f.at;
+    of_break(self, b, &f);
+    if (!core_ok(self, store_change_author(self->st, b->request->stamp->id, &author, &err), &err))
+        return;
+    f.author = author;
     (void)snprintf(cause, sizeof(cause), "build/%" PRIu64, b->id);
     core_outbox_add(self, &f, cause);
 }

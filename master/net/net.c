@@ -14,7 +14,10 @@
 enum { QUEUE_MAX = 1000 };
 #define WAIT_US ((pw_usec)200000) /* how long an end of the service may go unnoticed */
 
-static const sender *const senders[] = {[NET_WEBHOOK] = &sender_webhook};
+static const sender *const senders[] = {
+    [NET_WEBHOOK] = &sender_webhook, [NET_CHAT] = &sender_chat,     [NET_MAIL] = &sender_mail,
+    [NET_GITHUB] = &sender_status,   [NET_GITLAB] = &sender_status, [NET_GITEA] = &sender_status,
+    [NET_MATRIX] = &sender_matrix};
 _Static_assert(sizeof(senders) / sizeof(senders[0]) == NET_KINDS, "a sender for each kind");
 
 struct net_service {
@@ -25,6 +28,7 @@ struct net_service {
     _Atomic bool stop;
     bool started;
     pthread_t thread;
+    net_ops ops;
 };
 
 net_job *net_job_new(net_kind kind, pw_err *err)
@@ -50,6 +54,19 @@ net_job *net_job_free(net_job *j)
     free(j->key);
     free(j->event);
     free(j->body);
+    free(j->place);
+    free(j->user);
+    free(j->from);
+    free(j->ca);
+    for (size_t i = 0; i < j->n_to; i++)
+        free(j->to[i]);
+    free(j->to);
+    free(j->revision);
+    free(j->context);
+    free(j->state);
+    free(j->remote);
+    if (j->free_more)
+        j->free_more(j->more);
     free(j);
     return NULL;
 }
@@ -72,27 +89,54 @@ static void answer(net_service *self, net_job *j)
     }
 }
 
+static void unsent(net_service *self, net_job *j, const pw_err *err)
+{
+    j->outcome = NET_UNSENT;
+    (void)snprintf(j->text, sizeof(j->text), "%s", err->text);
+    answer(self, j);
+}
+
 static void begin(net_service *self, net_job *j)
 {
     pw_err err = {0};
-    sender_request r = {0};
+    sender_request r = {.url = PW_BUF(SENDER_URL)};
     senders[j->kind]->ask(j, &r);
     http_request q = {.method = r.method,
-                      .url = j->url,
+                      .url = r.url.len ? r.url.p : j->url,
                       .header = r.header,
                       .n_headers = r.n,
-                      .body = j->body,
-                      .body_len = j->body_len,
+                      .body = r.bare ? NULL : j->body,
+                      .body_len = r.bare ? 0 : j->body_len,
                       .timeout = j->timeout,
+                      .ca = j->ca,
                       .tag = j};
-    if (http_pool_add(self->pool, &q, &err) < 0) {
-        j->outcome = NET_UNSENT;
-        (void)snprintf(j->text, sizeof(j->text), "%s", err.text);
-        answer(self, j);
+    if (j->kind == NET_MAIL) {
+        q.mail_from = j->from;
+        q.mail_to = (const char *const *)j->to;
+        q.n_mail_to = j->n_to;
+        q.user = j->user;
+        q.password = j->secret;
+        q.starttls = j->starttls;
+    }
+    int rc = r.url.failed ? pw_fail(&err, PW_ENOMEM, "out of memory")
+                          : http_pool_add(self->pool, &q, &err);
+    explicit_bzero(r.value, sizeof(r.value)); /* tokens */
+    pw_buf_clear(&r.url);
+    if (rc < 0) {
+        unsent(self, j, &err);
         return;
     }
     j->next = self->running;
     self->running = j;
+}
+
+static void take(net_service *self, net_job *j)
+{
+    pw_err err = {0};
+    if (self->ops.prepare && self->ops.prepare(self->ops.self, j, &err) < 0)
+        unsent(self, j, &err);
+    else
+        begin(self, j);
 }
 
 static void finish(net_service *self, http_reply *r)
@@ -103,9 +147,15 @@ static void finish(net_service *self, http_reply *r)
             *at = j->next;
             break;
         }
+    j->again = false;
     senders[j->kind]->judge(j, r);
     http_reply_clear(r);
-    answer(self, j);
+    if (j->again) {
+        j->step++;
+        begin(self, j);
+    } else {
+        answer(self, j);
+    }
 }
 
 static void *thread_main(void *p)
@@ -116,7 +166,7 @@ static void *thread_main(void *p)
         net_job *j;
         http_reply r;
         while ((j = pw_chan_recv(self->queue)))
-            begin(self, j);
+            take(self, j);
         if (http_pool_run(self->pool, pw_chan_fd(self->queue), WAIT_US, &err) < 0)
             pw_log_err(PW_LOG_ERROR, "net_failed", &err);
         while (http_pool_next(self->pool, &r))
@@ -139,7 +189,7 @@ static int start(net_service *self, pw_err *err)
     return 0;
 }
 
-net_service *net_start(pw_chan *answers, pw_err *err)
+net_service *net_start(pw_chan *answers, const net_ops *ops, pw_err *err)
 {
     net_service *self = calloc(1, sizeof(*self));
     if (!self) {
@@ -147,6 +197,8 @@ net_service *net_start(pw_chan *answers, pw_err *err)
         return NULL;
     }
     self->answers = answers;
+    if (ops)
+        self->ops = *ops;
     if (!(self->queue = pw_chan_new(QUEUE_MAX, free_job, err)) ||
         !(self->pool = http_pool_new(err)) || start(self, err) < 0)
         return net_stop(self);

@@ -13,7 +13,16 @@
 #include "shared/base/err.h"
 #include "shared/base/host.h"
 
-typedef enum net_kind { NET_WEBHOOK, NET_KINDS } net_kind;
+typedef enum net_kind {
+    NET_WEBHOOK,
+    NET_CHAT, /* Mattermost, Slack */
+    NET_MAIL,
+    NET_GITHUB,
+    NET_GITLAB,
+    NET_GITEA,
+    NET_MATRIX,
+    NET_KINDS
+} net_kind;
 typedef enum net_outcome {
     NET_TAKEN,   /* the target has it */
     NET_REFUSED, /* it said no for good */
@@ -28,13 +37,24 @@ typedef struct net_job {
     uint64_t id, tries; /* the asker's */
     char *url, *key, *event, *body;
     size_t body_len;
-    void *secret; /* what it is signed with; NULL: not signed */
+    void *secret; /* what it is signed with, or the token or password; NULL: none. \0 behind it */
     size_t secret_len;
     pw_usec timeout;
+    char *place, *user, *from; /* repository, room; account; sender of mails */
+    char **to;                 /* addresses of mails */
+    size_t n_to;
+    bool starttls;
+    char *ca;                         /* file of authorities; NULL: the system's */
+    char *revision, *context, *state; /* of a commit's state */
+    void *more;                       /* net_ops.prepare's: freed with free_more */
+    void (*free_more)(void *);
+    unsigned step; /* a sender that needs several requests: which one it is, from 0 */
+    bool again;    /* judge wants another one */
 
     net_outcome outcome;
     pw_usec retry_after; /* as the target asked; 0: it did not */
     char text[400];      /* for people; never the address */
+    char *remote;        /* what the target calls it; NULL: it did not say */
     struct net_job *next;
 } net_job;
 net_job *net_job_new(net_kind kind, pw_err *err);
@@ -42,8 +62,14 @@ net_job *net_job_free(net_job *j);
 PW_DEFINE_FREEP(net_job, net_job_free)
 
 typedef struct net_service net_service;
-/* Starts the thread. answers: borrowed; receives net_job pointers. */
-net_service *net_start(pw_chan *answers, pw_err *err);
+typedef struct net_ops {
+    /* On the thread, before the first request of a job: gives the body the form of its target. It
+     * may read disks. NULL: bodies are sent as they are. */
+    int (*prepare)(void *self, net_job *j, pw_err *err);
+    void *self;
+} net_ops;
+/* Starts the thread. answers: borrowed; receives net_job pointers. ops: copied, may be NULL. */
+net_service *net_start(pw_chan *answers, const net_ops *ops, pw_err *err);
 /* Breaks off what is under way, ends the thread, frees queued jobs. */
 net_service *net_stop(net_service *self);
 /* Takes the job (freed also on failure). PW_EFULL: too many wait. */

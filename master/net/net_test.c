@@ -111,6 +111,130 @@ static void judges(void)
     }
 }
 
+/* ---- chats, Matrix, forges, mail */
+static void others(void)
+{
+    static const struct {
+        net_kind kind;
+        uint64_t tries;
+        unsigned step;
+        long status;
+        bool sent, mailed;
+        const char *body, *said;
+        int want; /* net_outcome; -1: another request */
+        const char *text;
+    } rows[] = {
+        {NET_CHAT, 1, 0, 200, true, false, "ok", "", NET_TAKEN, "HTTP 200"},
+        {NET_CHAT, 1, 0, 404, true, false, "{\"message\":\"no channel\"}", "", NET_REFUSED,
+         "HTTP 404: no channel"},
+        {NET_CHAT, 1, 0, 403, true, false, "invalid_token", "", NET_REFUSED,
+         "HTTP 403: invalid_token"},
+        {NET_CHAT, 1, 0, 429, true, false, "", "", NET_LATER, "HTTP 429"},
+        {NET_MATRIX, 1, 0, 200, true, false, "{\"event_id\":\"$1\"}", "", NET_TAKEN, "HTTP 200"},
+        {NET_MATRIX, 1, 0, 403, true, false, "{\"error\":\"not in room\"}", "", NET_REFUSED,
+         "HTTP 403: not in room"},
+        {NET_MATRIX, 1, 0, 429, true, false, "{\"retry_after_ms\":9000}", "", NET_LATER,
+         "HTTP 429"},
+        {NET_GITHUB, 1, 0, 201, true, false, "{}", "", NET_TAKEN, "HTTP 201"},
+        {NET_GITHUB, 1, 0, 403, true, false, "API rate limit exceeded", "", NET_LATER, "HTTP 403"},
+        {NET_GITHUB, 1, 0, 403, true, false, "{\"message\":\"no\"}", "", NET_REFUSED,
+         "HTTP 403: no"},
+        {NET_GITHUB, 2, 0, 200, true, false, "[]", "", -1, ""},
+        {NET_GITHUB, 2, 0, 403, true, false, "{}", "", -1, ""},
+        {NET_GITHUB, 2, 0, 502, true, false, "", "", NET_LATER, "HTTP 502"},
+        {NET_GITHUB, 2, 0, 0, true, false, "", "broken", NET_LATER, "broken"},
+        {NET_GITHUB, 2, 0, 200, true, false,
+         "[{\"id\":2,\"context\":\"c\",\"state\":\"failure\",\"description\":\"d\"},"
+         "{\"id\":1,\"context\":\"c\",\"state\":\"success\",\"description\":\"d\"}]",
+         "", -1, ""},
+        {NET_GITHUB, 2, 0, 200, true, false,
+         "[{\"id\":3,\"context\":\"x\",\"state\":\"failure\",\"description\":\"d\"},"
+         "{\"id\":2,\"context\":\"c\",\"state\":\"success\",\"description\":\"d\"}]",
+         "", NET_TAKEN, "it stands there already"},
+        {NET_GITLAB, 2, 0, 200, true, false,
+         "[{\"id\":2,\"name\":\"c\",\"status\":\"success\",\"description\":\"d\"}]", "", NET_TAKEN,
+         "it stands there already"},
+        {NET_GITHUB, 2, 1, 201, true, false, "{}", "", NET_TAKEN, "HTTP 201"},
+        {NET_GITLAB, 1, 0, 400, true, false, "Cannot transition status via", "", -1, ""},
+        {NET_GITLAB, 1, 1, 200, true, false, "[]", "", NET_REFUSED, "HTTP 200"},
+        {NET_MAIL, 1, 0, 250, true, true, "", "", NET_TAKEN, "SMTP 250"},
+        {NET_MAIL, 1, 0, 451, true, false, "", "451 later\r\n", NET_LATER, "SMTP: 451 later"},
+        {NET_MAIL, 1, 0, 550, false, false, "", "550 no", NET_REFUSED, "SMTP: 550 no"},
+        {NET_MAIL, 1, 0, 354, true, false, "", "timed out", NET_SILENT, "SMTP: timed out"},
+        {NET_MAIL, 1, 0, 250, false, false, "", "timed out", NET_UNSENT, "SMTP: timed out"},
+    };
+    static const sender *const by[] = {[NET_CHAT] = &sender_chat,
+                                       [NET_MATRIX] = &sender_matrix,
+                                       [NET_GITHUB] = &sender_status,
+                                       [NET_GITLAB] = &sender_status,
+                                       [NET_MAIL] = &sender_mail};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        bool bad = false;
+        PW_AUTO(net_job_freep) net_job *j = job("http://h/");
+        http_reply r = {.status = rows[i].status,
+                        .sent = rows[i].sent,
+                        .mailed = rows[i].mailed,
+                        .body = PW_BUF(1000)};
+        if (!j)
+            return;
+        j->kind = rows[i].kind;
+        j->tries = rows[i].tries;
+        j->step = rows[i].step;
+        j->context = pw_strdup("c", &bad);
+        j->state = pw_strdup("success", &bad);
+        free(j->body);
+        j->body = pw_strdup("{\"description\":\"d\"}", &bad);
+        j->body_len = 19;
+        (void)snprintf(r.text, sizeof(r.text), "%s", rows[i].said);
+        (void)pw_buf_adds(&r.body, rows[i].body);
+        if (!r.body.failed && !bad) {
+            by[j->kind]->judge(j, &r);
+            ok((j->again ? -1 : (int)j->outcome) == rows[i].want &&
+                   (j->again || strncmp(j->text, rows[i].text, strlen(rows[i].text)) == 0),
+               "kind %d, %ld: %s", j->kind, rows[i].status, j->text);
+        }
+        http_reply_clear(&r);
+    }
+}
+
+static void addresses(void)
+{
+    static const struct {
+        net_kind kind;
+        uint64_t tries;
+        const char *place, *method, *url;
+    } rows[] = {
+        {NET_MATRIX, 1, "!r:h", "PUT",
+         "http://h/_matrix/client/v3/rooms/%21r%3Ah/send/m.room.message/build%2F1%2Fx"},
+        {NET_GITHUB, 1, "a/b", "POST", "http://h/repos/a/b/statuses/abc"},
+        {NET_GITHUB, 2, "a/b", "GET", "http://h/repos/a/b/commits/abc/statuses?per_page=20"},
+        {NET_GITEA, 1, "a/b", "POST", "http://h/api/v1/repos/a/b/statuses/abc"},
+        {NET_GITLAB, 1, "a/b", "POST", "http://h/api/v4/projects/a%2Fb/statuses/abc"},
+        {NET_GITLAB, 2, "a/b", "GET",
+         "http://h/api/v4/projects/a%2Fb/repository/commits/abc/"
+         "statuses?per_page=100&name=pawl%2Fu"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        bool bad = false;
+        PW_AUTO(net_job_freep) net_job *j = job("http://h/");
+        sender_request r = {.url = PW_BUF(SENDER_URL)};
+        if (!j)
+            return;
+        j->kind = rows[i].kind;
+        j->tries = rows[i].tries;
+        j->place = pw_strdup(rows[i].place, &bad);
+        j->revision = pw_strdup("abc", &bad);
+        j->context = pw_strdup("pawl/u", &bad);
+        if (!bad) {
+            (j->kind == NET_MATRIX ? &sender_matrix : &sender_status)->ask(j, &r);
+            ok(r.url.failed ||
+                   (strcmp(r.method, rows[i].method) == 0 && strcmp(r.url.p, rows[i].url) == 0),
+               "%s %s", r.method, pw_buf_str(&r.url));
+        }
+        pw_buf_clear(&r.url);
+    }
+}
+
 /* ---- the thread */
 typedef struct server {
     int fd;
@@ -164,7 +288,7 @@ static void thread(void)
     char url[100];
     pw_err err = {0};
     PW_AUTO(pw_chan_freep) pw_chan *answers = pw_chan_new(10, NULL, &err);
-    net_service *net = answers ? net_start(answers, &err) : NULL;
+    net_service *net = answers ? net_start(answers, NULL, &err) : NULL;
     if (!net) {
         ok(err.code == PW_ENOMEM || err.code == PW_ESYS, "no thread without memory");
         return;
@@ -210,6 +334,8 @@ int main(void)
         return 1;
     asks();
     judges();
+    others();
+    addresses();
     thread();
     return tap_done();
 }

@@ -6,10 +6,19 @@
 #include "master/net/sender.h"
 #include "shared/base/num.h"
 #include "shared/crypt/crypt.h"
+#include "shared/json/json.h"
 
-static void add(sender_request *r, const char *name, const char *value)
+void sender_header(sender_request *r, const char *name, const char *value)
 {
     (void)snprintf(r->value[r->n], SENDER_VALUE, "%s", value);
+    r->header[r->n] = (http_header){name, r->value[r->n]};
+    r->n++;
+}
+
+void sender_token(sender_request *r, const char *name, const char *word, const net_job *j)
+{
+    (void)snprintf(r->value[r->n], SENDER_VALUE, "%s%.*s", word, (int)j->secret_len,
+                   j->secret ? (const char *)j->secret : "");
     r->header[r->n] = (http_header){name, r->value[r->n]};
     r->n++;
 }
@@ -19,14 +28,14 @@ static void ask(const net_job *j, sender_request *r)
     uint8_t mac[CRYPT_HASH];
     char text[10 + 2 * CRYPT_HASH] = "sha256=";
     r->method = "POST";
-    add(r, "Content-Type", "application/json");
-    add(r, "Idempotency-Key", j->key);
-    add(r, "Pawl-Event", j->event);
+    sender_header(r, "Content-Type", "application/json");
+    sender_header(r, "Idempotency-Key", j->key);
+    sender_header(r, "Pawl-Event", j->event);
     if (!j->secret)
         return;
     crypt_hmac_sha256(j->secret, j->secret_len, j->body, j->body_len, mac);
     pw_hex(mac, sizeof(mac), text + strlen(text));
-    add(r, "Pawl-Signature-256", text);
+    sender_header(r, "Pawl-Signature-256", text);
 }
 
 /* The first line of an answer, for people. */
@@ -61,6 +70,22 @@ void sender_judge_status(net_job *j, const http_reply *r)
         j->outcome = NET_LATER;
     else
         j->outcome = NET_REFUSED;
+}
+
+void sender_explain(net_job *j, const http_reply *r, const char *key)
+{
+    PW_AUTO(json_freep) json_value *v = NULL;
+    char said[220];
+    if (j->outcome == NET_TAKEN || !r->status ||
+        !(v = json_parse(pw_buf_str(&r->body), r->body.len, NULL)))
+        return;
+    const char *text = json_str(json_get(v, key), NULL);
+    pw_buf b = PW_BUF(4000);
+    if (text && pw_buf_adds(&b, text) == 0) {
+        first_line(&b, said, sizeof(said));
+        (void)snprintf(j->text, sizeof(j->text), "HTTP %ld: %s", r->status, said);
+    }
+    pw_buf_clear(&b);
 }
 
 static void judge(net_job *j, const http_reply *r)

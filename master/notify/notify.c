@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <strings.h>
 
 #define BIT(e) (1u << (e))
 
@@ -16,11 +17,15 @@ unsigned notify_events(const notify_fact *f)
         return BIT(CONFIG_EV_PROMOTION);
     if (f->what == NOTIFY_WORKER)
         return f->missing ? BIT(CONFIG_EV_WORKER_MISSING) : BIT(CONFIG_EV_WORKER_BACK);
+    if (f->begun)
+        return BIT(CONFIG_EV_START);
     unsigned e = BIT(CONFIG_EV_BUILD);
     if (f->result == PW_FAILURE || f->result == PW_EXCEPTION)
         e |= BIT(CONFIG_EV_FAILURE);
     if (of_code(f->result) && of_code(f->previous) && f->result != f->previous)
         e |= BIT(CONFIG_EV_CHANGE);
+    if (f->result == PW_FAILURE && f->fresh)
+        e |= BIT(CONFIG_EV_BREAK);
     if (pw_result_green(f->result, true) && f->previous == PW_FAILURE)
         e |= BIT(CONFIG_EV_FIXED);
     return e;
@@ -34,6 +39,18 @@ static bool among(const size_t *v, size_t n, size_t x)
     return n == 0;
 }
 
+/* "Ada <ada@example.org>", or the address alone. */
+static bool wrote(const config_strs *mails, const char *author)
+{
+    const char *at = author ? strrchr(author, '<') : NULL;
+    const char *mail = at ? at + 1 : author ? author : "";
+    size_t n = strcspn(mail, ">");
+    for (size_t i = 0; i < mails->n; i++)
+        if (strlen(mails->v[i]) == n && strncasecmp(mails->v[i], mail, n) == 0)
+            return true;
+    return mails->n == 0;
+}
+
 bool notify_wants(const config_notify *t, const notify_fact *f, config_event *ret)
 {
     unsigned wanted = t->events & notify_events(f);
@@ -44,7 +61,8 @@ bool notify_wants(const config_notify *t, const notify_fact *f, config_event *re
         (!among(t->projects, t->n_projects, f->project) ||
          (t->branches && !glob_match(t->branches, f->branch ? f->branch : ""))))
         return false;
-    if (f->what == NOTIFY_BUILD && !among(t->builders, t->n_builders, f->builder))
+    if (f->what == NOTIFY_BUILD &&
+        (!among(t->builders, t->n_builders, f->builder) || !wrote(&t->mails, f->author)))
         return false;
     for (unsigned e = CONFIG_EVENTS; e-- > 0;)
         if (wanted & BIT(e)) {
@@ -95,6 +113,11 @@ static void build(pw_buf *b, const notify_fact *f)
     when(b, "started", f->started);
     when(b, "finished", f->finished);
     text(b, "url", url);
+    text(b, "author", f->author);
+    if (f->broken)
+        number(b, "break", f->broken);
+    else
+        text(b, "break", NULL);
 }
 
 static void promotion(pw_buf *b, const notify_fact *f)

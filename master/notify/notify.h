@@ -24,6 +24,12 @@ typedef struct notify_fact {
     /* a build; previous: of the build before, as far as it says something of the code */
     pw_result result, previous;
     pw_msec started, finished; /* 0: never */
+    bool begun;                /* its start is what happened */
+    /* the first failed build of the break that it is a part of, or mends; 0: none. fresh: it is
+     * that one, as far as the newest build of a branch can be */
+    uint64_t broken;
+    bool fresh;
+    const char *author; /* of the change that was built; NULL: not known */
     /* a promotion */
     const char *edge, *from, *old, *state;
     /* a worker */
@@ -42,6 +48,26 @@ bool notify_wants(const config_notify *t, const notify_fact *f, config_event *re
 int notify_body(const notify_fact *f, config_event event, const char *key, pw_buf *out);
 /* The event that a body tells; "" when it is none of ours. */
 const char *notify_body_event(const char *body);
+
+/* ---- when */
+/* How long nothing may leave for this target's quiet hours; 0: it may now. */
+pw_msec notify_quiet(const config_notify *t, pw_msec now);
+/* A window of `rate`: begins with its first message. Only durations: any clock that does not jump.
+ */
+typedef struct notify_window {
+    pw_usec end; /* 0: none has begun */
+    uint64_t n;  /* messages in it */
+} notify_window;
+/* How long nothing may leave for its rate; 0: it may now. *ret_fold: with what waits (`waiting`
+ * messages, this one included) the window would not do: the others are told in this one. */
+pw_usec notify_rate(const config_notify *t, notify_window *w, pw_usec now, uint64_t waiting,
+                    bool *ret_fold);
+/* It leaves. */
+void notify_rate_count(const config_notify *t, notify_window *w, pw_usec now);
+/* A body with others told in it: "more" says how many, "others" holds the first of their bodies
+ * (whole JSON texts, n of them). */
+enum { NOTIFY_OTHERS = 10 };
+int notify_fold(const char *body, const char *const *others, size_t n, uint64_t more, pw_buf *out);
 
 /* ---- after a try */
 enum {

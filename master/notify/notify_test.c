@@ -154,13 +154,14 @@ static void bodies(void)
         "\"site\":\"ci\",\"build\":{\"id\":17,\"project\":\"p\",\"builder\":\"b\",\"branch\":"
         "\"a\\\"b\",\"revision\":\"abcd\",\"result\":\"failure\",\"previous\":\"success\","
         "\"reason\":\"step \\\"test\\\" failed\",\"started\":\"2025-12-31T23:59:50.000Z\","
-        "\"finished\":\"2026-01-01T00:00:00.000Z\",\"url\":\"http://h/builds/17\"}}");
+        "\"finished\":\"2026-01-01T00:00:00.000Z\",\"url\":\"http://h/builds/"
+        "17\",\"author\":null,\"break\":null}}");
     f = (notify_fact){.what = NOTIFY_BUILD, .site = "ci", .id = 1, .result = S, .previous = N};
     is_body(&f, CONFIG_EV_BUILD, "k",
             "{\"event\":\"build\",\"key\":\"k\",\"at\":null,\"site\":\"ci\",\"build\":{\"id\":1,"
             "\"project\":null,\"builder\":null,\"branch\":null,\"revision\":null,\"result\":"
             "\"success\",\"previous\":null,\"reason\":null,\"started\":null,\"finished\":null,"
-            "\"url\":null}}");
+            "\"url\":null,\"author\":null,\"break\":null}}");
     f = (notify_fact){.what = NOTIFY_PROMOTION,
                       .site = "ci",
                       .id = 3,

@@ -13,44 +13,66 @@ int outbox_open(server *s, pw_err *err)
     const config *conf = core_config(s->core);
     if (!conf->n_notify)
         return 0;
-    if (!s->net && !(s->net = net_start(s->net_answers, err)))
+    const net_ops ops = {details_prepare, s};
+    if (!s->net && !(s->net = net_start(s->net_answers, &ops, err)))
         return err->code;
     return core_notify_open(s->core, conf->web_url ? conf->web_url : web_address(s->web), err);
 }
 
-static net_job *job_of(const config *conf, const core_effect *e, pw_err *err)
+static int copy_words(net_job *j, const config_notify *n, pw_err *err)
 {
-    static const net_kind kinds[] = {[NOTIFY_WEBHOOK] = NET_WEBHOOK};
+    bool bad = false;
+    j->url = pw_strdup(n->url, &bad);
+    j->place = pw_strdup(n->place, &bad);
+    j->user = pw_strdup(n->user, &bad);
+    j->from = pw_strdup(n->from, &bad);
+    j->ca = pw_strdup(n->ca, &bad);
+    j->starttls = n->starttls;
+    j->to = calloc(n->to.n ? n->to.n : 1, sizeof(*j->to));
+    for (; j->to && j->n_to < n->to.n && !bad; j->n_to++)
+        j->to[j->n_to] = pw_strdup(n->to.v[j->n_to], &bad);
+    return bad || !j->to ? pw_fail(err, PW_ENOMEM, "out of memory") : 0;
+}
+
+static net_job *job_of(server *s, const config *conf, const core_effect *e, pw_err *err)
+{
+    static const net_kind kinds[] = {[NOTIFY_WEBHOOK] = NET_WEBHOOK, [NOTIFY_MATTERMOST] = NET_CHAT,
+                                     [NOTIFY_SLACK] = NET_CHAT,      [NOTIFY_MAIL] = NET_MAIL,
+                                     [NOTIFY_GITHUB] = NET_GITHUB,   [NOTIFY_GITLAB] = NET_GITLAB,
+                                     [NOTIFY_GITEA] = NET_GITEA,     [NOTIFY_MATRIX] = NET_MATRIX};
     const config_notify *n = &conf->notify[e->index];
-    const config_hidden *secret = n->secret ? config_secret(conf, n->secret) : NULL;
+    const char *name = n->password ? n->password : n->secret;
+    const config_hidden *secret = name ? config_secret(conf, name) : NULL;
     bool bad = false;
     PW_AUTO(net_job_freep) net_job *j = net_job_new(kinds[n->kind], err);
-    if (!j)
+    if (!j || copy_words(j, n, err) < 0)
         return NULL;
     j->id = e->id;
     j->tries = e->attempt;
     j->timeout = n->timeout;
-    j->url = pw_strdup(n->url, &bad);
     j->key = pw_strdup(e->text, &bad);
     j->body = pw_strdup((const char *)e->job, &bad);
     j->body_len = e->job_len;
     if (!bad)
         j->event = pw_strdup(notify_body_event(j->body), &bad);
-    if (secret && (j->secret = malloc(secret->n))) {
+    if (secret && (j->secret = malloc(secret->n + 1))) {
         memcpy(j->secret, secret->p, secret->n);
+        ((char *)j->secret)[secret->n] = '\0';
         j->secret_len = secret->n;
     }
     if (bad || (secret && !j->secret)) {
         (void)pw_fail(err, PW_ENOMEM, "out of memory");
         return NULL;
     }
+    if (n->kind != NOTIFY_WEBHOOK && details_ask(s, conf, n, j, err) < 0)
+        return NULL;
     return pw_take(j);
 }
 
 void outbox_effect(server *s, const core_effect *e)
 {
     pw_err err = {0};
-    net_job *j = job_of(core_config(s->core), e, &err);
+    net_job *j = job_of(s, core_config(s->core), e, &err);
     if (pw_fault("outbox.before")) {
         j = net_job_free(j);
         (void)pw_fail(&err, PW_ESYS, "fault outbox.before");
@@ -72,6 +94,8 @@ void turn_net(pw_loop *loop, int fd, uint32_t events, void *p)
     for (int i = 0; i < ANSWERS && (j = pw_chan_recv(s->net_answers)); i++) {
         bool lost = pw_fault("outbox.sent");
         if (s->core) {
+            if (j->remote && !lost)
+                core_outbox_remote(s->core, j->id, j->remote);
             core_outbox_done(s->core, j->id, j->tries, lost ? NOTIFY_SILENT : means[j->outcome],
                              j->retry_after, lost ? "fault outbox.sent" : j->text);
             s->recording = true;
@@ -136,6 +160,7 @@ void outbox_close(server *s)
 {
     net_job *j;
     s->net = net_stop(s->net);
+    s->net_reader = reader_close(s->net_reader);
     while (s->net_answers && (j = pw_chan_recv(s->net_answers)))
         net_job_free(j);
 }

@@ -56,6 +56,7 @@ typedef struct server {
     net_service *net;            /* NULL: nobody is to be told of anything */
     server_try *tries;           /* owned */
     uint64_t last_try;           /* highest number that was given; 0: not known */
+    reader *net_reader;          /* of its thread */
     bool recording;              /* this turn has what came of a message */
     link_ctx *ctx;
     link_listener *listener;
@@ -156,6 +157,11 @@ void turn_net(pw_loop *loop, int fd, uint32_t events, void *self);
 bool outbox_recorded(server *s);
 void outbox_gauges(server *s);
 void outbox_close(server *s);
+
+/* ---- details.c: what a notice says beside the facts of its message */
+/* The job takes what is needed to prepare it on the thread of the net service. */
+int details_ask(server *s, const config *conf, const config_notify *n, net_job *j, pw_err *err);
+int details_prepare(void *self, net_job *j, pw_err *err); /* of net_ops; self: the server */
 
 /* ---- elastic.c: between the core's elastic workers and the commands of providers */
 void elastic_effect(server *s, const core_effect *e);

@@ -124,6 +124,67 @@ int store_messages_expire(store *self, pw_msec before, int most, pw_err *err)
     return store_write(self, S_MESSAGES_EXPIRE, SQL_ARGS(sql_i(before), sql_i(most)), err);
 }
 
+int store_message_others(store *self, const char *target, uint64_t id, size_t most,
+                         int (*cb)(void *, const char *body), void *cb_self, pw_err *err)
+{
+    PW_AUTO(sql_end) sql_cur cur = {0};
+    int rc = sql_query(&self->c, S_MESSAGE_OTHERS,
+                       SQL_ARGS(sql_t(target), sql_u(id), sql_i((int64_t)most)), &cur, err);
+
+    while (rc == 0 && (rc = sql_next(&cur, err)) > 0)
+        rc = sql_row(cb(cb_self, sql_col_text(&cur, 0)));
+    return rc;
+}
+
+int store_message_fold(store *self, const char *target, uint64_t id, const char *body,
+                       const char *reason, pw_msec at, pw_err *err)
+{
+    int rc = store_write_state(self, S_MESSAGE_BODY, SQL_ARGS(sql_u(id), sql_t(body)),
+                               S_MESSAGE_STATE, "message", id, err);
+
+    if (rc < 0)
+        return rc;
+    return store_write(self, S_MESSAGES_FOLD,
+                       SQL_ARGS(sql_t(target), sql_u(id), sql_t(reason), sql_i(at)), err);
+}
+
+int store_message_remote(store *self, uint64_t id, const char *remote, pw_err *err)
+{
+    return store_write(self, S_MESSAGE_REMOTE, SQL_ARGS(sql_u(id), sql_t(remote)), err);
+}
+
+int store_change_author(store *self, uint64_t stamp, char **ret, pw_err *err)
+{
+    PW_AUTO(sql_end) sql_cur cur = {0};
+    bool failed = false;
+    char *author = NULL;
+    int rc = sql_query(&self->c, S_CHANGE_AUTHOR, SQL_ARGS(sql_u(stamp)), &cur, err);
+
+    if (rc == 0)
+        rc = sql_next(&cur, err);
+    if (rc < 0)
+        return rc;
+    if (rc > 0)
+        author = pw_strdup(sql_col_t(&cur, 0), &failed);
+    if (failed)
+        return pw_fail(err, PW_ENOMEM, "out of memory");
+    *ret = author;
+    return 0;
+}
+
+int reader_message_remote(reader *self, const char *key, pw_buf *ret, pw_err *err)
+{
+    PW_AUTO(sql_end) sql_cur cur = {0};
+    int rc = sql_query(&self->c, R_MESSAGE_REMOTE, SQL_ARGS(sql_t(key)), &cur, err);
+
+    if (rc == 0)
+        rc = sql_next(&cur, err);
+    if (rc <= 0)
+        return rc;
+    return pw_buf_adds(ret, sql_col_text(&cur, 0)) < 0 ? pw_fail(err, PW_ENOMEM, "out of memory")
+                                                       : 0;
+}
+
 int store_latest_get(store *self, uint64_t builder, const char *branch, uint64_t *ret_build,
                      pw_result *ret, pw_err *err)
 {

@@ -28,6 +28,16 @@ int store_message_targets(store *self,
 /* waiting -> given up, of one target (NULL: of all), of those made before then; returns how many */
 int store_messages_give_up(store *self, const char *target, const char *reason, pw_msec at,
                            pw_msec before, pw_err *err);
+/* ---- several in one: the first bodies of those behind `id`, oldest first; then the message's own
+ * body (it waits) is another, and those behind it that wait are sent. Returns how many. */
+int store_message_others(store *self, const char *target, uint64_t id, size_t most,
+                         int (*cb)(void *, const char *body), void *cb_self, pw_err *err);
+int store_message_fold(store *self, const char *target, uint64_t id, const char *body,
+                       const char *reason, pw_msec at, pw_err *err);
+/* What its target calls it. */
+int store_message_remote(store *self, uint64_t id, const char *remote, pw_err *err);
+/* Who wrote the newest change of a stamp, owned; NULL: not known. */
+int store_change_author(store *self, uint64_t stamp, char **ret, pw_err *err);
 /* finished before then; returns how many were removed */
 int store_messages_expire(store *self, pw_msec before, int most, pw_err *err);
 /* The newest build of a builder on a branch that says something of the code; PW_ENOTFOUND. */

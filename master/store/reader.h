@@ -105,6 +105,9 @@ int reader_promotion_one(reader *self, uint64_t id, int (*cb)(void *, const stor
 /* Outgoing messages, newest first, without their bodies. state: -1 any; target: NULL any. */
 int reader_messages(reader *self, int state, const char *target, uint64_t before, size_t limit,
                     int (*cb)(void *, const store_message *), void *cb_self, pw_err *err);
+/* What the target of the message with this key calls it; nothing is added when that is not known.
+ */
+int reader_message_remote(reader *self, const char *key, pw_buf *ret, pw_err *err);
 int reader_edges(reader *self,
                  int (*cb)(void *, const char *edge, edge_state state, const store_rev *rev,
                            const char *reason, pw_msec at),

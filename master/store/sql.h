@@ -462,6 +462,7 @@
     X(PROMOTIONS, "SELECT " C_PROMOTION " FROM promotion WHERE id<?1 ORDER BY id DESC LIMIT ?2")   \
     X(PROMOTIONS_EDGE, "SELECT " C_PROMOTION " FROM promotion WHERE edge=?3 AND id<?1"             \
                        " ORDER BY id DESC LIMIT ?2")                                               \
+    X(MESSAGE_REMOTE, "SELECT remote FROM outbox WHERE key=?1")                                    \
     X(MESSAGES, "SELECT " C_MESSAGE " FROM outbox WHERE id<?1 AND (?3<0 OR state=?3)"              \
                 " AND (?4 IS NULL OR target=?4) ORDER BY id DESC LIMIT ?2")                        \
     X(PROMOTION_ONE, "SELECT " C_PROMOTION " FROM promotion WHERE id=?1")                          \

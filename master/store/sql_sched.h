@@ -25,6 +25,14 @@
     X(MESSAGES_EXPIRE, "DELETE FROM outbox WHERE id IN (SELECT id FROM (SELECT id,state,finished"  \
                        " FROM outbox WHERE id>0 ORDER BY id LIMIT ?2) WHERE state>=2"              \
                        " AND finished<?1)")                                                        \
+    X(MESSAGE_BODY, "UPDATE outbox SET body=?2 WHERE id=?1 AND state=0")                           \
+    X(MESSAGE_OTHERS, "SELECT body FROM outbox INDEXED BY outbox_open WHERE target=?1"             \
+                      " AND state<2 AND id>?2 ORDER BY id LIMIT ?3")                               \
+    X(MESSAGES_FOLD, "UPDATE outbox SET state=2,reason=?3,finished=?4 WHERE id IN"                 \
+                     " (SELECT id FROM outbox INDEXED BY outbox_open WHERE target=?1"              \
+                     " AND state<2 AND id>?2) AND state=0")                                        \
+    X(MESSAGE_REMOTE, "UPDATE outbox SET remote=?2 WHERE id=?1")                                   \
+    X(CHANGE_AUTHOR, "SELECT author FROM change WHERE stamp=?1 ORDER BY id DESC LIMIT 1")          \
     X(LATEST_GET, "SELECT build,result FROM latest WHERE builder=?1 AND branch=?2")
 
 /* What schedulers wait for, and what people switched off. */

@@ -13,11 +13,16 @@ typedef struct exchange {
     struct exchange *next;
     CURL *easy;                 /* owned */
     struct curl_slist *headers; /* owned */
+    struct curl_slist *to;      /* owned; of a mail */
     char *body;                 /* owned */
+    size_t body_len, body_at;
+    bool mail;
     void *tag;
     pw_buf answer;
     char key[300];
     char text[CURL_ERROR_SIZE];
+    CURLcode code;
+    char said[200]; /* the last line of a mail server that refused something */
 } exchange;
 
 struct http_pool {
@@ -34,6 +39,7 @@ static exchange *exchange_free(exchange *x)
     if (x->easy)
         curl_easy_cleanup(x->easy);
     curl_slist_free_all(x->headers);
+    curl_slist_free_all(x->to);
     pw_buf_clear(&x->answer);
     free(x->body);
     free(x);
@@ -96,8 +102,21 @@ static size_t on_header(char *p, size_t size, size_t n, void *self)
 {
     exchange *x = self;
     (void)size;
+    if (x->mail && n >= 3 && (p[0] == '4' || p[0] == '5'))
+        (void)snprintf(x->said, sizeof(x->said), "%.*s", (int)(n < 190 ? n : 190), p);
+    if (x->mail)
+        return n;
     http_keep_header(p, n, "Idempotency-Key", x->key, sizeof(x->key));
     return n;
+}
+
+static size_t on_read(char *p, size_t size, size_t n, void *self)
+{
+    exchange *x = self;
+    size_t left = x->body_len - x->body_at, k = size * n < left ? size * n : left;
+    memcpy(p, x->body + x->body_at, k);
+    x->body_at += k;
+    return k;
 }
 
 /* ---- adding */
@@ -107,6 +126,17 @@ static int add_headers(exchange *x, const http_request *r, pw_err *err)
     for (size_t i = 0; rc == 0 && i < r->n_headers; i++)
         rc = http_add_header(&x->headers, r->header[i].name, r->header[i].value, err);
     return rc;
+}
+
+static int add_to(exchange *x, const http_request *r, pw_err *err)
+{
+    for (size_t i = 0; i < r->n_mail_to; i++) {
+        struct curl_slist *more = curl_slist_append(x->to, r->mail_to[i]);
+        if (!more)
+            return pw_fail(err, PW_ENOMEM, "out of memory");
+        x->to = more;
+    }
+    return 0;
 }
 
 static bool set_options(exchange *x, const http_request *r)
@@ -119,11 +149,13 @@ static bool set_options(exchange *x, const http_request *r)
     SET(CURLOPT_ERRORBUFFER, x->text);
     SET(CURLOPT_PRIVATE, x);
     SET(CURLOPT_URL, r->url);
-    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(CURLOPT_PROTOCOLS_STR, x->mail ? "smtp,smtps" : "http,https");
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_SSL_VERIFYPEER, 1L);
     SET(CURLOPT_SSL_VERIFYHOST, 2L);
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    if (r->ca)
+        SET(CURLOPT_CAINFO, r->ca);
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_QUICK_EXIT, 1L); /* an end does not wait for a name server */
     SET(CURLOPT_TIMEOUT_MS, ms);
@@ -138,6 +170,19 @@ static bool set_options(exchange *x, const http_request *r)
     /* curl repeats a request by itself when a connection that it kept turns out to be dead */
     SET(CURLOPT_FRESH_CONNECT, 1L);
     SET(CURLOPT_FORBID_REUSE, 1L);
+    if (x->mail) {
+        SET(CURLOPT_UPLOAD, 1L);
+        SET(CURLOPT_READFUNCTION, on_read);
+        SET(CURLOPT_READDATA, x);
+        SET(CURLOPT_MAIL_FROM, r->mail_from);
+        SET(CURLOPT_MAIL_RCPT, x->to);
+        SET(CURLOPT_USE_SSL, (long)(r->starttls ? CURLUSESSL_ALL : CURLUSESSL_NONE));
+        if (r->user) {
+            SET(CURLOPT_USERNAME, r->user);
+            SET(CURLOPT_PASSWORD, r->password ? r->password : "");
+        }
+        return !failed;
+    }
     if (x->body) {
         SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len);
         SET(CURLOPT_POSTFIELDS, x->body);
@@ -163,8 +208,10 @@ int http_pool_add(http_pool *self, const http_request *r, pw_err *err)
         if (!(x->body = malloc(r->body_len + 1)))
             return pw_fail(err, PW_ENOMEM, "out of memory");
         memcpy(x->body, r->body, r->body_len);
+        x->body_len = r->body_len;
     }
-    if ((rc = add_headers(x, r, err)) < 0)
+    x->mail = r->mail_from != NULL;
+    if ((rc = x->mail ? add_to(x, r, err) : add_headers(x, r, err)) < 0)
         return rc;
     if (!set_options(x, r) || curl_multi_add_handle(self->multi, x->easy) != CURLM_OK)
         return pw_fail(err, PW_ENOMEM, "out of memory");
@@ -186,6 +233,7 @@ static void finish(http_pool *self, CURL *easy, CURLcode code)
         return;
     *at = x->next;
     (void)curl_multi_remove_handle(self->multi, easy);
+    x->code = code;
     if (code != CURLE_OK && !x->text[0])
         (void)snprintf(x->text, sizeof(x->text), "%s", curl_easy_strerror(code));
     exchange **last = &self->finished;
@@ -231,9 +279,14 @@ bool http_pool_next(http_pool *self, http_reply *ret)
                         .sent = bytes > 0 || status > 0,
                         .retry_after = after > 0 && after < INT_MAX ? after * (pw_usec)1000000 : 0,
                         .body = x->answer};
+    if (x->mail) {
+        ret->mailed = x->code == CURLE_OK;
+        ret->status = status;
+        ret->sent = x->body_at > 0;
+    }
     pw_buf_init(&x->answer, 0);
     memcpy(ret->key, x->key, sizeof(ret->key));
-    (void)snprintf(ret->text, sizeof(ret->text), "%s", x->text);
+    (void)snprintf(ret->text, sizeof(ret->text), "%s", x->said[0] ? x->said : x->text);
     exchange_free(x);
     return true;
 }

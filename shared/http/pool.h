@@ -23,13 +23,22 @@ typedef struct http_request { /* all is copied */
     const void *body;
     size_t body_len;
     pw_usec timeout; /* of all of it: name, connection, answer */
+    const char *ca;  /* file of authorities (PEM); NULL: the system's */
     void *tag;       /* comes back with the answer */
+    /* A mail instead, by SMTP to url (smtp: or smtps:): body is the message, method and headers
+     * mean nothing. NULL: HTTP. */
+    const char *mail_from;
+    const char *const *mail_to;
+    size_t n_mail_to;
+    const char *user, *password; /* NULL: nobody in particular */
+    bool starttls;               /* nothing is said without TLS */
 } http_request;
 /* What came of it. `text` never holds more of the address than host and port. */
 typedef struct http_reply {
     void *tag;
-    long status;         /* 0: there was no answer, text says why */
-    bool sent;           /* a byte of the request may have left this machine */
+    long status; /* 0: there was no answer, text says why; of a mail: the last one */
+    bool sent;   /* a byte of the request may have left this machine; of a mail: of it itself */
+    bool mailed; /* the server has taken the mail */
     pw_usec retry_after; /* 0: not given */
     char key[300];       /* header Idempotency-Key */
     pw_buf body;         /* owned; what is beyond HTTP_POOL_BODY_MAX is not read */

@@ -67,8 +67,8 @@ void pl_refuse_secrets(pl_reader *r, const yaml_node *n, bool run)
                       "by \"env\"");
         else
             yaml_fail(r->errors, n,
-                      "a secret may stand in \"env\" of builders and steps and in \"url\" of "
-                      "\"notify\" only");
+                      "a secret may stand in \"env\" of builders and steps, and in \"url\", "
+                      "\"password\" and \"token\" of \"notify\" only");
     }
     for (size_t i = 0; yaml_node_type(n) == YAML_LIST && i < yaml_node_count(n); i++)
         pl_refuse_secrets(r, yaml_node_item(n, i), run);

@@ -398,10 +398,10 @@ def test_a_wrong_certificate_is_not_talked_to(pawl, repo, sinks, tmp_path):
 
 
 def test_other_kinds_are_refused(pawl, repo):
-    configure(pawl, repo, "  - {kind: mattermost, url: x, events: [failure]}\n")
+    configure(pawl, repo, "  - {kind: telegram, url: x, events: [failure]}\n")
     import conftest
     p = subprocess.run([f"{conftest.BUILD}/pawl-master", "check", pawl.config], capture_output=True, text=True, env=pawl.env)
-    assert p.returncode == 2 and re.search(r'master.yaml:\d+:\d+: kind "mattermost" is not supported by this version', p.stderr + p.stdout)
+    assert p.returncode == 2 and re.search(r'master.yaml:\d+:\d+: kind "telegram" is not supported by this version', p.stderr + p.stdout)
 
 
 # ---- another configuration

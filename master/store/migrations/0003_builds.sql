@@ -124,3 +124,5 @@ CREATE TABLE triggered(build INTEGER NOT NULL, step INTEGER NOT NULL, buildset I
                        PRIMARY KEY(build, step)) WITHOUT ROWID;
 CREATE INDEX triggered_set ON triggered(buildset) WHERE buildset > 0;
 CREATE INDEX triggered_open ON triggered(build, step) WHERE result IS NULL;
+-- What the target of a message calls it, where it said so: later ones of the same break refer to it.
+ALTER TABLE outbox ADD COLUMN remote TEXT;
