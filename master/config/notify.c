@@ -185,11 +185,6 @@ static void read_notify(config_reader *r, size_t i)
         !pl_get_kind(&r->pl, map, "kind", config_notify_kinds, later, &kind))
         return;
     n->kind = (config_notify_kind)kind;
-    if (n->kind == NOTIFY_IRC) {
-        yaml_fail(r->errors, yaml_node_get(map, "kind"),
-                  "kind \"irc\" is not supported by this version");
-        return;
-    }
     if (!config_notify_check_keys(r, map, n->kind) && yaml_node_type(map) != YAML_MAP)
         return;
     for (size_t k = 0; k < yaml_node_count(map); k++) {

@@ -57,6 +57,13 @@ static const struct mistake {
     {HEAD "notify: [{kind: matrix, " URL
           "room: '#a:b', token: '${secret:sign}', events: [build]}]\n",
      5, 50, "\"room\" must be the id of a room"},
+    {HEAD "notify: [{kind: irc, server: 'irc://h', channel: builds, events: [build]}]\n", 5, 50,
+     "\"channel\" must be like #builds"},
+    {HEAD "notify: [{kind: irc, server: 'irc://h', channel: '#b', nick: 'a b', events: [build]}]\n",
+     5, 62, "\"nick\" is no name"},
+    {HEAD "notify: [{kind: irc, server: 'irc://h', channel: '#b', password: '${secret:sign}', "
+          "events: [build]}]\n",
+     5, 10, "\"password\" needs ircs://"},
     {ONE(URL "events: [build], rate: 5"), 5, 68, "\"rate\" must be a mapping"},
     {ONE(URL "events: [build], rate: {per: 1m}"), 5, 68, "required key \"messages\" is missing"},
     {ONE(URL "events: [build], quiet_hours: {from: 22, to: '07:00'}"), 5, 82,
@@ -167,13 +174,14 @@ static void test_kinds(void)
         "  - {kind: mail, smtp: 'smtp://127.0.0.1:25', from: c@h, to: a@h, events: [start]}\n"
         "  - {kind: github-status, projects: p, repository: a/b, token: '${secret:sign}'}\n"
         "  - {kind: matrix, url: 'https://m', room: '!r:m', token: '${secret:sign}', events: "
-        "[break]}\n";
+        "[break]}\n"
+        "  - {kind: irc, server: 'ircs://i:6697', channel: '#b', events: [break]}\n";
     PW_AUTO(yaml_errors_clear) yaml_errors e = {0};
     PW_AUTO(config_unrefp) config *c = config_load_text("f.yaml", text, strlen(text), &e);
     for (size_t i = 0; i < e.n; i++)
         printf("# %u:%u: %s\n", e.v[i].line, e.v[i].column, e.v[i].text);
-    ok(c && c->n_notify == 5, "a target of each sort");
-    if (!c || c->n_notify != 5)
+    ok(c && c->n_notify == 6, "a target of each sort");
+    if (!c || c->n_notify != 6)
         return;
     const config_notify *n = c->notify;
     ok(n[0].kind == NOTIFY_SLACK && n[0].mails.n == 1 && strcmp(n[0].mails.v[0], "ada@h") == 0 &&
@@ -190,6 +198,7 @@ static void test_kinds(void)
            n[3].events == (1u << CONFIG_EV_START | 1u << CONFIG_EV_BUILD),
        "states of commits are told from the start on");
     ok(n[4].kind == NOTIFY_MATRIX && strcmp(n[4].place, "!r:m") == 0, "a room");
+    ok(n[5].kind == NOTIFY_IRC && strcmp(n[5].from, "pawl") == 0, "a nick");
 }
 
 /* 100 targets, and one more. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "master/net/irc.h"
 #include "master/net/sender.h"
 #include "shared/base/log.h"
 
@@ -29,6 +30,8 @@ struct net_service {
     bool started;
     pthread_t thread;
     net_ops ops;
+    irc **irc; /* owned; the thread's */
+    size_t n_irc;
 };
 
 net_job *net_job_new(net_kind kind, pw_err *err)
@@ -65,6 +68,10 @@ net_job *net_job_free(net_job *j)
     free(j->context);
     free(j->state);
     free(j->remote);
+    free(j->target);
+    for (size_t i = 0; i < j->n_irc; i++)
+        net_irc_clear(&j->irc[i]);
+    free(j->irc);
     if (j->free_more)
         j->free_more(j->more);
     free(j);
@@ -130,11 +137,75 @@ static void begin(net_service *self, net_job *j)
     self->running = j;
 }
 
+/* ---- connections to IRC */
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_irc(const net_irc *a, const net_irc *b)
+{
+    return same_text(a->name, b->name) && same_text(a->server, b->server) &&
+           same_text(a->nick, b->nick) && same_text(a->channel, b->channel) &&
+           same_text(a->user, b->user) && same_text(a->password, b->password) &&
+           same_text(a->ca, b->ca) && a->timeout == b->timeout;
+}
+
+/* Those that stay as they are go on; a person who speaks there sees nothing of it. */
+static void set_irc(net_service *self, net_job *j)
+{
+    pw_err err = {0};
+    irc **v = calloc(j->n_irc ? j->n_irc : 1, sizeof(irc *));
+    size_t n = 0;
+    for (size_t i = 0; v && i < j->n_irc; i++)
+        for (size_t k = 0; k < self->n_irc; k++)
+            if (self->irc[k] && same_irc(irc_conf(self->irc[k]), &j->irc[i])) {
+                v[n++] = self->irc[k];
+                self->irc[k] = NULL;
+                net_irc_clear(&j->irc[i]);
+                break;
+            }
+    for (size_t k = 0; v && k < self->n_irc; k++)
+        self->irc[k] = irc_stop(self->irc[k]);
+    for (size_t i = 0; v && i < j->n_irc; i++) {
+        if (!j->irc[i].name)
+            continue;
+        if ((v[n] = irc_start(&j->irc[i], self->answers, &self->ops, &err)))
+            n++;
+        else
+            pw_log_err(PW_LOG_ERROR, "irc_failed", &err);
+    }
+    if (v) {
+        free(self->irc);
+        self->irc = v;
+        self->n_irc = n;
+    }
+    net_job_free(j);
+}
+
+static void to_irc(net_service *self, net_job *j)
+{
+    pw_err err = {0};
+    for (size_t i = 0; i < self->n_irc; i++)
+        if (strcmp(irc_conf(self->irc[i])->name, j->target) == 0) {
+            irc_send(self->irc[i], j);
+            return;
+        }
+    (void)pw_fail(&err, PW_ENOTFOUND, "IRC: there is no connection");
+    unsent(self, j, &err);
+}
+
 static void take(net_service *self, net_job *j)
 {
     pw_err err = {0};
+    if (j->irc_set) {
+        set_irc(self, j);
+        return;
+    }
     if (self->ops.prepare && self->ops.prepare(self->ops.self, j, &err) < 0)
         unsent(self, j, &err);
+    else if (j->kind == NET_IRC)
+        to_irc(self, j);
     else
         begin(self, j);
 }
@@ -212,6 +283,9 @@ net_service *net_stop(net_service *self)
     atomic_store(&self->stop, true);
     if (self->started)
         (void)pthread_join(self->thread, NULL);
+    for (size_t i = 0; i < self->n_irc; i++)
+        irc_stop(self->irc[i]);
+    free(self->irc);
     http_pool_free(self->pool);
     for (net_job *j = self->running, *next; j; j = next) {
         next = j->next;
@@ -220,6 +294,21 @@ net_service *net_stop(net_service *self)
     pw_chan_free(self->queue);
     free(self);
     return NULL;
+}
+
+int net_irc_set(net_service *self, net_irc *v, size_t n, pw_err *err)
+{
+    net_job *j = net_job_new(NET_IRC, err);
+    if (!j) {
+        for (size_t i = 0; i < n; i++)
+            net_irc_clear(&v[i]);
+        free(v);
+        return PW_ENOMEM;
+    }
+    j->irc = v;
+    j->n_irc = n;
+    j->irc_set = true;
+    return net_send(self, j, err);
 }
 
 int net_send(net_service *self, net_job *job, pw_err *err)

@@ -243,10 +243,8 @@ static int look_up(look *l, const json_value *body, const config_notify *n, pw_e
         return 0;
     if ((r = red(l, b, err)) < 0)
         return r;
-    const char *page = url ? strstr(url, "/builds/") : NULL;
-    if (page && l->m->step && plain_name(l->m->step))
-        l->failed |= !(l->m->log_url = pw_strf("%.*s/api/v1%s/log/%s?tail=500", (int)(page - url),
-                                               url, page, l->m->step));
+    if (url && l->m->step && plain_name(l->m->step))
+        l->failed |= !(l->m->log_url = pw_strf("%s/log/%s", url, l->m->step));
     return l->failed ? pw_fail(err, PW_ENOMEM, "out of memory") : 0;
 }
 
@@ -270,6 +268,9 @@ static int form(net_job *j, const config_notify *n, const json_value *body, cons
         break;
     case NOTIFY_MATRIX:
         r = notify_matrix(body, m, &out);
+        break;
+    case NOTIFY_IRC:
+        r = notify_irc(body, m, &out);
         break;
     default:
         if (!notify_status(body, n->kind, context, state, &out))

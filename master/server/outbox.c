@@ -12,10 +12,13 @@ int outbox_open(server *s, pw_err *err)
 {
     const config *conf = core_config(s->core);
     if (!conf->n_notify)
-        return 0;
-    const net_ops ops = {details_prepare, s};
+        return s->net ? irc_connect(s, conf, err) : 0;
+    const net_ops ops = {details_prepare, irc_asked_by, irc_over, s};
     if (!s->net && !(s->net = net_start(s->net_answers, &ops, err)))
         return err->code;
+    int r = irc_connect(s, conf, err);
+    if (r < 0)
+        return r;
     return core_notify_open(s->core, conf->web_url ? conf->web_url : web_address(s->web), err);
 }
 
@@ -39,7 +42,8 @@ static net_job *job_of(server *s, const config *conf, const core_effect *e, pw_e
     static const net_kind kinds[] = {[NOTIFY_WEBHOOK] = NET_WEBHOOK, [NOTIFY_MATTERMOST] = NET_CHAT,
                                      [NOTIFY_SLACK] = NET_CHAT,      [NOTIFY_MAIL] = NET_MAIL,
                                      [NOTIFY_GITHUB] = NET_GITHUB,   [NOTIFY_GITLAB] = NET_GITLAB,
-                                     [NOTIFY_GITEA] = NET_GITEA,     [NOTIFY_MATRIX] = NET_MATRIX};
+                                     [NOTIFY_IRC] = NET_IRC,         [NOTIFY_GITEA] = NET_GITEA,
+                                     [NOTIFY_MATRIX] = NET_MATRIX};
     const config_notify *n = &conf->notify[e->index];
     const char *name = n->password ? n->password : n->secret;
     const config_hidden *secret = name ? config_secret(conf, name) : NULL;
@@ -51,6 +55,7 @@ static net_job *job_of(server *s, const config *conf, const core_effect *e, pw_e
     j->tries = e->attempt;
     j->timeout = n->timeout;
     j->key = pw_strdup(e->text, &bad);
+    j->target = pw_strdup(n->name, &bad);
     j->body = pw_strdup((const char *)e->job, &bad);
     j->body_len = e->job_len;
     if (!bad)

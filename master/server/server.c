@@ -233,6 +233,7 @@ static void close_all(server *s)
         git_job_free(j);
     while (s->commands && (c = pw_chan_recv(s->commands)))
         core_cmd_free(c);
+    irc_close(s);
     s->loop = pw_loop_free(s->loop);
     s->commands = pw_chan_free(s->commands);
     s->git_answers = pw_chan_free(s->git_answers);

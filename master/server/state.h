@@ -57,6 +57,7 @@ typedef struct server {
     server_try *tries;           /* owned */
     uint64_t last_try;           /* highest number that was given; 0: not known */
     reader *net_reader;          /* of its thread */
+    struct irc_desk *desk;       /* what people ask on IRC; NULL: nobody can */
     bool recording;              /* this turn has what came of a message */
     link_ctx *ctx;
     link_listener *listener;
@@ -162,6 +163,15 @@ void outbox_close(server *s);
 /* The job takes what is needed to prepare it on the thread of the net service. */
 int details_ask(server *s, const config *conf, const config_notify *n, net_job *j, pw_err *err);
 int details_prepare(void *self, net_job *j, pw_err *err); /* of net_ops; self: the server */
+
+/* ---- irc.c: what people ask on IRC, and whether they may */
+/* The connections of the configuration, and who may ask what from now on. */
+int irc_connect(server *s, const config *conf, pw_err *err);
+/* Of net_ops; self: the server. */
+void irc_asked_by(void *self, const char *target, const char *who, const char *text,
+                  const _Atomic bool *stop, pw_buf *answer);
+bool irc_over(void *self, uint64_t request, pw_buf *answer);
+void irc_close(server *s); /* after the net service */
 
 /* ---- elastic.c: between the core's elastic workers and the commands of providers */
 void elastic_effect(server *s, const core_effect *e);

@@ -1,5 +1,5 @@
 """Servers that take notices, and record them: chats, Matrix, forges, mail."""
-import asyncio, collections, http.server, json, re, ssl, threading, time, urllib.parse
+import asyncio, collections, http.server, json, os, re, socket, ssl, subprocess, threading, time, urllib.parse
 
 
 class Recorder:
@@ -150,4 +150,75 @@ class Mail:
     def close(self):
         self.loop.call_soon_threadsafe(self.server.close)
         self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+
+
+class Irc:
+    """A real IRC server (ngircd) on ports of its own, without and with TLS."""
+
+    def __init__(self, dir, tls):
+        os.makedirs(dir, exist_ok=True)
+        self.conf, self.process = os.path.join(dir, "ngircd.conf"), None
+        holders = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+        self.port, self.tls_port = [s.getsockname()[1] for s in holders]
+        with open(self.conf, "w") as f:
+            f.write(f"[Global]\nName = irc.test\nListen = 127.0.0.1\nPorts = {self.port}\nMotdPhrase = hello\nInfo = test\n"
+                    "[Limits]\nMaxConnectionsIP = 20\nMaxPenaltyTime = 1\n"
+                    "[Options]\nDNS = no\nIdent = no\nPAM = no\n"
+                    f"[SSL]\nCertFile = {tls[0]}\nKeyFile = {tls[1]}\nPorts = {self.tls_port}\n")
+        for s in holders:
+            s.close()
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(["ngircd", "-n", "-f", self.conf], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(200):
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise AssertionError("ngircd does not answer")
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class IrcClient:
+    """Somebody in the channel. `said`: (nick, text) of what was said there."""
+
+    def __init__(self, port, nick, channel):
+        self.said, self.seen, self.nick, self.channel = [], [], nick, channel
+        self.s = socket.create_connection(("127.0.0.1", port))
+        self.send(f"NICK {nick}")
+        self.send(f"USER {nick} 0 * :{nick}")
+        self.joined = threading.Event()
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+        assert self.joined.wait(20), self.seen
+
+    def send(self, line):
+        self.s.sendall(line.encode() + b"\r\n")
+
+    def say(self, text, to=None):
+        self.send(f"PRIVMSG {to or self.channel} :{text}")
+
+    def read(self):
+        for line in self.s.makefile(encoding="utf-8", errors="replace"):
+            line = line.rstrip("\r\n")
+            self.seen.append(line)
+            m = re.match(r":([^! ]+)(?:![^ ]*)? PRIVMSG ([^ ]+) :(.*)", line)
+            if m:
+                self.said.append((m[1], m[3]))
+            elif line.startswith("PING"):
+                self.send("PONG" + line[4:])
+            elif " 001 " in line:
+                self.send(f"JOIN {self.channel}")
+            elif " 366 " in line:
+                self.joined.set()
+
+    def close(self):
+        self.s.shutdown(socket.SHUT_RDWR)
+        self.s.close()
         self.thread.join()

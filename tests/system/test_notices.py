@@ -3,7 +3,7 @@ recording. What arrives is counted by key."""
 import collections, email, email.policy, email.utils, json, re, subprocess, time
 import pytest
 from conftest import until
-from notices import Mail, Recorder, states
+from notices import Irc, IrcClient, Mail, Recorder, states
 
 JUNIT = ('<testsuite name="s"><testcase name="test_login"><failure message="no"/></testcase><testcase name="test_other"/></testsuite>')
 CONFIG = """
@@ -88,8 +88,7 @@ def test_chats(pawl, repo, rec):
         assert "\033" not in text and "AssertionError" in text and text.count("```") == 2, "no colours; the block ends where it should"
         assert text.count("- `") == 2, "one failing test and one suspect: the change before was green"
     assert "&lt;!channel&gt;" in slack[0] and "<!channel>" not in slack[0] and "&lt;b&gt;" in slack[0]
-    assert f"/api/v1/builds/{ids[1]}/log/test" in mm[0]
-    assert pawl.request("GET", f"/builds/{ids[1]}/log/test?tail=500")[0] == 200
+    assert f"{pawl.url}/builds/{ids[1]}/log/test\n" in mm[0]
     assert mm[1].count("- `") == 3, "two suspects since the last green build"
     assert "green again" in mm[2] and "green again" in slack[1] and f"/builds/{ids[3]}" in mm[2]
     shown = json.dumps(outbox(pawl)) + pawl.log("master")
@@ -259,10 +258,15 @@ def test_mail(pawl, repo, mails):
     assert row["state"] == "given_up" and "550 no such user here" in row["reason"]
 
 
-def test_mail_with_tls_and_a_password(pawl, repo, mails, tmp_path):
+def certificate(tmp_path):
     cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=127.0.0.1",
                     "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    return cert, key
+
+
+def test_mail_with_tls_and_a_password(pawl, repo, mails, tmp_path):
+    cert, key = certificate(tmp_path)
     server, plain = mails(tls=(cert, key), login=("pawl", "forge-token")), mails()
     line = '  - {{kind: mail, smtp: "smtp://127.0.0.1:{port}", from: pawl@ci.test, to: eng@example.org, events: [build], starttls: true, timeout: 3s, ' \
            'name: {name}, user: pawl, password: "${{secret:token}}"{more}}}\n'
@@ -275,3 +279,109 @@ def test_mail_with_tls_and_a_password(pawl, repo, mails, tmp_path):
         row = until(lambda: (lambda r: r[0] if r and r[0]["tries"] and r[0]["reason"] else None)(outbox(pawl, f"&target={name}")), what=name)
         assert row["state"] != "sent" and why in row["reason"], row
     assert not plain.messages and not plain.logins and "forge-token" not in pawl.log("master") + json.dumps(outbox(pawl))
+
+
+@pytest.fixture
+def irc(tmp_path):
+    cert, key = certificate(tmp_path)
+    server = Irc(str(tmp_path / "irc"), (cert, key))
+    server.cert = cert
+    people = []
+    server.person = lambda nick: people.append(IrcClient(server.port, nick, "#builds")) or people[-1]
+    yield server
+    for p in people:
+        p.close()
+    server.stop()
+
+
+def test_irc(pawl, repo, irc):
+    ada, eve = irc.person("ada"), irc.person("eve")
+    line = '  - {{kind: irc, server: "{server}", channel: "#builds", nick: {nick}, name: {nick}, events: [{events}], timeout: 3s{more}}}\n'
+    go(pawl, repo, line.format(server=f"irc://127.0.0.1:{irc.port}", nick="pawl", events="break, fixed", more="")
+       + line.format(server=f"ircs://127.0.0.1:{irc.tls_port}", nick="tls", events="build", more=f", builders: [any], ca: {irc.cert}")
+       + line.format(server=f"ircs://127.0.0.1:{irc.tls_port}", nick="stranger", events="build", more=", builders: [any]"))
+    of = lambda nick: [t for n, t in ada.said if n.rstrip("_") == nick]
+    reply = lambda nick, text, n=0: until(lambda: next((t for t in of(nick)[n:] if re.search(text, t)), None), what=f"{nick}: {text}")
+    # the master dies between a message and its record: it is said twice, with its key
+    pawl.kill(pawl.master)
+    pawl.start_master({"PW_FAULT": "outbox.sent:1=kill"})
+    green = repo.commit({"test.sh": GREEN + "#1\n"})
+    pawl.built("unit", green)
+    repo.commit({"test.sh": RED}, "break it")
+    pawl.master.wait(60)
+    pawl.start_master()
+    [row] = settled(pawl, 1)
+    broken = [t for t in of("pawl") if "is broken" in t]
+    assert len(broken) == 2 and len(set(broken)) == 1 and row["state"] == "sent"
+    assert broken[0].startswith("unit is broken on master: s: test_login FAILED - " + pawl.url) and broken[0].endswith(f"[{row['key']}]")
+    assert len([t for t in of("pawl") if t.startswith("suspects: ")]) == 2
+    # what people ask
+    n = len(of("pawl"))
+    eve.say("pawl: status")
+    reply("pawl", r"^0 green, 1 red$|^1 red", n)
+    assert reply("pawl", "^red: p/unit on master", n)
+    eve.say("pawl: force any master because")
+    assert "none of" in reply("pawl", "^no: ", n)
+    assert not [b for b in pawl.builds() if b["builder"].endswith("any")]
+    ada.say("!pawl force any master because I want to")
+    number = re.match(r"request (\d+)", reply("pawl", "^request ", n))[1]
+    ada.say(f"pawl, watch {number}")
+    assert "(any on master): success" in reply("pawl", "^ada: build ", n)
+    build = pawl.build_of(int(number))
+    assert pawl.get("/audit")["items"] and any(a["action"] == "force" and a["actor"] == "ada" for a in pawl.get("/audit")["items"]), build
+    ada.say(f"why {number}", to="pawl")  # answered to her alone
+    until(lambda: any(f" PRIVMSG ada :" in t for t in ada.seen), what="an answer to ada")
+    # over TLS, to who has the right certificate
+    reply("tls", r"any on master: success .*\[build/")
+    until(lambda: any("certificate" in (r["reason"] or "") for r in outbox(pawl, "&target=stranger")), what="a wrong certificate")
+    assert not of("stranger")
+    # who asks too much is not answered
+    before = len(of("pawl"))
+    for _ in range(12):
+        eve.say("pawl: help")
+    ada.say("pawl: status")
+    reply("pawl", "green, ", before)
+    assert len([t for t in of("pawl")[before:] if t.startswith("status [BRANCH]")]) <= 6
+    # the server goes away and comes back: what happened meanwhile is told
+    irc.stop()
+    pawl.built("unit", repo.commit({"test.sh": GREEN + "#2\n"}))
+    row = until(lambda: (lambda r: r[-1] if len(r) == 2 and r[-1]["tries"] else None)(outbox(pawl, "&target=pawl")), what="a try")
+    assert row["state"] != "sent"
+    irc.start()
+    bob = irc.person("bob")
+    until(lambda: any("is green again on master" in t for _, t in bob.said), 60, what="the mending")
+    settled_one = until(lambda: (lambda r: r if r["state"] == "sent" else None)(outbox(pawl, "&target=pawl")[-1]), what="its record")
+    assert settled_one["key"] in [t for _, t in bob.said if "green again" in t][0]
+
+
+def test_irc_with_an_account(pawl, repo):
+    """SASL, which ngircd has not: a server of a few lines, that lets in who says the right words."""
+    import base64, socket, threading
+    server, seen = socket.create_server(("127.0.0.1", 0)), []
+
+    def serve():
+        con = server.accept()[0]
+        for line in con.makefile(encoding="utf-8", errors="replace"):
+            seen.append(line.rstrip())
+            word = line.split()
+            say = {"CAP": ":s CAP * ACK :sasl" if "REQ" in word else "", "NICK": "", "USER": "", "PING": f":s PONG s {word[-1]}"}.get(word[0], "")
+            if word[:2] == ["AUTHENTICATE", "PLAIN"]:
+                say = "AUTHENTICATE +"
+            elif word[0] == "AUTHENTICATE":
+                good = base64.b64decode(word[1]) == b"\0pawl-account\0forge-token"
+                say = ":s 903 pawl :in" if good else ":s 904 pawl :SASL authentication failed"
+            elif word == ["CAP", "END"]:
+                say = ":s 001 pawl :Welcome"
+            elif word[0] == "JOIN":
+                say = ":pawl!p@h JOIN #builds"
+            if say:
+                con.sendall(say.encode() + b"\r\n")
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    go(pawl, repo, f'  - {{kind: irc, server: "irc://127.0.0.1:{server.getsockname()[1]}", channel: "#builds", user: pawl-account, '
+                   f'password: "${{secret:token}}", events: [build]}}\n')
+    pawl.build_of(force(pawl)[0])
+    assert settled(pawl, 1)[0]["state"] == "sent"
+    assert any(re.match(r"PRIVMSG #builds :any on master: success", line) for line in seen)
+    assert "forge-token" not in pawl.log("master")
+    server.close()
