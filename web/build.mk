@@ -9,7 +9,7 @@ $(WEB)/pack: $(WEB_SRC) web/build.mk web/pack.sh
 	@command -v $(ESBUILD) >/dev/null || { echo "esbuild is missing, which makes the web pages: tests/deps.sh installs it" >&2; exit 1; }
 	@echo "WEB $@"; rm -rf $(WEB)/out; mkdir -p $(WEB)/out
 	@NODE_PATH=web/vendor $(ESBUILD) web/src/main.jsx --bundle --splitting --format=esm --minify --target=chrome109,firefox115,safari16.4 --charset=utf8 \
-	  --jsx=transform --jsx-factory=h --jsx-fragment=Fragment --inject:./web/src/jsx.js --legal-comments=none \
+	  --jsx=transform --jsx-factory=jsxH --jsx-fragment=JsxFragment --inject:./web/src/jsx.js --legal-comments=none \
 	  --entry-names=[name]-[hash] --chunk-names=chunk-[hash] --asset-names=[name]-[hash] --outdir=$(WEB)/out --log-level=warning
 	@web/pack.sh $(WEB)/out $@
 $(O)/master/http/assets.o: CFLAGS_ALL += -DPW_WEB_PACK='"$(WEB)/pack"'

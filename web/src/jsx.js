@@ -1,2 +1,2 @@
-// What JSX becomes; the build puts it into every file that needs it.
-export { h, Fragment } from "preact";
+// What JSX becomes; the build puts it into every file that needs it. Names of their own: `h` is a good name for other things.
+export { h as jsxH, Fragment as JsxFragment } from "preact";

@@ -28,11 +28,17 @@ export function worst(states) {
   return order[at];
 }
 
+// A builder of a branch is red as long as its last verdict is, also while a newer build runs.
+export const isBad = x => !!x.red_since || isRed(stateOf(x));
+// the build to look at, and its state
+export const verdict = x => (x.red_since && x.last ? { build: x.last.build, state: stateOf({ result: x.last.result }) } : { build: x.build, state: stateOf(x) });
+
 // of a branch as /branches gives it: red wins over what runs, green is quiet
 export function branchState(b) {
-  const all = (b.builders || []).map(stateOf);
+  const all = (b.builders || []).map(x => verdict(x).state);
   if (b.state === "red") return all.includes("failure") || !all.includes("exception") ? "failure" : "exception";
   if (b.state === "running") return "running";
+  if (all.includes("exception")) return "exception";
   if (b.state === "green") return all.includes("warnings") ? "warnings" : "success";
   return worst(all);
 }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { hold } from "../src/hold.js";
 import { KEYS, meaning } from "../src/keys.js";
-import { branchState, icon, iconOf, stateOf, WORD, worst } from "../src/state.js";
+import { branchState, icon, iconOf, isBad, stateOf, verdict, WORD, worst } from "../src/state.js";
 
 const key = r => r.id;
 test("a list that is looked at keeps its rows and their order", () => {
@@ -50,4 +50,12 @@ test("no style attribute and no inline handler in any page", () => {
     assert.doesNotMatch(text, /\sstyle=[{"]/, f.pathname);
     assert.doesNotMatch(text, /dangerouslySetInnerHTML|\.innerHTML\s*=|\beval\(/, f.pathname);
   }
+});
+test("a builder is red as long as its last verdict is", () => {
+  const x = { builder: "fast", build: 9, state: "running", result: null, red_since: "2026-11-20T12:00:00Z", first_red: 7, last: { build: 8, result: "failure" } };
+  assert.equal(isBad(x), true);
+  assert.deepEqual(verdict(x), { build: 8, state: "failure" });
+  assert.equal(isBad({ ...x, red_since: null }), false);
+  assert.deepEqual(verdict({ ...x, red_since: null }), { build: 9, state: "running" });
+  assert.equal(branchState({ state: "red", builders: [x] }), "failure");
 });

@@ -1,6 +1,6 @@
 // Home: what is red, and what waits for what.
 import { count, list, person, plural, rev7 } from "../format.js";
-import { branchState, edgeState, isRed, stateOf, WORD } from "../state.js";
+import { branchState, edgeState, isBad, stateOf, verdict, WORD } from "../state.js";
 import { to, withQuery } from "../router.js";
 import { status, useData, useTitle } from "../use.js";
 import { BuildRows, Chip, Commit, Empty, Headline, Quiet, Rows, Section, Square, StateIcon, Time, Waiting } from "../parts/index.jsx";
@@ -12,7 +12,7 @@ export default function Home() {
   const br = useData("/branches?limit=200", { on: LIVE });
   const run = useData("/builds?state=running&limit=30", { on: ["build"] });
   const all = br.data ? br.data.items : [];
-  const red = all.filter(b => b.state === "red"), running = all.filter(b => b.state === "running").length;
+  const red = byUrgency(all.filter(b => b.state === "red")), running = all.filter(b => b.state === "running").length;
   useTitle(red.length ? `${red.length} red` : "Pawl", red.length ? "red" : running ? "running" : br.data && all.some(b => b.state === "green") ? "green" : "none");
   const built = all.some(b => b.state !== "none");
   return (
@@ -28,7 +28,7 @@ export default function Home() {
           <Section title="Branches" n={all.length || null} more={<a href="/branches">All branches</a>}>
             <Waiting of={br} what="The list of branches" />
             {br.data && !all.length && <Empty title="No branch was seen yet">A project in <code>master.yaml</code> names a repository; its branches appear at the first look.</Empty>}
-            {all.length > 0 && <BranchRows items={byUrgency(all).slice(0, 12)} />}
+            {all.length > 0 && <BranchRows items={byUrgency(all.some(b => b.state !== "none") ? all.filter(b => b.state !== "none") : all).slice(0, 12)} />}
             {all.length > 12 && <p class="pad"><a href="/branches">{count(all.length - 12)} more branches</a></p>}
           </Section>
           <Section title="Running" n={run.data ? run.data.items.length : null} more={st && <a href="/requests">Queue: {st.builds.waiting ? plural(st.builds.waiting, "waits", "wait") : "nothing waits"}</a>}>
@@ -67,6 +67,8 @@ export function saying(b) {
   if (b.state === "none") return "not built yet";
   const busy = b.builders.filter(x => stateOf(x) === "running" || stateOf(x) === "waiting");
   if (b.state === "running" && busy.length) return `${b.builders.length - busy.length} of ${b.builders.length} builders done`;
+  const bad = b.builders.filter(isBad).map(x => x.builder);
+  if (!edge && bad.length) return `red in ${list(bad.slice(0, 3))}${bad.length > 3 ? " and more" : ""}`;
   if (!edge) return "nothing promotes from here";
   if (edge.state === "done") return `${edge.to} is at the tip`;
   const behind = edge.behind > 0 ? `${edge.to} is ${count(edge.behind)} behind` : `${edge.to} waits`;
@@ -97,7 +99,7 @@ export function Squares({ builders }) {
 
 // What is red on one branch, why, and what it holds.
 function RedCard({ b }) {
-  const bad = b.builders.filter(x => isRed(stateOf(x))), x = bad[0];
+  const bad = b.builders.filter(isBad), x = bad[0] && { ...bad[0], build: verdict(bad[0]).build };
   const build = useData(x && x.build ? `/builds/${x.build}` : null);
   const since = useData(x && (x.first_red || x.build) ? `/builds/${x.first_red || x.build}/changes` : null);
   if (!x) return null;
@@ -114,7 +116,7 @@ function RedCard({ b }) {
           <span>Holds <b>{holds.length ? list(holds) : "nothing"}</b></span>
         </p>
       </div>
-      <div class="clock"><span class="big">{x.streak || 1}</span><small>{(x.streak || 1) === 1 ? "red build" : "red builds in a row"}</small>
+      <div class="clock"><span class="big">{x.streak || 1}</span><small>{(x.streak || 1) === 1 ? "red build" : "red builds in a row"}</small><br />
         {x.first_red && x.first_red !== x.build && <a href={to.build(x.first_red)}><small>first #{x.first_red}</small></a>}</div>
     </article>
   );

@@ -4,3 +4,6 @@ export * from "./toast.jsx";
 export * from "./ask.jsx";
 export * from "./strip.jsx";
 export * from "./list.jsx";
+export * from "./why.jsx";
+export * from "./force.jsx";
+export * from "./filter.jsx";

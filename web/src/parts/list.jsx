@@ -6,7 +6,7 @@ import { useData } from "../use.js";
 import { Trouble, Waiting } from "./basic.jsx";
 
 export function useList(path, query, opts) {
-  const url = withQuery(path, query);
+  const url = path && withQuery(path, query);
   const d = useData(url, { keep: true, ...opts });
   const [more, setMore] = useState({ url, items: [], next: undefined, busy: false, error: null });
   useEffect(() => setMore({ url, items: [], next: undefined, busy: false, error: null }), [url]);

@@ -1,8 +1,9 @@
 // Rows of builds, and lists whose rows do not move under the reader.
-import { rev7 } from "../format.js";
+import { person } from "../format.js";
 import { stateOf, isOpen } from "../state.js";
 import { to } from "../router.js";
 import { useHeld, useData } from "../use.js";
+import { useRef } from "preact/hooks";
 import { Commit, Duration, Left, Progress, StateIcon, Time } from "./basic.jsx";
 
 export function Rows({ items, by, cls, head, children, what = "row", label }) {
@@ -24,14 +25,22 @@ export function useUsual(builder, project) {
   return data ? data.median_ms : null;
 }
 
-export function BuildRow({ b, gone, place = true }) {
+// what was committed, by revision: of the newest changes, asked once for all rows
+export function useSubjects() {
+  const { data } = useData("/changes?limit=300", { on: ["change"], gap: 5000 });
+  const map = useRef({ data: null, by: new Map() });
+  if (data && map.current.data !== data) map.current = { data, by: new Map(data.items.map(c => [c.revision, c])) };
+  return map.current.by;
+}
+
+export function BuildRow({ b, gone, place = true, change }) {
   const state = stateOf(b), open = isOpen(state);
   const usual = useUsual(open ? b.builder : null, b.project);
   return (
     <li class={gone ? "gone" : undefined}>
       <StateIcon state={state} />
       <span class="cut"><a class="go" href={to.build(b.id)}>{b.builder} #{b.id}</a></span>
-      <span class="msg cut" title={b.result_reason || undefined}>{state === "success" ? words(b) : b.result_reason || words(b)} <span class="dim"><Commit rev={b.revision} />{b.attempt > 1 ? ` · attempt ${b.attempt}` : ""}</span></span>
+      <span class="msg cut" title={[b.result_reason, change && change.subject].filter(Boolean).join("\n") || undefined}>{change && change.subject ? change.subject : words(b)} <span class="dim"><Commit rev={b.revision} />{change && change.author ? ` ${person(change.author)}` : ""}{change && b.reason !== "change" ? ` · ${words(b)}` : ""}{b.attempt > 1 ? ` · attempt ${b.attempt}` : ""}{b.result_reason && state !== "success" ? ` · ${b.result_reason}` : ""}</span></span>
       <span class="cut w1 dim" title={`${b.project} / ${b.branch}`}>{place ? `${b.project} / ${b.branch}` : b.worker || ""}</span>
       <span class="w1 right dim">{open && usual ? <Progress from={b.started} usual={usual} label={`${b.builder} #${b.id}: `} /> : !open && b.started ? <Duration from={b.started} to={b.finished} /> : null}</span>
       <span class="right dim nowrap">{open ? b.started ? <Left from={b.started} usual={usual} /> : <Time at={b.created} /> : <Time at={b.finished || b.created} />}</span>
@@ -42,6 +51,6 @@ function words(b) {
   return ({ change: "a change", force: "forced", retry: "again", nightly: "by the clock", periodic: "by the clock" }[b.reason] || b.reason || "") + (b.who ? ` by ${b.who}` : "");
 }
 export function BuildRows({ items, place, label }) {
-  return <Rows items={items} by={b => b.id} cls="builds" what="build" label={label}>{(b, gone) => <BuildRow key={b.id} b={b} gone={gone} place={place} />}</Rows>;
+  const subjects = useSubjects();
+  return <Rows items={items} by={b => b.id} cls="builds" what="build" label={label}>{(b, gone) => <BuildRow key={b.id} b={b} gone={gone} place={place} change={subjects.get(b.revision)} />}</Rows>;
 }
-export { rev7 };
