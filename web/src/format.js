@@ -91,6 +91,11 @@ export function exact(t) {
   return `${d.getDate()} ${months[d.getMonth()]} ${d.getFullYear()} ${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())} ${zone(d)}`;
 }
 
+// "a, b and 47 more"
+export function some(words, most = 3) {
+  return words.length <= most ? list(words) : `${words.slice(0, most - 1).join(", ")} and ${words.length - most + 1} more`;
+}
+
 // "a, b and c"
 export function list(words) {
   if (words.length < 2) return words.join("");

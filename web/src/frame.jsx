@@ -155,7 +155,7 @@ function useKeys({ help, search }) {
   useEffect(() => {
     const on = e => {
       if (e.defaultPrevented || e.ctrlKey || e.metaKey || e.altKey || kept("keys") === "off") return;
-      if (e.target.matches && e.target.matches("input, textarea, select, dialog *")) return;
+      if (e.target.matches && e.target.matches("input:not([type=checkbox], [type=radio]), textarea, select, dialog, dialog *")) return;
       const [what, arg, next] = meaning(e.key, state.current, Date.now());
       state.current = next;
       if (!what) return;

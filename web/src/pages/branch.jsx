@@ -1,7 +1,7 @@
 // One branch: where the promoted branch stands and what holds it, commits by builders, streaks, edges.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { post } from "../api.js";
-import { count, duration, list, person, plural, rev7 } from "../format.js";
+import { count, duration, person, plural, rev7, some } from "../format.js";
 import { line, note } from "../line.js";
 import { branchState, edgeState, iconOf, isBad, stateOf, WORD } from "../state.js";
 import { to, withQuery } from "../router.js";
@@ -25,7 +25,7 @@ export default function Branch({ params }) {
     <>
       <div class="head">
         <p class="crumb"><a href="/branches">Branches</a> / <a href={withQuery("/branches", { project })}>{project}</a></p>
-        <div class="title"><h1>{branch}</h1>{b && <Chip state={state}>{red.length ? `Red in ${list(red.map(x => x.builder).slice(0, 3))}${red.length > 3 ? " and more" : ""}` : b.state === "none" ? "Not built" : WORD[state]}</Chip>}</div>
+        <div class="title"><h1>{branch}</h1>{b && <Chip state={state}>{red.length ? `Red in ${some(red.map(x => x.builder))}` : b.state === "none" ? "Not built" : WORD[state]}</Chip>}</div>
         <p class="facts">
           {tip && <span>Tip <b><Commit rev={tip.revision} /> {person(tip.author)}, <Time at={tip.at} suffix=" ago" /></b></span>}
           {since && <span>Red since <b><Time at={since} suffix=" ago" /></b></span>}
@@ -33,12 +33,11 @@ export default function Branch({ params }) {
         </p>
         <div class="acts">
           <ForceButton builders={names} project={project} branch={branch} />
-          {mine.map(e => <AskButton key={e.edge} label={mine.length > 1 ? `Promote ${e.to}` : "Try to promote"} scope="operate" hook="promote"
-            run={() => post(`/promotions/${encodeURIComponent(e.edge)}/run`, {})} done={a => `${e.edge}: ${a.data.reason}`} />)}
+          {mine.length === 1 && <Promote e={mine[0]} />}
         </div>
       </div>
       {br.data && !b && <Empty title="This branch is not known">No builder has built it, and no change was seen on it. A push to it, or a forced build, begins it.</Empty>}
-      {mine.map(e => <EdgeLine key={e.edge} e={e} changes={log.items || []} builders={names} />)}
+      {mine.map((e, i) => <EdgeLine key={e.edge} e={e} changes={log.items || []} builders={names} drawn={i === 0} button={mine.length > 1} />)}
       {!(br.data && !b) && <div class="grid">
         <Section title="Commits">
           <ListState list={log} what="The list of commits"><Quiet>No change was seen on this branch yet.</Quiet></ListState>
@@ -71,11 +70,15 @@ function sentence(e) {
   const at = e.revision ? <>{e.to} is at <code>{rev7(e.revision)}</code></> : <>{e.to} does not exist yet</>;
   if (e.state === "done" && !e.behind) return <><b>{at}, the tip.</b></>;
   const behind = e.behind > 0 ? `, ${plural(e.behind, "commit")} behind` : "";
-  return <><b>{at}{behind}.</b> {e.held_by && e.held_by.length ? `Held by ${list(e.held_by)}. ` : ""}{e.reason}</>;
+  return <><b>{at}{behind}.</b> {e.held_by && e.held_by.length ? `Held by ${some(e.held_by, 5)}. ` : ""}{e.reason}</>;
 }
-function EdgeLine({ e, changes, builders }) {
+function Promote({ e, small }) {
+  return <AskButton label="Try to promote" small={small} scope="operate" hook="promote" run={() => post(`/promotions/${encodeURIComponent(e.edge)}/run`, {})} done={a => `${e.edge}: ${a.data.reason}`} />;
+}
+function EdgeLine({ e, changes, builders, drawn, button }) {
   const box = useRef(null), [width, setWidth] = useState(0);
   useEffect(() => {
+    if (!drawn) return undefined;
     const o = new ResizeObserver(() => setWidth(box.current ? box.current.clientWidth : 0));
     o.observe(box.current);
     return () => o.disconnect();
@@ -84,9 +87,9 @@ function EdgeLine({ e, changes, builders }) {
   const older = at < 0 && e.revision;
   return (
     <section class="line" aria-labelledby={`e-${e.edge}`}>
-      <div class="sec"><h2 id={`e-${e.edge}`}>Where {e.to} stands</h2><small>edge <code>{e.edge}</code>: {e.kind}</small></div>
+      <div class="sec"><h2 id={`e-${e.edge}`}>Where {e.to} stands</h2><span><small>edge <code>{e.edge}</code>: {e.kind}</small> {button && <Promote e={e} small />}</span></div>
       <p class="note"><StateIcon state={edgeState(e)} text={e.state} /><span>{sentence(e)}</span></p>
-      <div class="w1" ref={box}>
+      {drawn && <div class="w1" ref={box}>
         {width > 0 && nodes.length > 1 && <svg viewBox={`0 0 ${width} 88`} height="88" width={width} role="img" aria-label={`Commits of ${e.from} from old to new. ${e.to} ${at >= 0 ? `stands at ${rev7(nodes[at].change.revision)}` : "stands at an older one"}.`}>
           {at >= 0 && <line class="done" x1="0" y1={y} x2={nodes[at].x} y2={y} />}
           <line class="rail" x1={at >= 0 ? nodes[at].x : 0} y1={y} x2={nodes[nodes.length - 1].x} y2={y} stroke-dasharray="5 5" />
@@ -96,7 +99,7 @@ function EdgeLine({ e, changes, builders }) {
           {at >= 0 && <Flag x={nodes[at].x} text={e.to} width={width} />}
           {older && <Flag x={64} text={`${e.to} ←`} width={width} />}
         </svg>}
-      </div>
+      </div>}
     </section>
   );
 }

@@ -1,7 +1,7 @@
 // One builder: is it red, is it slower than usual; its history, its queue, its builds.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { post } from "../api.js";
-import { count, duration, list, plural } from "../format.js";
+import { count, duration, plural, some } from "../format.js";
 import { iconOf, isRed, stateOf, worst } from "../state.js";
 import { withQuery } from "../router.js";
 import { useData, useTitle } from "../use.js";
@@ -27,7 +27,7 @@ export default function Builder({ params, query, path }) {
     <>
       <div class="head">
         <p class="crumb"><a href="/builders">Builders</a>{proj ? ` / ${proj}` : ""}</p>
-        <div class="title"><h1>{name}</h1>{b.data && <Chip state={state}>{b.data.paused ? "Paused" : red.length ? `Red on ${list(red.map(l => l.branch).slice(0, 3))}${red.length > 3 ? " and more" : ""}` : undefined}</Chip>}</div>
+        <div class="title"><h1>{name}</h1>{b.data && <Chip state={state}>{b.data.paused ? "Paused" : red.length ? `Red on ${some(red.map(l => l.branch), 2)}` : undefined}</Chip>}</div>
         <p class="facts">{b.data && b.data.paused ? <span>Paused by <b>{b.data.paused.who}</b> <Time at={b.data.paused.at} suffix=" ago" />{b.data.paused.reason ? `: ${b.data.paused.reason}` : ""}</span> : null}
           {latest.length > 0 && <span>Builds <b>{plural(latest.length, "branch", "branches")}</b></span>}{branch && <span>Only <b>{branch}</b> · <a href={withQuery(path, { project })}>all branches</a></span>}</p>
         {b.data && <div class="acts">
@@ -35,7 +35,7 @@ export default function Builder({ params, query, path }) {
           {b.data.paused
             ? <AskButton label="Resume" scope="operate" run={() => post(`${url}/resume`, { project: b.data.project })} done={`${name} takes requests again.`} />
             : <AskButton label="Pause" scope="operate" run={reason => post(`${url}/pause`, { project: b.data.project, reason })} done={`${name} is paused. Requests wait; running builds go on.`}
-              undo={() => post(`${url}/resume`, { project: b.data.project })} confirm={{ title: `Pause ${name}`, text: "Its requests wait; what runs goes on.", verb: "Pause it", reason: true }} />}
+              undo={() => post(`${url}/resume`, { project: b.data.project })} confirm={{ title: `Pause ${name}`, text: "Its requests wait; what runs goes on.", verb: "Pause it", reason: "must" }} />}
         </div>}
       </div>
       {h && over.length > 0 && <div class="stat">

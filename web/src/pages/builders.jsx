@@ -1,5 +1,5 @@
 // All builders, those that are red or paused first.
-import { list, plural } from "../format.js";
+import { plural, some } from "../format.js";
 import { isRed, stateOf, worst } from "../state.js";
 import { to } from "../router.js";
 import { status, useData, useTitle } from "../use.js";
@@ -29,7 +29,7 @@ export default function Builders() {
         {all.length > 0 && <Rows items={all} by={b => `${b.project}\n${b.name}`} cls="builders" what="builder" label="Builders">
           {b => <li key={`${b.project}/${b.name}`}><StateIcon state={b.paused ? "cancelled" : b.state} text={b.paused ? "Paused" : undefined} />
             <span class="cut" title={b.name}><a class="go" href={to.builder(b.name, b.project)}>{b.name}</a> <span class="dim">{b.project}</span></span>
-            <span class="msg cut">{b.paused ? `paused by ${b.paused.who || "somebody"}${b.paused.reason ? `: ${b.paused.reason}` : ""}` : b.red.length ? `red on ${list(b.red.map(i => i.branch).slice(0, 4))}${b.red.length > 4 ? " and more" : ""}` : b.on.length ? `green on ${plural(b.on.length, "branch", "branches")}` : "has built nothing yet"}</span>
+            <span class="msg cut">{b.paused ? `paused by ${b.paused.who || "somebody"}${b.paused.reason ? `: ${b.paused.reason}` : ""}` : b.red.length ? `red on ${some(b.red.map(i => i.branch), 4)}` : b.on.length ? `green on ${plural(b.on.length, "branch", "branches")}` : "has built nothing yet"}</span>
             <span class="w1"><span class="sqs" role="img" aria-label={b.on.map(i => `${i.branch} ${i.state}`).join(", ") || "nothing built"}>{[...b.red, ...b.on.filter(i => !isRed(i.state))].slice(0, 6).map(i => <span key={i.branch} title={`${i.branch}: ${i.state}`}><Square state={i.state} /></span>)}{b.on.length > 6 && <small>+{b.on.length - 6}</small>}</span></span></li>}
         </Rows>}
       </Section>

@@ -1,10 +1,11 @@
 // Home: what is red, and what waits for what.
-import { count, list, person, plural, rev7 } from "../format.js";
+import { count, list, person, plural, rev7, some } from "../format.js";
 import { branchState, edgeState, isBad, stateOf, verdict, WORD } from "../state.js";
 import { to, withQuery } from "../router.js";
 import { status, useData, useTitle } from "../use.js";
 import { BuildRows, Chip, Commit, Empty, Headline, Quiet, Rows, Section, Square, StateIcon, Time, Waiting } from "../parts/index.jsx";
 
+const CARDS = 5;
 const LIVE = ["build", "promotion", "change", "config"];
 
 export default function Home() {
@@ -23,8 +24,8 @@ export default function Home() {
       </Headline>
       <div class="grid">
         <div class="stack">
-          {red.length > 0 && <Section title="Red now" n={red.length}><div class="cards">{red.slice(0, 8).map(b => <RedCard key={`${b.project}/${b.branch}`} b={b} />)}</div>
-            {red.length > 8 && <p class="pad"><a href="/branches?state=red">{red.length - 8} more</a></p>}</Section>}
+          {red.length > 0 && <Section title="Red now" n={red.length}><div class="cards">{red.slice(0, CARDS).map(b => <RedCard key={`${b.project}/${b.branch}`} b={b} />)}</div>
+            {red.length > CARDS && <p class="pad"><a href="/branches?state=red">{plural(red.length - CARDS, "more red branch", "more red branches")}</a></p>}</Section>}
           <Section title="Branches" n={all.length || null} more={<a href="/branches">All branches</a>}>
             <Waiting of={br} what="The list of branches" />
             {br.data && !all.length && <Empty title="No branch was seen yet">A project in <code>master.yaml</code> names a repository; its branches appear at the first look.</Empty>}
@@ -48,7 +49,7 @@ export default function Home() {
 
 function held(red) {
   const names = [...new Set(red.flatMap(b => b.edges.filter(e => e.state !== "done" && (e.held_by || []).length).map(e => e.to)))];
-  return names.length ? ` ${list(names.slice(0, 3))}${names.length > 3 ? " and more" : ""} ${names.length === 1 ? "is" : "are"} held.` : "";
+  return names.length > 3 ? ` ${names.length} promoted branches are held.` : names.length ? ` ${list(names)} ${names.length === 1 ? "is" : "are"} held.` : "";
 }
 function Facts({ st }) {
   return <>
@@ -68,11 +69,11 @@ export function saying(b) {
   const busy = b.builders.filter(x => stateOf(x) === "running" || stateOf(x) === "waiting");
   if (b.state === "running" && busy.length) return `${b.builders.length - busy.length} of ${b.builders.length} builders done`;
   const bad = b.builders.filter(isBad).map(x => x.builder);
-  if (!edge && bad.length) return `red in ${list(bad.slice(0, 3))}${bad.length > 3 ? " and more" : ""}`;
+  if (!edge && bad.length) return `red in ${some(bad)}`;
   if (!edge) return "nothing promotes from here";
   if (edge.state === "done") return `${edge.to} is at the tip`;
   const behind = edge.behind > 0 ? `${edge.to} is ${count(edge.behind)} behind` : `${edge.to} waits`;
-  return edge.held_by && edge.held_by.length ? `${behind}, held by ${list(edge.held_by)}` : edge.reason ? `${edge.to}: ${edge.reason}` : behind;
+  return edge.held_by && edge.held_by.length ? `${behind}, held by ${some(edge.held_by)}` : edge.reason ? `${edge.to}: ${edge.reason}` : behind;
 }
 export function BranchRows({ items }) {
   return (
@@ -109,11 +110,11 @@ function RedCard({ b }) {
     <article class="card break" aria-labelledby={id}>
       <div>
         <div class="title"><Chip state={branchState(b)}>Red</Chip><h3 id={id}><a href={to.branch(b.project, b.branch)}>{b.project} / {b.branch}</a></h3>
-          <span class="dim">{list(bad.map(y => y.builder))} · since <Time at={x.red_since || x.finished} suffix=" ago" /></span></div>
+          <span class="dim">{some(bad.map(y => y.builder))} · since <Time at={x.red_since || x.finished} suffix=" ago" /></span></div>
         <a class="quote" href={to.build(x.build)}>{build.data && build.data.result_reason ? <b>{build.data.result_reason}</b> : `${x.builder} #${x.build}`}</a>
         <p class="facts">
           {suspects.length > 0 && <span>{suspects.length === 1 ? "Suspect" : "Suspects"} {suspects.slice(0, 3).map((c, i) => <span key={c.id}>{i ? ", " : ""}<b>{person(c.author)}</b> <Commit rev={c.revision} /></span>)}{suspects.length > 3 ? ` and ${suspects.length - 3} more` : ""}</span>}
-          <span>Holds <b>{holds.length ? list(holds) : "nothing"}</b></span>
+          <span>Holds <b>{holds.length ? some(holds, 5) : "nothing"}</b></span>
         </p>
       </div>
       <div class="clock"><span class="big">{x.streak || 1}</span><small>{(x.streak || 1) === 1 ? "red build" : "red builds in a row"}</small><br />

@@ -1,4 +1,5 @@
 // The queue: what waits, by cause; what never starts as things are stands first.
+import { useState } from "preact/hooks";
 import { post } from "../api.js";
 import { grouped } from "../cause.js";
 import { plural, roughly } from "../format.js";
@@ -11,15 +12,15 @@ export default function Requests() {
   const run = useData("/builds?state=running&limit=100", { on: ["build"] }), st = status.use();
   const all = list.items || [], groups = grouped(all), you = groups.find(g => g.key === "you"), n = you ? you.items.length : 0;
   const oldest = all.reduce((t, r) => (!t || r.created < t ? r.created : t), null);
-  useTitle(all.length ? `${all.length}${list.next ? "+" : ""} wait` : "Queue", n ? "red" : run.data && run.data.items.length ? "running" : "none");
+  useTitle(all.length ? `${list.next && st ? st.builds.waiting : all.length} wait` : "Queue", n ? "red" : run.data && run.data.items.length ? "running" : "none");
   return (
     <>
       <Headline crumb="Queue" facts={st && <><span><b>{st.workers.busy}</b> of {st.workers.slots} slots busy</span>{oldest && <span>Longest wait <b><Time at={oldest} /></b></span>}</>}>
-        {list.items === undefined ? "Queue" : !all.length ? "Nothing waits." : <>{plural(all.length, "request waits", "requests wait")}{list.next ? " and more" : ""}. {n ? <em>{n === 1 ? "1 needs you" : `${n} need you`}.</em> : all.length === 1 ? "It starts by itself." : "All start by themselves."}</>}
+        {list.items === undefined ? "Queue" : !all.length ? "Nothing waits." : <>{plural(list.next && st ? Math.max(st.builds.waiting, all.length) : all.length, "request waits", "requests wait")}. {n ? <em>{n === 1 ? "1 needs you" : list.next ? `At least ${n} need you` : `${n} need you`}.</em> : all.length === 1 ? "It starts by itself." : "All start by themselves."}</>}
       </Headline>
       <div class="stack">
         <ListState list={list} what="The queue"><Empty title="Nothing waits">Every request has its build. What is pushed or forced while all slots are busy would stand here, with the reason.</Empty></ListState>
-        {groups.map(g => <Section key={g.key} title={g.title} n={g.items.length} more={g.hint && <small>{g.hint}</small>}><QueueRows items={g.items} bad={g.key === "you"} /></Section>)}
+        {groups.map(g => <Section key={g.key} title={g.title} n={g.items.length} more={g.hint && <small>{g.hint}</small>}><Some items={g.items} bad={g.key === "you"} /></Section>)}
         <More list={list} />
         <Section title="Running" n={run.data ? run.data.items.length : null} more={<small>by the usual duration</small>}>
           <Waiting of={run} what="What runs" rows={2} />
@@ -31,6 +32,12 @@ export default function Requests() {
   );
 }
 
+const FEW = 12;
+function Some({ items, bad }) {
+  const [all, setAll] = useState(false);
+  return <><QueueRows items={all ? items : items.slice(0, FEW)} bad={bad} />
+    {!all && items.length > FEW && <p class="pad"><button class="btn" onClick={() => setAll(true)}>Show {items.length - FEW} more</button></p>}</>;
+}
 export function Starts({ r }) {
   const text = useClock(now => {
     if (!r.starts_at) return "";

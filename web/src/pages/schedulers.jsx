@@ -22,7 +22,7 @@ export default function Schedulers() {
           {all.map(s => <tr key={s.name}><td><b>{s.name}</b>{s.paused && <><br /><small>paused by {s.paused.who} <Time at={s.paused.at} suffix=" ago" />{s.paused.reason ? `: ${s.paused.reason}` : ""}</small></>}</td><td>{s.kind}</td><td>{s.project}</td>
             <td class="breaks">{s.builders.slice(0, 6).map((b, i) => <>{i ? ", " : ""}<a href={to.builder(b, s.project)}>{b}</a></>)}{s.builders.length > 6 ? ` and ${s.builders.length - 6} more` : ""}</td><td>{how(s)}</td>
             <td class="right">{s.paused ? <AskButton small label="Resume" scope="operate" run={async () => { const a = await post(`${url(s)}/resume`, {}); ss.reload(); return a; }} done={`${s.name} asks for builds again.`} />
-              : <AskButton small label="Pause" scope="operate" run={async reason => { const a = await post(`${url(s)}/pause`, { reason }); ss.reload(); return a; }} done={`${s.name} is paused.`} confirm={{ title: `Pause ${s.name}`, text: "It asks for no builds until it is resumed.", verb: "Pause it", reason: true }} />}</td></tr>)}
+              : <AskButton small label="Pause" scope="operate" run={async reason => { const a = await post(`${url(s)}/pause`, { reason }); ss.reload(); return a; }} done={`${s.name} is paused.`} confirm={{ title: `Pause ${s.name}`, text: "It asks for no builds until it is resumed.", verb: "Pause it", reason: "must" }} />}</td></tr>)}
         </tbody></table></div>}
       </Section>
     </>

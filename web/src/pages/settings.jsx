@@ -44,7 +44,7 @@ function Tokens({ who }) {
       <Waiting of={list} what="The list of tokens" rows={3} />
       {list.error && list.data && <Trouble error={list.error} what="The list of tokens" again={list.reload} />}
       {list.data && !list.data.items.length && <Empty title="No token was made">Each program that writes gets one of its own, with the rights that it needs.</Empty>}
-      {list.data && list.data.items.length > 0 && <div class="scroll" tabIndex={0} role="region" aria-label="Tokens"><table><thead><tr><th>Token</th><th>Rights</th><th>Person</th><th>Used</th><th>Expires</th><th><span class="vh">Actions</span></th></tr></thead><tbody>
+      {list.data && list.data.items.length > 0 && <div class="scroll" tabIndex={0} role="region" aria-label="Table of tokens"><table><thead><tr><th>Token</th><th>Rights</th><th>Person</th><th>Used</th><th>Expires</th><th><span class="vh">Actions</span></th></tr></thead><tbody>
         {list.data.items.map(t => <tr key={t.id}><td><b>{t.name}</b> {t.state !== "live" && <Tag>{t.state}</Tag>}<br /><small>made by {t.creator || "–"} <Time at={t.created} suffix=" ago" /></small></td><td>{t.scopes.join(", ")}</td><td>{t.person || "–"}</td><td>{t.used ? <Time at={t.used} suffix=" ago" /> : "never"}</td><td title={exact(t.expires)}>{t.expires ? exact(t.expires).slice(0, 11) : "never"}</td>
           <td class="right">{!t.revoked && <AskButton small label="Revoke" scope="admin" run={async reason => { const a = await del(`/tokens/${t.id}`, { reason }); list.reload(); return a; }} done={`${t.name} is revoked.`} confirm={{ title: `Revoke ${t.name}`, text: "Whoever has it is refused from now on. It cannot be undone.", verb: `Revoke ${t.name}`, reason: true }} />}</td></tr>)}
       </tbody></table></div>}
@@ -61,7 +61,7 @@ function NewToken({ onClose }) {
   return (
     <Dialog title={made ? `The token ${made.name}` : "Make a token"} verb={made ? "Done" : "Make it"} onClose={onClose} onDo={() => made ? onClose() : make()} wide text={made && "It is shown here and nowhere else."}>
       {made ? <p class="pad"><code class="quote copy" tabIndex={0}>{made.token}</code></p> : <>
-        <label class="field"><span>Name: who uses it</span><input value={name} required maxLength={100} onInput={e => setName(e.target.value)} /></label>
+        <label class="field"><span>Name: who uses it</span><input value={name} required maxLength={100} pattern="[A-Za-z0-9._+=,@\-]+" title="letters, digits and . _ + = , @ -" onInput={e => setName(e.target.value)} /></label>
         <fieldset class="field"><legend>Rights</legend>{SCOPES.map(s => <label key={s}><input type="checkbox" checked={scopes.includes(s)} onChange={e => setScopes(e.target.checked ? [...scopes, s] : scopes.filter(x => x !== s))} /> {s}</label>)}</fieldset></>}
       {error && <p class="refused" role="alert">{error}</p>}
     </Dialog>

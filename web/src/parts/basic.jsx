@@ -8,7 +8,7 @@ export function StateIcon({ state, text }) {
   return <span class={`st ${state}`} title={text || WORD[state]}><i /><span class="vh">{text || WORD[state]}</span></span>;
 }
 export function Chip({ state, children }) {
-  return <span class={`st ${state} chip`}><i />{children || WORD[state]}</span>;
+  return <span class={`st ${state} chip`}><i /><span class="cut">{children || WORD[state]}</span></span>;
 }
 // one of a row of many: a builder of a branch; the row says what it is
 export function Square({ state }) {
