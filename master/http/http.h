@@ -1,5 +1,5 @@
 /* http.h - the web server of the master: REST under /api/v1, server-sent events, logs, /healthz,
- * /metrics and the status page. Web threads read the database through their own read-only
+ * /metrics and the web pages. Web threads read the database through their own read-only
  * connection and never hold the core; writes are commands sent to the core, answered after its
  * commit. libmicrohttpd is included here only. */
 #ifndef PW_MASTER_HTTP_HTTP_H

@@ -111,10 +111,10 @@ def builder(name, project, more=""):
 def typical(site):
     ferry, atlas = Repo(site.root, "ferry"), Repo(site.root, "atlas")
     config = HEAD + "locks: [{name: db}]\nprojects:\n" + "".join(f"  - {{name: {n}, repository: \"{r.bare}\", poll: 1s}}\n" for n, r in (("ferry", ferry), ("atlas", atlas)))
-    config += "builders:\n" + "".join(builder(n, "ferry", m) for n, m in (("fast", ""), ("slow", ""), ("asan", ""), ("docs", "")))
+    config += "builders:\n" + "".join(builder(n, "ferry", m) for n, m in (("fast", ""), ("slow", ""), ("asan", ""), ("docs", ""), ("soak", "run_if_changed: [ci/soak], ")))
     config += builder("lint", "atlas") + builder("unit", "atlas") + builder("bench", "ferry", "requires: {tags: [quiet-machine]}, ") + builder("deploy", "ferry", "locks: [db], ")
     config += builder("release", "ferry", "manual: true, ")
-    config += "schedulers:\n  - {name: ferry-push, kind: branch, project: ferry, branches: [\"*\"], builders: [fast, slow, asan, docs]}\n  - {name: atlas-push, kind: branch, project: atlas, branches: [\"*\"], builders: [lint, unit]}\n"
+    config += "schedulers:\n  - {name: ferry-push, kind: branch, project: ferry, branches: [\"*\"], builders: [fast, slow, asan, docs, soak]}\n  - {name: atlas-push, kind: branch, project: atlas, branches: [\"*\"], builders: [lint, unit]}\n"
     config += "  - {name: night, kind: nightly, project: ferry, branch: master, cron: \"30 2 * * *\", zone: Europe/Berlin, builders: [bench]}\n"
     config += "  - {name: by-hand, kind: force, project: ferry, builders: [fast, slow, asan, docs, bench, deploy, release], parameters: [{name: cc, type: choice, choices: [gcc, clang], default: gcc, label: Compiler}, {name: verbose, type: bool, default: \"false\", label: Say more}, {name: jobs, type: int, default: \"2\", label: Jobs}]}\n"
     config += "promotions:\n  - {name: stable, kind: green, project: ferry, from: master, to: stable, builders: [fast, slow, asan, docs]}\n  - {name: db-stable, kind: green, project: ferry, from: db-devel, to: db-stable, builders: [fast, docs]}\n"
@@ -124,8 +124,9 @@ def typical(site):
     site.start(config, slots=3)
     site.settle()
     for i in range(14):
-        bad = {3: "1 0.1", 8: "1 0.2"}.get(i, f"0 {0.05 + ferry.random.random() / 3:.2f}")
-        ferry.commit(fast=bad, slow=f"0 {0.1 + ferry.random.random() / 2:.2f}")
+        span = ferry.random.random
+        bad = {3: "1 0.4", 8: "1 0.6"}.get(i, f"0 {0.5 + span():.2f}")
+        ferry.commit(fast=bad, slow=f"0 {1.4 + span():.2f}", asan=f"0 {1 + span():.2f}", docs=f"0 {0.2 + span() / 4:.2f}")
         ferry.push("master")
         site.seen("ferry", ferry)
         site.settle()
@@ -139,7 +140,7 @@ def typical(site):
     ferry.push("master")
     site.seen("ferry", ferry)
     site.settle()
-    ferry.commit("docs: name the keys of the page", slow="0 900", fast="1 0.2")
+    ferry.commit("docs: name the keys of the page", soak="0 3600", fast="1 0.6")
     ferry.push("master")
     ferry.push("feature/pack-v2")
     site.until(lambda: site.call("GET", "/status")["builds"]["open"] >= 2, "long builds")

@@ -22,12 +22,18 @@ import requests from "./pages/requests.jsx";
 import request from "./pages/request.jsx";
 import workers from "./pages/workers.jsx";
 import worker from "./pages/worker.jsx";
-import promotions from "./pages/promotions.jsx";
-import schedulers from "./pages/schedulers.jsx";
 import { landings, breaks, tests } from "./pages/later.jsx";
-import notices from "./pages/notices.jsx";
-import audit from "./pages/audit.jsx";
-import settings from "./pages/settings.jsx";
+
+// Pages that are seldom the first come as a file of their own.
+function later(name) {
+  let Part = null;
+  return function Later(props) {
+    const [, again] = useState(0), [error, setError] = useState(null);
+    useEffect(() => { if (!Part) import("./pages/seldom.jsx").then(m => { Part = m[name]; again(1); }, setError); }, []);
+    return Part ? <Part {...props} /> : error ? <Trouble error={error} what="This page" again={() => location.reload()} /> : null;
+  };
+}
+const [promotions, schedulers, notices, audit, settings] = ["promotions", "schedulers", "notices", "audit", "settings"].map(later);
 
 const pages = {
   home, branches, branch, changes, builders, builder, builds, build, requests, request, workers, worker, promotions, schedulers,

@@ -17,8 +17,8 @@ export function stateOf(x) {
 export const isRed = s => s === "failure" || s === "exception";
 export const isOpen = s => s === "running" || s === "waiting" || s === "retry";
 
-// the one that is to be seen first
-const order = ["failure", "exception", "retry", "running", "waiting", "warnings", "cancelled", "skipped", "success", "unknown"];
+// the one that is to be seen first; what was skipped beside a success says nothing
+const order = ["failure", "exception", "retry", "running", "waiting", "warnings", "success", "cancelled", "skipped", "unknown"];
 export function worst(states) {
   let at = order.length - 1;
   for (const s of states) {

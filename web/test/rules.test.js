@@ -34,6 +34,7 @@ test("states", () => {
   assert.equal(stateOf({ state: null, result: null }), "unknown");
   assert.equal(stateOf(null), "unknown");
   assert.equal(worst(["success", "running", "exception"]), "exception");
+  assert.equal(worst(["skipped", "success", "unknown"]), "success");
   assert.equal(worst([]), "unknown");
   assert.equal(branchState({ state: "red", builders: [{ state: "done", result: "exception" }, { state: "done", result: "success" }] }), "exception");
   assert.equal(branchState({ state: "green", builders: [{ state: "done", result: "warnings" }] }), "warnings");

@@ -95,7 +95,7 @@ function EdgeLine({ e, changes, builders, drawn, button }) {
           <line class="rail" x1={at >= 0 ? nodes[at].x : 0} y1={y} x2={nodes[nodes.length - 1].x} y2={y} stroke-dasharray="5 5" />
           {nodes.map((n, i) => <Dot key={n.change.id} n={n} y={y} done={i <= at} />)}
           {nodes.map((n, i) => <text key={n.change.id} x={n.x} y="84" text-anchor="middle">{rev7(n.change.revision)}</text>)}
-          {notes(nodes, at, e).map(t => <text key={t.x} x={t.x} y="32" text-anchor={t.anchor} class={t.cls}>{t.text}</text>)}
+          {notes(nodes, at, e, width).map(t => <text key={t.x} x={t.x} y="32" text-anchor="middle" class={t.cls}>{t.text}</text>)}
           {at >= 0 && <Flag x={nodes[at].x} text={e.to} width={width} />}
           {older && <Flag x={64} text={`${e.to} ←`} width={width} />}
         </svg>}
@@ -104,7 +104,7 @@ function EdgeLine({ e, changes, builders, drawn, button }) {
   );
 }
 // at most one text where there is room for it
-function notes(nodes, at, e) {
+function notes(nodes, at, e, width) {
   const out = [];
   let free = at >= 0 ? nodes[at].x + 76 : 140;
   nodes.forEach((n, i) => {
@@ -113,7 +113,7 @@ function notes(nodes, at, e) {
     const half = text.length * 3.4;
     if (!text || n.x - half < free) return;
     free = n.x + half + 8;
-    out.push({ x: last ? Math.max(n.x + 60, n.x) : n.x, text, cls: last && text === "tip" ? "flagt" : "", anchor: last ? "end" : "middle" });
+    out.push({ x: Math.min(n.x, width - half - 4), text, cls: last && text === "tip" ? "flagt" : "" });
   });
   return out;
 }
