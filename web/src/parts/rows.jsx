@@ -3,7 +3,8 @@ import { person } from "../format.js";
 import { stateOf, isOpen } from "../state.js";
 import { to } from "../router.js";
 import { useHeld, useData } from "../use.js";
-import { useRef } from "preact/hooks";
+import { get } from "../api.js";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { Commit, Duration, Left, Progress, StateIcon, Time } from "./basic.jsx";
 
 export function Rows({ items, by, cls, head, children, what = "row", label }) {
@@ -19,10 +20,22 @@ export function Rows({ items, by, cls, head, children, what = "row", label }) {
   );
 }
 
-// what a builder usually takes; asked once for all rows of it
+// what a builder usually takes; asked once for all rows of it, and again after five minutes
+const usuals = new Map();
 export function useUsual(builder, project) {
-  const { data } = useData(builder ? `/builders/${encodeURIComponent(builder)}/history?limit=50&project=${encodeURIComponent(project)}` : null);
-  return data ? data.median_ms : null;
+  const url = builder ? `/builders/${encodeURIComponent(builder)}/history?limit=50&project=${encodeURIComponent(project)}` : null;
+  const [usual, set] = useState(null);
+  useEffect(() => {
+    if (!url) return undefined;
+    let off = false, u = usuals.get(url);
+    if (!u || Date.now() - u.at > 300000) {
+      u = { at: Date.now(), answer: get(url).then(a => a.data.median_ms, () => null) };
+      usuals.set(url, u);
+    }
+    u.answer.then(ms => { if (!off) set(ms); });
+    return () => { off = true; };
+  }, [url]);
+  return usual;
 }
 
 // what was committed, by revision: of the newest changes, asked once for all rows
