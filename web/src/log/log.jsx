@@ -373,14 +373,17 @@ export class Log extends Component {
     const me = this.seeker = new AbortController(), { signal } = me;
     const from = this.rows.count ? this.rows.lineAt(clamp(this.anchor.row, 0, this.rows.count - 1)) : 1;
     const go = line => { if (!this.hit && this.seeker === me) this.toHit(line); };
-    // the next one from here is there long before all are counted; is there none, it begins at the top
-    const near = from > BLOCK ? this.source.find(q.server, { limit: 1, from, signal, onLines: l => go(l[0]) }).catch(() => {}) : Promise.resolve();
+    // the next one from here is there long before all are counted; is there none, or none soon, it begins at the top
+    let round = from <= BLOCK;
+    const any = () => { round = true; if (this.seeker === me && this.hits.length) go(this.hits[0]); };
+    const near = round ? Promise.resolve() : this.source.find(q.server, { limit: 1, from, signal, onLines: l => go(l[0]) }).then(any, () => {});
+    const soon = setTimeout(any, WAIT_MS);
     try {
       const end = await this.source.find(q.server, { limit: LIMIT, signal, onLines: l => {
         if (this.seeker !== me) return;
         this.hits = this.hits.concat(l);
         const i = lowest(this.hits, from);
-        if (i < this.hits.length) go(this.hits[i]);
+        if (i < this.hits.length || round) go(this.hits[i < this.hits.length ? i : 0]);
         this.draw();
       } });
       await near;
@@ -393,7 +396,7 @@ export class Log extends Component {
       if (e.name === "AbortError") return;
       this.looking = false;
       this.refused = e.message;
-    }
+    } finally { clearTimeout(soon); }
     this.draw();
   }
   toHit(line) {
