@@ -102,7 +102,7 @@ demo: ## install what is missing, build, run the main job on embedded defaults, 
 	@$(MAKE) -j2 all
 	@$(O)/pawl demo $(BUILD)/demo $(DEMO_FLAGS)
 DEMO_FLAGS ?=
-bench: ; @$(MAKE) -j2 all bench-bins && $(O)/tests/bench/dispatch && BUILD=$(CURDIR)/$(O) tests/bench/run.sh ## speed and memory, beside Buildbot in one run
+bench: ; @$(MAKE) -j2 all bench-bins && $(O)/tests/bench/dispatch && BUILD=$(CURDIR)/$(O) tests/bench/run.sh && BUILD=$(CURDIR)/$(O) tests/bench/log_view.py ## speed and memory, beside Buildbot in one run
 bench-bins: $(O)/tests/bench/fill_db $(O)/tests/bench/dispatch
 $(O)/tests/bench/dispatch: $(O)/tests/bench/dispatch.o $(foreach m,$(CLOSURE_master/core),$(call libof,$m))
 	@echo "LD $@"; $(CC) $(SAN) -o $@ $^ $(call ld,$(CLOSURE_master/core))

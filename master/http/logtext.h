@@ -14,7 +14,7 @@ enum {
     LOG_LINE_MAX = 256 * 1024,
     LOG_PART = 32 * 1024,   /* bytes looked at together */
     LOG_SCAN = 1024 * 1024, /* bytes searched before other connections get their turn */
-    LOG_SCAN_US = 20000,    /* or time, whatever comes first */
+    LOG_SCAN_US = 5000,     /* or time, whatever comes first: others of its thread wait so long */
     LOG_HARD_LINES = 100,   /* lines that a pattern may be too costly for before it is given up */
     LOG_ITEM_MAX = 4096,    /* bytes of a line as an item; of a longer one it tells the length */
     LOG_ITEMS_MAX = 4000    /* items of one answer */
