@@ -29,9 +29,12 @@ def packages():
         return None
     for f in ("package.json", "package-lock.json"):
         shutil.copy(os.path.join(HERE, f), HOME)
-    p = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"], cwd=HOME, capture_output=True, text=True, timeout=120)
+    try:
+        p = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"], cwd=HOME, capture_output=True, text=True, timeout=120)
+    except subprocess.TimeoutExpired:
+        return "npm ci could not get playwright-core and axe-core in two minutes"
     if p.returncode:
-        return "npm ci could not get playwright-core and axe-core: " + (p.stderr.strip().splitlines() or ["?"])[-1]
+        return "npm ci could not get playwright-core and axe-core: " + " ".join(x[10:] for x in p.stderr.splitlines() if x.startswith("npm error"))[:300]
     with open(stamp, "w") as f:
         f.write(lock)
     return None
