@@ -51,6 +51,8 @@ export default async function ({ page, assert, until, login, audit, host }) {
   await host("go_live");
   const other = await host("force", "live");
   await page.goto(`/builds/${other}`);
+  await page.locator(".ln", { hasText: "line 9 of" }).waitFor();
+  await audit("build-progress", { only: ["light", "dark"] });
   await page.getByRole("button", { name: "Cancel", exact: true }).click();
   await page.locator("dialog input").fill("not needed");
   await page.getByRole("button", { name: "Cancel the build" }).click();

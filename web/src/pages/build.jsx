@@ -108,7 +108,7 @@ function Head({ b, state, open, changes, d, onKept }) {
       <div class="title"><h1>{b.builder} #{b.id}</h1><Chip state={state}>{state === "waiting" && b.worker === null ? "Waiting for a worker" : undefined}</Chip></div>
       <p class="facts">
         <span>{own && own.subject ? <b>{own.subject} </b> : null}<code title={b.revision || undefined}>{rev7(b.revision)}</code>{own && own.author ? ` ${person(own.author)}` : ""}</span>
-        <span>{said(b)} <Time at={b.created} suffix=" ago" />{b.finished && b.started ? <>, took <b><Duration from={b.started} to={b.finished} /></b>{b.usual_ms ? ` (usual ${duration(b.usual_ms)})` : ""}</> : null}</span>
+        <span>{said(b)} <Time at={b.created} suffix=" ago" />{KNOWN[b.reason] || !b.reason ? "" : <> (<b>{b.reason}</b>)</>}{b.finished && b.started ? <>, took <b><Duration from={b.started} to={b.finished} /></b>{b.usual_ms ? ` (usual ${duration(b.usual_ms)})` : ""}</> : null}</span>
         {open && b.started && <span>Runs <b><Duration from={b.started} /></b>{b.usual_ms ? <> of usual {duration(b.usual_ms)}: <b><Left from={b.started} usual={b.usual_ms} /></b></> : null}</span>}
         {b.worker && <span>Worker <b><a href={to.worker(b.worker)}>{b.worker}</a></b></span>}
         {b.attempt > 1 && <span>Attempt <b>{b.attempt}</b></span>}
@@ -134,9 +134,10 @@ function Head({ b, state, open, changes, d, onKept }) {
   );
 }
 function undoRetry(a) { return Promise.all(a.requests.map(r => post(`/requests/${r}/cancel`, {}))).catch(() => {}); }
+const KNOWN = { change: "Change", force: "Forced", retry: "Asked again", nightly: "By the clock", periodic: "By the clock" };
 function said(b) {
-  const word = { change: "Change", force: "Forced", retry: "Asked again", nightly: "By the clock", periodic: "By the clock" }[b.reason];
-  return word ? word + (b.who && b.reason !== "change" ? ` by ${b.who}` : "") : `Asked for${b.who ? ` by ${b.who}` : ""}${b.reason ? `: ${b.reason}` : ""}`;
+  const word = KNOWN[b.reason];
+  return word ? word + (b.who && b.reason !== "change" ? ` by ${b.who}` : "") : `Asked for${b.who ? ` by ${b.who}` : ""}`;
 }
 
 // ---- why it is red
