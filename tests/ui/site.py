@@ -51,6 +51,7 @@ builders:
       - checkout: {{}}
       - {{name: tests-of-everything, run: "sh crowd.sh", reports: {{junit: out.xml}}, artifacts: ["dist/*"]}}
 {steps}
+  - {{name: apart, project: ferry, steps: [{{name: go, run: 'echo all is well; echo "apart.c:3: error: it is not" >&2; exit 3', stderr: separate}}]}}
   - {{name: never, project: ferry, collapse: false, requires: {{tags: [nowhere]}}, steps: [{{name: go, run: "true"}}]}}
 schedulers:
   - {{name: push, kind: branch, project: ferry, branches: ["*"], builders: [fast, slow]}}
@@ -94,6 +95,7 @@ class Site(Pawl):
         first = self.repo.commit({"red": "1", "lib/pack.c": "1"}, "index: keep rename pairs sorted")
         f["red"] = self.built("fast", first)["id"]
         f["long"] = self.forced("long")
+        f["apart"] = self.forced("apart")
         for i in range(14):
             self.repo.commit({"crowd.sh": CROWD, "n": str(i)}, f"transport: the change number {i} of a long series whose titles say what was done and why it was done at length", push=i == 13, branch=LONG[:120])
         until(lambda: self.get("/changes?branch=" + LONG[:120])["items"], 30, "the branch")

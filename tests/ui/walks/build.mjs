@@ -49,6 +49,17 @@ export default async function ({ page, assert, facts, until, login, audit, api, 
   await page.locator("details pre", { hasText: "## Tests" }).waitFor();
   await audit("build-green");
 
+  // ---- standard error apart: the line that tells stands there
+  await page.goto(`/builds/${facts.apart}`);
+  await page.locator(".ln", { hasText: "all is well" }).waitFor();
+  await page.locator("a.quote", { hasText: "apart.c:3: error: it is not" }).click();
+  await page.locator("#L1.sel", { hasText: "error: it is not" }).waitFor();
+  assert.match(page.url(), /\/log\/go\.stderr#L1$/);
+  await page.getByRole("button", { name: "Standard error" }).click();
+  await page.locator(".ln", { hasText: "all is well" }).waitFor();
+  await page.getByRole("button", { name: "Standard error 1" }).click();
+  await page.locator(".ln", { hasText: "error: it is not" }).waitFor();
+
   // ---- buttons
   await page.goto(`/builds/${facts.red}`);
   await page.getByRole("button", { name: "Retry what failed" }).click();

@@ -22,7 +22,7 @@ const MARKED = /^(\x1b\[[\d;]*\w)*(::(group|error|warning)|section_(start|end):)
 export class Log extends Component {
   constructor(props) {
     super(props);
-    this.source = make({ fetch: (...a) => globalThis.fetch(...a), get, build: props.build, step: props.step.name, attempt: props.attempt });
+    this.source = make({ fetch: (...a) => globalThis.fetch(...a), get, build: props.build, step: props.stderr ? `${props.step.name}.stderr` : props.step.name, attempt: props.attempt });
     this.ctl = new AbortController();
     this.blocks = new Blocks();
     this.heights = new Heights();
@@ -86,6 +86,7 @@ export class Log extends Component {
       const got = await first;
       this.take(got, n);
       const nice = Promise.all(early || [this.readIndex(), this.readFails()]);
+      this.failsRead = nice;
       if (got.bytes < LARGE && got.bytes > 0) await Promise.race([nice, new Promise(r => setTimeout(r, WAIT_MS))]);
       if (signal.aborted) return;
       this.opened = true;
@@ -93,7 +94,7 @@ export class Log extends Component {
       const line = t ? t.first : this.blamed();
       if (line) this.jump(line);
       else this.end(this.props.step.state === "running" || !this.done);
-      this.props.onOpen?.();
+      this.readOther();
       nice.then(() => { if (!signal.aborted && !this.early) this.late(); });
       this.early = !!line;
     } catch (e) {
@@ -103,6 +104,23 @@ export class Log extends Component {
       this.draw();
     }
     this.poll();
+  }
+  // a step may keep its standard error apart: a stream of its own
+  async readOther() {
+    if (this.props.stderr) return;
+    const { signal } = this.ctl, step = `${this.props.step.name}.stderr`;
+    const other = make({ fetch: (...a) => globalThis.fetch(...a), get, build: this.props.build, step, attempt: this.props.attempt });
+    try {
+      this.other = (await other.size(signal)).lines;
+      if (!this.other) return;
+      this.draw();
+      await this.failsRead;
+      if (!this.red || this.blamed() || !this.props.onBlame) return;
+      await other.find(FAILURE, { limit: 1, signal, onLines: async ([line]) => {
+        const { items } = await other.items(`from=${line}&lines=1`, signal);
+        if (items[0]) this.props.onBlame({ step, line, text: items[0].text || "" });
+      } });
+    } catch { /* the page stands without it */ }
   }
   // what was known only after the first picture: nothing in view moves
   late() {
@@ -154,7 +172,7 @@ export class Log extends Component {
     this.told = line;
     try {
       const { items } = await this.source.items(`from=${line}&lines=1`, this.ctl.signal);
-      if (this.told === line && items[0]) this.props.onBlame({ step: this.props.step.name, line, text: items[0].text || "" });
+      if (this.told === line && items[0]) this.props.onBlame({ step: this.props.stderr ? `${this.props.step.name}.stderr` : this.props.step.name, line, text: items[0].text || "" });
     } catch { /* the page stands without it */ }
   }
 
@@ -196,7 +214,7 @@ export class Log extends Component {
     try {
       const was = this.done;
       if (this.take(await this.source.size(this.ctl.signal))) { wait = GROW_MS; this.idle = GROW_MS; }
-      if (this.done && !was) await this.readIndex();
+      if (this.done && !was) { this.readOther(); await this.readIndex(); }
       else if (this.marks && this.bytes < INDEX_MAX) { this.marks = false; await this.readIndex(); }
     } catch (e) {
       this.looksNow = false;
@@ -472,7 +490,7 @@ export class Log extends Component {
     queueMicrotask(() => this.ensure(a, z));
     return out;
   }
-  render({ step, acts }) {
+  render({ step, acts, stderr, onStream }) {
     const running = !this.done && step.state === "running";
     const news = !this.done && !this.follow && this.opened && this.seen ? this.total - this.seen : 0;
     const i = this.hits && this.hit ? lowest(this.hits, this.hit) : -1;
@@ -481,6 +499,7 @@ export class Log extends Component {
       <section class="log" id="log" aria-labelledby="h-log" ref={e => { this.section = e; }}>
         <div class="logbar">
           <h2 id="h-log" class="cut">{step.name}</h2>{acts}
+          {(stderr || this.other > 0) && onStream && <button class="btn sm" aria-pressed={stderr ? "true" : "false"} onClick={onStream}>Standard error{stderr ? "" : ` ${count(this.other)}`}</button>}
           {this.fails.length > 0 && <button class="btn sm" onClick={() => this.failure(1)}>Next failure <kbd class="w1">f</kbd></button>}
           <span class="gap" />
           <small class="tally" role="status">{this.refused ? <span class="bad">{this.refused}</span> : find}</small>

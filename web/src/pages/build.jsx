@@ -35,7 +35,8 @@ function Whole({ b, state, params, attempt, d }) {
   const steps = attempt ? (old.data ? old.data.items : []) : b.steps;
   const [name, setName] = useState(params.step || null), [target, setTarget] = useState(() => link.parse(location.hash));
   const [blame, setBlame] = useState(null), [kept, setKept] = useState(null);
-  const step = (name && steps.find((s, i) => s.name === name || String(i) === name)) || chosen(steps);
+  const stderr = !!name && name.endsWith(".stderr") && !steps.some(s => s.name === name), base = stderr ? name.slice(0, -7) : name;
+  const step = (base && steps.find((s, i) => s.name === base || String(i) === base)) || chosen(steps);
   // what was chosen for the reader stays when the next step begins, but what runs is followed
   const [held, setHeld] = useState(null);
   useEffect(() => { if (step && (!held || !steps.some(s => s.name === held) || (steps.find(s => s.name === held).state === "done" && b.state !== "done"))) setHeld(step.name); });
@@ -78,7 +79,7 @@ function Whole({ b, state, params, attempt, d }) {
           {!red && changes.data && changes.data.items.length > 0 && <details><summary><h2>Since last green</h2><span class="dim">{changes.data.items.length}</span></summary><ChangeRows b={b} items={changes.data.items} /></details>}
           <Attempts b={b} attempt={attempt} />
         </div>
-        {shown ? <Log key={`${shown.name} ${attempt || ""} ${b.attempt}`} build={b.id} step={shown} attempt={attempt} target={target} onBlame={setBlame} acts={<span class={`st ${stateOf(shown)}`}><i />{outcome(shown)}</span>} />
+        {shown ? <Log key={`${shown.name} ${stderr} ${attempt || ""} ${b.attempt}`} build={b.id} step={shown} stderr={stderr} onStream={e => select(e, stderr ? shown.name : `${shown.name}.stderr`)} attempt={attempt} target={target} onBlame={setBlame} acts={<span class={`st ${stateOf(shown)}`}><i />{outcome(shown)}</span>} />
           : <section class="log" id="log" aria-label="Log"><p class="quiet pad">{"\u00a0"} There is no log yet.</p></section>}
       </div>
     </>
