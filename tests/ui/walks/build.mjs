@@ -36,6 +36,22 @@ export default async function ({ page, assert, facts, until, login, audit, api, 
   await page.goto(url(`/builds/${facts.red}/log/test#L100`));
   await page.locator("#L100.sel").waitFor();
 
+  // groups that are known late close without taking the line away
+  let release;
+  const held = new Promise(r => { release = r; });
+  await page.route("**/log/*/index", async r => { await held; await r.continue(); });
+  await page.goto("about:blank");
+  await page.goto(url(`/builds/${facts.red}`));
+  await bad.waitFor();
+  assert.equal(await page.locator(".fold").count(), 0);
+  release();
+  await page.locator(".fold[aria-expanded=false]", { hasText: "Unit tests: core" }).waitFor();
+  await until(() => bad.evaluate(e => {
+    const b = e.closest(".lines").getBoundingClientRect(), r = e.getBoundingClientRect();
+    return r.top >= b.top && r.bottom <= b.bottom;
+  }), "the failing line in view");
+  await page.unroute("**/log/*/index");
+
   // ---- green, with groups, colours, what was written over
   await page.goto(`/builds/${facts.green}/log/compile`);
   await page.locator(".ln", { hasText: "linked" }).waitFor();

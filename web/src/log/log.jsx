@@ -5,7 +5,7 @@ import { count, exact, size } from "../format.js";
 import { kept } from "../use.js";
 import { Blocks, BLOCK, blockOf, firstOf } from "./blocks.js";
 import { parser } from "./ansi.js";
-import { around, folded, Rows } from "./rows.js";
+import { around, folded, lastOf, Rows } from "./rows.js";
 import { bar, clamp, drawn, Heights, ROW } from "./scroll.js";
 import { FAILURE, LIMIT, lowest, next, query, tally } from "./find.js";
 import * as link from "./link.js";
@@ -13,7 +13,7 @@ import { make } from "./source.js";
 import { nextMode, shown } from "./times.js";
 import { Fold, Gap, Line } from "./line.jsx";
 
-const WAIT_MS = 250, FAILS = 1000, FEW = 2; // until the first picture is there without what would be nice to know; lines; requests at once
+const WAIT_MS = 400, SOON_MS = 250, LATE_MS = 2000, FAILS = 1000, FEW = 2; // until the first picture is there without what would be nice to know; lines; requests at once
 const LARGE = 64 * 1024 * 1024, TAIL = 1000000; // of a larger log nothing is waited for, and the reason is looked for in so many lines at its end
 const GROW_MS = 400, IDLE_MS = 2000, LOST_MS = 5000;
 const INDEX_MAX = 16 * 1024 * 1024; // while a longer log grows, its groups are not looked for again
@@ -95,8 +95,8 @@ export class Log extends Component {
       if (line) this.jump(line);
       else this.end(this.props.step.state === "running" || !this.done);
       this.readOther();
-      nice.then(() => { if (!signal.aborted && !this.early) this.late(); });
-      this.early = !!line;
+      const began = Date.now();
+      nice.then(() => { if (!signal.aborted) this.late(Date.now() - began < LATE_MS); });
     } catch (e) {
       if (e.name === "AbortError") return;
       this.opened = true;
@@ -122,16 +122,24 @@ export class Log extends Component {
       } });
     } catch { /* the page stands without it */ }
   }
-  // what was known only after the first picture: nothing in view moves
-  late() {
-    const at = this.keep();
-    this.foldFirst();
-    this.rebuild(at);
+  // What was known only after the first picture: the line that was gone to stays where it is, and once the reader has moved
+  // nothing in view does.
+  late(soon) {
+    if (!this.rows.count) return;
+    const go = soon && !this.touched && !this.cursor && this.blamed(), end = this.atEnd();
+    const line = (!this.touched && this.cursor) || this.rows.lineAt(clamp(this.anchor.row, 0, this.rows.count - 1));
+    const y = this.heights.top(this.rows.rowOf(line)) - this.top();
+    const first = this.rows.lineAt(clamp(this.anchor.row, 0, this.rows.count - 1)), last = this.rows.lineAt(this.heights.at(this.top() + this.view(), this.rows.count));
+    this.foldFirst(g => this.touched && g.line <= last && lastOf(g, this.total) >= first);
+    if (go) this.jump(go);
+    else if (end && !this.cursor) this.toEnd();
+    else this.setTop(this.heights.top(this.rows.rowOf(line)) - y);
+    this.draw();
   }
-  foldFirst() {
+  foldFirst(but = () => false) {
     if (this.folded || !this.done || !this.groups.length) return;
     this.folded = true;
-    this.closed = folded(this.groups, this.fails, this.total);
+    this.closed = folded(this.groups.filter(g => !but(g)), this.fails, this.total);
     const t = this.props.target;
     if (t) for (const l of around(this.groups, t.first, this.total)) this.closed.delete(l);
     this.rows = this.makeRows();
@@ -267,6 +275,7 @@ export class Log extends Component {
     this.seen = this.total;
   }
   moved(y) {
+    this.touched = true;
     this.setTop(y);
     if (this.done) return;
     if (this.atEnd()) this.follow = true; else this.letGo();
@@ -395,7 +404,7 @@ export class Log extends Component {
     let round = from <= BLOCK;
     const any = () => { round = true; if (this.seeker === me && this.hits.length) go(this.hits[0]); };
     const near = round ? Promise.resolve() : this.source.find(q.server, { limit: 1, from, signal, onLines: l => go(l[0]) }).then(any, () => {});
-    const soon = setTimeout(any, WAIT_MS);
+    const soon = setTimeout(any, SOON_MS);
     try {
       const end = await this.source.find(q.server, { limit: LIMIT, signal, onLines: l => {
         if (this.seeker !== me) return;
