@@ -266,7 +266,7 @@ static const char *said_line(const char *text, size_t *ret_n)
     *ret_n = 0;
     for (const char *s = text; *s; s += strspn(s, "\r\n")) {
         size_t n = strcspn(s, "\r\n");
-        bool fatal = strncmp(s, "fatal: ", 7) == 0;
+        bool fatal = strncasecmp(s, "fatal: ", 7) == 0; /* gitolite's are FATAL */
         bool vague = fatal && (strncmp(s + 7, "Could not read from remote", 26) == 0 ||
                                strncmp(s + 7, "the remote end hung up", 22) == 0);
         if (vague && *ret_n > 0)

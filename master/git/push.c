@@ -196,12 +196,15 @@ static void add_remote_lines(pw_buf *b, const char *said)
     }
 }
 
-/* The server does not let us, and says so without looking at the push. */
+/* The server does not let us, and says so without looking at the push. The last are gitolite's,
+ * GitHub's and GitLab's of keys, and Gitea's. */
 static bool denied(const char *said)
 {
     static const char *const words[] = {"ermission denied",     "denied to",
                                         "uthentication failed", "returned error: 403",
-                                        "dubious ownership",    "could not read Username"};
+                                        "dubious ownership",    "could not read Username",
+                                        " DENIED by ",          "marked as read only",
+                                        "not allowed to push",  " have write access"};
 
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         if (strstr(said, words[i]))

@@ -252,7 +252,8 @@ gitlogin_trouble gitlogin_read(const char *said)
                                           "returned error: 401",
                                           "returned error: 403",
                                           "Load key \"",
-                                          "unable to read askpass"};
+                                          "unable to read askpass",
+                                          " DENIED by "}; /* gitolite */
     if (strstr(said, "Host key verification failed") || strstr(said, "host key is known for"))
         return GITLOGIN_STRANGER;
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)

@@ -115,7 +115,8 @@ static void test_wrong(void)
 static void test_read(void)
 {
     ok(gitlogin_read("x\nfatal: Authentication failed for 'http://h/'\n") == GITLOGIN_REFUSED &&
-           gitlogin_read("git@h: Permission denied (publickey).\r\n") == GITLOGIN_REFUSED,
+           gitlogin_read("git@h: Permission denied (publickey).\r\n") == GITLOGIN_REFUSED &&
+           gitlogin_read("FATAL: R any r bot DENIED by fallthru\n") == GITLOGIN_REFUSED,
        "refused");
     ok(gitlogin_read("No ED25519 host key is known for h and you have requested strict checking.\n"
                      "Host key verification failed.\n") == GITLOGIN_STRANGER,

@@ -145,3 +145,33 @@ def credentials(server, right=True):
         known = write(os.path.join(server.folder, "known_hosts"), server.known)
         return f"secrets: {{login: {{file: {key}}}}}\n", f", credentials: {{ssh_key: login, known_hosts: {known}}}"
     return "", ""
+
+
+class Gitolite(Ssh):
+    """gitolite3 behind sshd, as the user who runs the tests but with a home of its own: `admin` may all, `bot` what the rules say."""
+
+    def __init__(self, folder, root):
+        super().__init__(folder, root)
+        self.home = os.path.join(self.folder, "home")
+        os.mkdir(self.home)
+        self.admin = self.make_key("admin")
+        self.run("setup", "-pk", self.admin + ".pub")
+        shutil.copy(self.key + ".pub", os.path.join(self.home, ".gitolite", "keydir", "bot.pub"))
+
+    def run(self, *args):
+        env = dict(os.environ, HOME=self.home, GIT_CONFIG_NOSYSTEM="1")
+        p = subprocess.run([program("gitolite"), *args], env=env, capture_output=True, text=True, timeout=60)
+        assert p.returncode == 0, p.stdout + p.stderr
+
+    def rules(self, *lines):
+        """Of repository `repo`, beside that admin may all."""
+        write(os.path.join(self.home, ".gitolite", "conf", "gitolite.conf"), "repo gitolite-admin\n    RW+ = admin\nrepo repo\n    RW+ = admin\n" + "".join(f"    {x}\n" for x in lines))
+        self.run("setup")
+        with open(os.path.join(self.home, ".ssh", "authorized_keys")) as f:
+            write(os.path.join(self.folder, "keys"), f.read().replace('command="', f'command="HOME={self.home} '))
+
+    def url(self, name):
+        return f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}/{name}"
+
+    def pusher(self):
+        return super().pusher().replace(self.key, self.admin)
