@@ -270,6 +270,11 @@ int blobs_whole(blobs *self, uint64_t attempt, uint64_t file, uint64_t size, pw_
     return 0;
 }
 
+bool blobs_room(const blobs *self)
+{
+    return pw_fs_free(self->in_dir) >= BLOBS_ROOM && access(self->in_dir, W_OK) == 0;
+}
+
 void blobs_forget_unsynced(blobs *self)
 {
     part *p;

@@ -43,6 +43,8 @@ int blobs_append(blobs *self, uint64_t attempt, uint64_t file, uint64_t position
                  size_t n, pw_err *err);
 /* All pieces came: it has `size` bytes now; an empty file is made. PW_ECORRUPT: it lacks some. */
 int blobs_whole(blobs *self, uint64_t attempt, uint64_t file, uint64_t size, pw_err *err);
+/* Whether its disk, which may be another one than that of the logs, can take the next piece. */
+bool blobs_room(const blobs *self);
 /* The sync failed: what it did not reach is to come again. */
 void blobs_forget_unsynced(blobs *self);
 /* Its row is committed: put in place. Answered by BLOBS_STORED. */

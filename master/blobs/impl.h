@@ -10,6 +10,7 @@
 enum {
     BLOBS_OPEN_MAX = 256,     /* descriptors of incoming files */
     BLOBS_PIECE = 256 * 1024, /* read at once */
+    BLOBS_ROOM = 1024 * 1024, /* free, below it nothing new is taken: as of the logs */
     BLOBS_FILES = 1 << 20,    /* numbers of an attempt's files, for the table's keys */
 };
 

@@ -36,11 +36,17 @@ static void no_trouble(sessions *self)
     core_full(self->core, NULL);
 }
 
+/* Of all disks that bytes go to. */
+static bool room(const sessions *self)
+{
+    return logs_room(self->logs) && (!self->blobs || blobs_room(self->blobs));
+}
+
 /* Bytes that were refused come again by themselves. When nobody has any, the room that there is
  * decides, so that a disk that was cleared is noticed without output. */
 void ingest_tick(sessions *self, pw_usec now)
 {
-    if (self->trouble_at && now - self->trouble_at > TROUBLE_US && logs_room(self->logs))
+    if (self->trouble_at && now - self->trouble_at > TROUBLE_US && room(self))
         no_trouble(self);
 }
 
@@ -378,7 +384,7 @@ void sessions_synced(sessions *self, uint64_t ticket, int code, const char *text
         return;
     }
     /* a small frame may still fit where a large one did not */
-    if (self->trouble_at && self->took && logs_room(self->logs))
+    if (self->trouble_at && self->took && room(self))
         no_trouble(self);
     while (n < self->n_pend && self->pend[n].ticket && self->pend[n].ticket <= ticket)
         n++;
