@@ -12,6 +12,14 @@ def test_there_are_examples():
     assert {name for name, _, _ in EXAMPLES} == {f"moving-from-{x}.md" for x in ("buildbot", "github-actions", "gitlab")}
 
 
+def test_every_command_is_in_the_manual():
+    help = subprocess.run([f"{BUILD}/pawl", "--help"], capture_output=True, text=True, check=True).stdout
+    commands = re.findall(r"^  ([a-z]+)  +[A-Z]", help, re.M)
+    heads = re.findall(r"^\.TP\n(\.B.*)", open(ROOT + "/docs/man/pawl.1").read().split(".SH COMMANDS")[1], re.M)
+    words = set(re.findall(r"[a-z]+", " ".join(re.sub(r"\\f[A-Z]", " ", h) for h in heads)))
+    assert len(commands) > 20 and not [c for c in commands if c not in words], [c for c in commands if c not in words]
+
+
 @pytest.mark.parametrize("name, i, text", EXAMPLES, ids=[f"{n}-{i}" for n, i, _ in EXAMPLES])
 def test_example(tmp_path, name, i, text):
     env = dict(os.environ, HOME=str(tmp_path))
