@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "master/http/impl.h"
+#include "master/store/reader_pages.h"
 #include "shared/base/log.h"
 #include "shared/base/num.h"
 
@@ -16,35 +17,74 @@ enum { BACK_ROWS = 64, PUMP_ROWS = 1000 };
 typedef struct listener {
     web_wait wait;
     web_server *web;
-    uint64_t cursor, resets;
-    pw_buf out; /* text that is not sent yet */
+    uint64_t cursor, resets, epoch;
+    bool picky;       /* only what is about `want` */
+    web_about *want;  /* owned; "" and 0: any */
+    uint64_t told_id; /* the client knows of the cursor up to here */
+    pw_buf out;       /* text that is not sent yet */
     size_t sent;
 } listener;
+
+void web_event_drop(web_event *e)
+{
+    free(e->text);
+    free(e->about);
+    *e = (web_event){0};
+}
+
+static void about(web_about *a, const char *project, const char *branch, uint64_t build)
+{
+    (void)snprintf(a->project, sizeof(a->project), "%s", project);
+    (void)snprintf(a->branch, sizeof(a->branch), "%s", branch);
+    a->build = build;
+}
+
+static bool wanted(const listener *l, const web_about *a)
+{
+    const web_about *w = l->want;
+    if (!l->picky || a->all)
+        return true;
+    return (!w->build || w->build == a->build) &&
+           (!*w->project || strcmp(w->project, a->project) == 0) &&
+           (!*w->branch || strcmp(w->branch, a->branch) == 0 || strcmp(w->branch, a->target) == 0);
+}
 
 /* ---- one event as text */
 typedef struct object {
     web_server *web;
     reader *rd;
     pw_buf *b;
+    web_about *about;
 } object;
 
 static int put_build(void *self, const reader_build *r)
 {
     object *o = self;
+    about(o->about, r->project, r->branch, r->b.id);
     web_build(o->b, r, o->web->url);
+    return 0;
+}
+
+static int about_build(void *self, const reader_build *r)
+{
+    about(((object *)self)->about, r->project, r->branch, r->b.id);
     return 0;
 }
 
 static int put_request(void *self, const reader_request *r)
 {
     object *o = self;
-    web_request(o->b, r, web_request_build(o->rd, r));
+    uint64_t build = web_request_build(o->rd, r);
+    about(o->about, r->project, r->branch, build);
+    web_request(o->b, r, build);
     return 0;
 }
 
 static int put_change(void *self, const reader_change *c)
 {
-    web_change(((object *)self)->b, c);
+    object *o = self;
+    about(o->about, c->project, c->branch, 0);
+    web_change(o->b, c);
     return 0;
 }
 
@@ -60,8 +100,12 @@ static int put_worker(void *self, const store_worker *w, uint64_t busy, bool enr
 
 static int put_promotion(void *self, const store_promotion *p)
 {
-    web_promotion(((object *)self)->b, p);
-    return 0;
+    object *o = self;
+    about(o->about, "", p->source, 0);
+    (void)snprintf(o->about->target, sizeof(o->about->target), "%s", p->target);
+    web_promotion(o->b, p);
+    return reader_project_name(o->rd, p->project, o->about->project, sizeof(o->about->project),
+                               NULL);
 }
 
 const char *web_event_name(event_kind kind)
@@ -72,17 +116,20 @@ const char *web_event_name(event_kind kind)
 }
 
 int web_event_text(web_server *web, reader *rd, uint64_t epoch, uint64_t seq, event_kind kind,
-                   uint64_t id, pw_buf *b)
+                   uint64_t id, pw_buf *b, web_about *ret)
 {
     PW_AUTO(pw_buf_clearp) pw_buf data = PW_BUF(WEB_OUT_MAX);
-    object o = {web, rd, &data};
+    object o = {web, rd, &data, ret};
     int r = PW_ENOTFOUND;
+    *ret = (web_about){.all = kind == EVENT_CONFIG};
     switch (kind) {
     case EVENT_BUILD:
         r = reader_build_one(rd, id, put_build, &o, NULL);
         break;
     case EVENT_STEP:
-        r = web_steps(rd, id, 0, true, &data, NULL);
+        r = reader_build_one(rd, id, about_build, &o, NULL);
+        if (r == 0)
+            r = web_steps(rd, id, 0, true, &data, NULL);
         break;
     case EVENT_REQUEST:
         r = reader_request_one(rd, id, put_request, &o, NULL);
@@ -167,7 +214,7 @@ static int count_build(void *self, const reader_build *r)
     return 0;
 }
 
-static void ring_add(web_hub *h, uint64_t seq, pw_buf *text)
+static void ring_add(web_hub *h, uint64_t seq, pw_buf *text, web_about *what)
 {
     (void)pthread_mutex_lock(&h->lock);
     if (h->listeners > 0) {
@@ -176,8 +223,7 @@ static void ring_add(web_hub *h, uint64_t seq, pw_buf *text)
             web_event *e = &h->ring[h->ring_first];
             h->ring_from = e->seq;
             h->ring_bytes -= e->len;
-            free(e->text);
-            e->text = NULL;
+            web_event_drop(e);
             h->ring_first = (h->ring_first + 1) % WEB_RING;
             h->ring_n--;
         }
@@ -187,11 +233,14 @@ static void ring_add(web_hub *h, uint64_t seq, pw_buf *text)
         h->ring_bytes += e->len;
         h->ring_n++;
         e->text = pw_buf_take(text);
+        e->about = what;
+        what = NULL;
     } else {
         /* the last one left meanwhile and the ring is empty: it begins behind this event */
         h->ring_from = seq;
     }
     (void)pthread_mutex_unlock(&h->lock);
+    free(what);
 }
 
 static int on_event(void *self, uint64_t seq, pw_msec at, event_kind kind, uint64_t id)
@@ -206,10 +255,14 @@ static int on_event(void *self, uint64_t seq, pw_msec at, event_kind kind, uint6
     if (!p->render)
         return 0;
     PW_AUTO(pw_buf_clearp) pw_buf text = PW_BUF(WEB_OUT_MAX);
-    p->failed = web_event_text(p->web, h->rd, p->epoch, seq, kind, id, &text);
-    if (p->failed < 0)
+    web_about *what = malloc(sizeof(*what));
+    p->failed =
+        what ? web_event_text(p->web, h->rd, p->epoch, seq, kind, id, &text, what) : PW_ENOMEM;
+    if (p->failed < 0) {
+        free(what);
         return p->failed;
-    ring_add(h, seq, &text);
+    }
+    ring_add(h, seq, &text, what);
     return 0;
 }
 
@@ -258,10 +311,17 @@ static int back_event(void *self, uint64_t seq, pw_msec at, event_kind kind, uin
         uint64_t epoch;
     } *x = self;
     (void)at;
-    int r = web_event_text(x->l->web, x->rd, x->epoch, seq, kind, id, &x->l->out);
-    if (r == 0)
-        x->l->cursor = seq;
-    return r;
+    web_about what;
+    size_t before = x->l->out.len;
+    int r = web_event_text(x->l->web, x->rd, x->epoch, seq, kind, id, &x->l->out, &what);
+    if (r < 0)
+        return r;
+    if (!wanted(x->l, &what) && x->l->out.p) {
+        x->l->out.len = before;
+        x->l->out.p[before] = '\0';
+    }
+    x->l->cursor = seq;
+    return 0;
 }
 
 /* From the ring. False: it does not reach back so far. */
@@ -275,7 +335,8 @@ static bool from_ring(listener *l, uint64_t *ret_seen)
         const web_event *e = &h->ring[(h->ring_first + i) % WEB_RING];
         if (e->seq <= l->cursor)
             continue;
-        (void)pw_buf_add(&l->out, e->text, e->len);
+        if (wanted(l, e->about))
+            (void)pw_buf_add(&l->out, e->text, e->len);
         l->cursor = e->seq;
     }
     (void)pthread_mutex_unlock(&h->lock);
@@ -291,6 +352,14 @@ static int reset_to_last(listener *l, reader *rd, uint64_t epoch, pw_err *err)
                        l->cursor);
 }
 
+/* A client that is told only some events learns how far it is all the same: a block of an id alone
+ * counts for Last-Event-ID and is no event. */
+static void tell_id(listener *l)
+{
+    (void)pw_buf_addf(&l->out, "id: %" PRIx64 ".%" PRIu64 "\n\n", l->epoch, l->cursor);
+    l->told_id = l->cursor;
+}
+
 static int from_rows(listener *l, pw_err *err)
 {
     struct {
@@ -298,6 +367,7 @@ static int from_rows(listener *l, pw_err *err)
         reader *rd;
         uint64_t epoch;
     } x = {l, web_reader_take(l->web, err), 0};
+    uint64_t from = l->cursor;
     if (!x.rd)
         return err->code;
     (void)pthread_mutex_lock(&l->web->hub.lock);
@@ -310,6 +380,9 @@ static int from_rows(listener *l, pw_err *err)
     if (r == PW_ENOTFOUND)
         r = reset_to_last(l, x.rd, x.epoch, err);
     web_reader_give(l->web, x.rd);
+    l->epoch = x.epoch;
+    if (r == 0 && l->out.len == 0 && l->cursor != from)
+        tell_id(l); /* the rest after this is sent: a long way is not gone in one step */
     return r;
 }
 
@@ -347,6 +420,8 @@ static ssize_t listen_more(void *self, uint64_t pos, char *to, size_t max)
         if (l->out.len == 0 && l->wait.ping) {
             l->wait.ping = false;
             (void)pw_buf_adds(&l->out, ": alive\n\n");
+            if (l->picky && l->told_id != l->cursor)
+                tell_id(l);
         }
         if (l->out.len == 0 && web_wait_begin(l->web, &l->wait, seen, 0))
             return 0;
@@ -358,6 +433,7 @@ static void listen_end(void *self)
     listener *l = self;
     web_stream_end(l->web, true);
     pw_buf_clear(&l->out);
+    free(l->want);
     free(l);
 }
 
@@ -376,6 +452,7 @@ static int begin(listener *l, reader *rd, const char *last, pw_err *err)
     int r = reader_epoch(rd, &epoch, err);
     if (r < 0 || (r = reader_event_last(rd, &newest, err)) < 0)
         return r;
+    l->epoch = epoch;
     (void)pw_buf_adds(&l->out, "retry: 1000\n");
     if (last && parse_id(last, epoch, &l->cursor) && l->cursor <= newest) {
         (void)pw_buf_adds(&l->out, ": resumed\n\n");
@@ -387,9 +464,32 @@ static int begin(listener *l, reader *rd, const char *last, pw_err *err)
     return pw_buf_addf(&l->out, "id: %" PRIx64 ".%" PRIu64 "\n\n", epoch, newest);
 }
 
+/* What the listener wants to hear of; NULL: refused already. */
+static web_about *want_of(web_req *q, bool *ret_picky)
+{
+    pw_err err = {0};
+    const char *project = web_query_get(&q->query, "project"),
+               *branch = web_query_get(&q->query, "branch");
+    web_about *w = calloc(1, sizeof(*w));
+    int r = w ? web_query_u64(&q->query, "build", &w->build, &err)
+              : pw_fail(&err, PW_ENOMEM, "out of memory");
+    if (r == 0 &&
+        ((project && strlen(project) >= WEB_ABOUT) || (branch && strlen(branch) >= WEB_ABOUT)))
+        r = pw_fail(&err, PW_EINVAL, "a project or branch has at most %d bytes", WEB_ABOUT - 1);
+    if (r < 0) {
+        free(w);
+        web_fail_err(q, &err);
+        return NULL;
+    }
+    about(w, project ? project : "", branch ? branch : "", w->build);
+    *ret_picky = w->build || *w->project || *w->branch;
+    return w;
+}
+
 void web_get_events(web_req *q)
 {
     pw_err err = {0};
+    bool picky = false;
     const char *last = MHD_lookup_connection_value(q->con, MHD_HEADER_KIND, "Last-Event-ID");
     if (!last)
         last = web_query_get(&q->query, "last_event_id");
@@ -400,14 +500,20 @@ void web_get_events(web_req *q)
         q->type = "text/event-stream";
         return;
     }
+    web_about *want = want_of(q, &picky);
+    if (!want)
+        return;
     listener *l = calloc(1, sizeof(*l));
     /* counted first, so that from here on the ring is filled */
     if (!l || !web_stream_begin(q->web, true)) {
         free(l);
+        free(want);
         web_fail(q, 503, "unavailable", "too many listen already");
         return;
     }
     l->web = q->web;
+    l->want = want;
+    l->picky = picky;
     l->wait.con = q->con;
     l->wait.events = true;
     web_wait_owner(&l->wait, q);

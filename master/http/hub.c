@@ -84,8 +84,7 @@ bool web_stream_begin(web_server *web, bool listener)
 static void ring_empty(web_hub *h)
 {
     for (; h->ring_n > 0; h->ring_n--) {
-        free(h->ring[h->ring_first].text);
-        h->ring[h->ring_first].text = NULL;
+        web_event_drop(&h->ring[h->ring_first]);
         h->ring_first = (h->ring_first + 1) % WEB_RING;
     }
     h->ring_bytes = 0;

@@ -128,9 +128,18 @@ typedef struct web_ask {
     core_cmd *cmd;
 } web_ask;
 
+/* What an event is about, for listeners that want only some; "" and 0: nothing of that kind. */
+enum { WEB_ABOUT = 256 };
+typedef struct web_about {
+    bool all;                                                      /* everybody's matter */
+    char project[WEB_ABOUT], branch[WEB_ABOUT], target[WEB_ABOUT]; /* target: also of a branch */
+    uint64_t build;
+} web_about;
+
 typedef struct web_event { /* one rendered event */
     uint64_t seq;
-    char *text; /* owned */
+    web_about *about; /* owned */
+    char *text;       /* owned */
     size_t len;
 } web_event;
 
@@ -432,8 +441,9 @@ struct MHD_Connection *web_ask_expire(web_hub *hub, pw_usec now, bool all, pw_us
 
 /* ---- events.c */
 int web_event_text(web_server *web, reader *rd, uint64_t epoch, uint64_t seq, event_kind kind,
-                   uint64_t id, pw_buf *b);
+                   uint64_t id, pw_buf *b, web_about *ret);
 const char *web_event_name(event_kind kind);
+void web_event_drop(web_event *e);
 
 /* ---- logs.c: bytes=A-B, A-, -N of `size` bytes. 1: a range; 0: none that is understood; -1:
  * beyond the end. */

@@ -30,7 +30,7 @@ static bool described(const web_route *r)
 
 static void param(pw_buf *b, const char *name, size_t n, const char *in)
 {
-    static const char numbers[] = "limit from lines tail offset attempt id",
+    static const char numbers[] = "limit from lines tail offset attempt id build",
                       flags[] = "raw times follow edges why";
     bool path = strcmp(in, "path") == 0;
     web_open(b, NULL, '{');

@@ -119,8 +119,8 @@ const web_route web_routes[] = {
     {"DELETE", API "/tokens/{id}", "admin", "", "reason", "Id", "Revoke a token", web_delete_token},
     {"GET", API "/audit", "admin", "actor since " PAGE, NULL, "Deed[]",
      "What people did, newest first", web_get_audit},
-    {"GET", API "/events", "read", "last_event_id", NULL, NULL, "Server-sent events",
-     web_get_events},
+    {"GET", API "/events", "read", "last_event_id project branch build", NULL, NULL,
+     "Server-sent events; about a project, a branch or a build where one is named", web_get_events},
     {"GET", API "/openapi.json", "read", "", NULL, "OpenAPI", "This description", web_get_openapi},
     {"POST", "/hooks/{kind}/{project}", "", "", NULL, "Hook",
      "A delivery of github, gitlab, gitea, bitbucket or generic, signed with the hook_secret of "

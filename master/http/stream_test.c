@@ -176,6 +176,58 @@ static void test_follow(world *w)
        "and so do they, with the line's end");
 }
 
+/* Reads a stream until `text` is in what came; nothing is dropped. */
+static bool collect(int fd, pw_buf *b, const char *text)
+{
+    while (!b->len || !strstr(b->p, text)) {
+        char *p = pw_buf_room(b, 4097);
+        ssize_t n = p ? recv(fd, p, 4096, 0) : -1;
+        if (n <= 0)
+            return false;
+        b->len += (size_t)n;
+        b->p[b->len] = '\0';
+    }
+    return true;
+}
+
+/* Listeners that want only what is about something. Events that they are not told of move their
+ * cursor all the same, told by blocks of an id alone. */
+static void test_some_events(world *w)
+{
+    PW_AUTO(pw_closep) int build = client_open(w), branch = client_open(w), back = client_open(w);
+    PW_AUTO(pw_buf_clearp) pw_buf a = PW_BUF(1 << 20), b = PW_BUF(1 << 20), c = PW_BUF(1 << 20);
+    PW_AUTO(reply_clear) reply r = {0};
+    uint64_t epoch = store_epoch(w->st), from = w->event;
+    char path[200];
+    ok(client_send(build, "GET", "/api/v1/events?build=500", NULL, NULL) &&
+           until(build, &a, "id: ") &&
+           client_send(branch, "GET", "/api/v1/events?project=p&branch=stable", NULL, NULL) &&
+           until(branch, &b, "id: "),
+       "listeners to a build and a branch");
+    ok(commit_events(w, EVENT_WORKER, w->worker, 3) && commit_events(w, EVENT_BUILD, 2, 1) &&
+           commit_events(w, EVENT_STEP, WORLD_OPEN, 1) &&
+           commit_events(w, EVENT_REQUEST, WORLD_OPEN - 1, 1) &&
+           commit_events(w, EVENT_PROMOTION, 1, 1) && commit_events(w, EVENT_CHANGE, 1, 1),
+       "much happens");
+    ok(collect(build, &a, "event: request\n") && strstr(a.p, "event: step\n") &&
+           !strstr(a.p, "event: worker") && !strstr(a.p, "event: build") &&
+           !strstr(a.p, "event: promotion"),
+       "of a build: its steps and its request, nothing else");
+    ok(collect(branch, &b, "event: promotion\n") && !strstr(b.p, "event: build") &&
+           !strstr(b.p, "event: step") && !strstr(b.p, "event: worker"),
+       "of a branch: what is promoted to it");
+    ok(commit_events(w, EVENT_WORKER, w->worker, 900), "more than the ring keeps");
+    (void)snprintf(path, sizeof(path), "/api/v1/events?branch=master&last_event_id=%llx.%llu",
+                   (unsigned long long)epoch, (unsigned long long)from);
+    ok(client_send(back, "GET", path, NULL, NULL) && until(back, &c, "event: build\n") &&
+           until(back, &c, "event: step\n") && until(back, &c, "event: request\n") &&
+           until(back, &c, "event: promotion\n") && until(back, &c, "event: change\n") &&
+           until(back, &c, "\r\nid: ") && commit_events(w, EVENT_BUILD, 6, 1) &&
+           until(back, &c, "event: build\ndata: {\"id\":6,"),
+       "one that comes back hears what it missed, and lives on");
+    ok(get(w, "/api/v1/events?build=x", &r) == 400, "no number");
+}
+
 static void test_events(world *w)
 {
     PW_AUTO(pw_closep) int fd = client_open(w);
@@ -288,6 +340,7 @@ int main(void)
         test_big(&w);
         test_follow(&w);
         test_events(&w);
+        test_some_events(&w);
         test_future(&w);
         test_stop(&w);
     } else {

@@ -1,6 +1,7 @@
 /* What pages show at a glance. */
 #include "master/store/reader_pages.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,19 @@ int reader_project_named(reader *self, const char *name, uint64_t *ret, pw_err *
     if (!id)
         return pw_fail(err, PW_ENOTFOUND, "there is no project \"%.200s\"", name);
     *ret = id;
+    return 0;
+}
+
+int reader_project_name(reader *self, uint64_t project, char *out, size_t cap, pw_err *err)
+{
+    PW_AUTO(sql_end) sql_cur cur = {0};
+    int rc = sql_query(&self->c, R_PROJECT_NAME, SQL_ARGS(sql_u(project)), &cur, err);
+
+    if (rc == 0)
+        rc = sql_next(&cur, err);
+    if (rc < 0)
+        return rc;
+    (void)snprintf(out, cap, "%s", rc > 0 ? sql_col_text(&cur, 0) : "");
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #define J_BRIEF " LEFT JOIN builder x ON x.id=b.builder LEFT JOIN builder y ON y.id=x.parent"
 
 #define READER_PAGES(X)                                                                            \
+    X(PROJECT_NAME, "SELECT name FROM project WHERE id=?1")                                        \
     X(BRANCHES, "SELECT ref,rev FROM tip WHERE project=?1 AND ref>?2 AND ref<'refs/heads0'"        \
                 " ORDER BY ref")                                                                   \
     X(TIP, "SELECT t.rev,(SELECT c.at FROM stamp s CROSS JOIN change c ON c.stamp=s.id"            \
