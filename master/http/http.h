@@ -24,6 +24,9 @@ typedef struct web_targets {
 } web_targets;
 void web_targets_free(web_targets *l); /* the older ones, too */
 
+/* How long turns took, in buckets of Prometheus: 1 5 10 25 50 100 500 ms, and longer. */
+enum { WEB_TURN_BUCKETS = 8 };
+
 /* Numbers of the core that /metrics shows; written by the core's thread, read by any. */
 typedef struct web_gauges {
     _Atomic uint64_t turns, turn_us_last, turn_us_max, commits_failed;
@@ -33,7 +36,11 @@ typedef struct web_gauges {
     _Atomic uint64_t builds_total[7]; /* since the start of this process, by result */
     _Atomic uint64_t outbox_waiting;
     _Atomic(web_targets *) targets; /* NULL: none yet */
+    _Atomic uint64_t turn_us, turn_bucket[WEB_TURN_BUCKETS];
 } web_gauges;
+
+/* A turn was committed. */
+void web_gauges_turn(web_gauges *g, uint64_t us);
 
 typedef struct web_options {
     const char *listen; /* "127.0.0.1:8010"; port 0 takes a free one */

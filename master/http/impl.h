@@ -484,5 +484,5 @@ web_handler web_get_status, web_get_projects, web_get_builders, web_get_builder,
     web_post_rotate, web_post_token, web_get_tokens, web_delete_token, web_get_audit, web_post_try,
     web_post_release, web_get_artifacts, web_get_artifact, web_get_tarball, web_get_summary,
     web_get_tests, web_get_branches, web_get_console, web_get_build_changes, web_get_history,
-    web_get_search, web_get_meta;
+    web_get_search, web_get_meta, web_get_atom;
 #endif

@@ -15,6 +15,7 @@ static const struct media {
     {"/api/v1/events", "text/event-stream"},
     {"/metrics", "text/plain"},
     {"/badge/{builder}", "image/svg+xml"},
+    {"/atom/{project}", "application/atom+xml"},
 };
 
 /* Pages are for people; what is described is for programs. */

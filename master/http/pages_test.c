@@ -173,6 +173,54 @@ static void test_search(const world *w)
        "meta");
 }
 
+static void test_outside(world *w)
+{
+    PW_AUTO(reply_clear) reply r = {0};
+    ok(get(w, "/badge/p%2Fslow.svg", &r) == 200 && has_header(&r, "image/svg+xml") &&
+           has(&r, "aria-label=\"slow: failure\"") && has(&r, "fill=\"#c0271f\""),
+       "a badge of a red builder");
+    ok(get(w, "/badge/fast.svg?project=p&branch=master", &r) == 200 && has(&r, "fast: success") &&
+           has(&r, "fill=\"#1b7a3a\""),
+       "of a green one, by project and branch");
+    ok(get(w, "/badge/fast.svg?project=p&branch=side", &r) == 200 && has(&r, "fast: not built") &&
+           has(&r, "fill=\"#59606b\""),
+       "of one that was not built there");
+    ok(get(w, "/badge/fast.svg", &r) == 400 && get(w, "/badge/slow.png", &r) == 404,
+       "of which, of what");
+    ok(get(w, "/atom/p?branch=master", &r) == 200 && has_header(&r, "application/atom+xml") &&
+           has(&r, "<title>p: master</title>") &&
+           has(&r, "<entry><title>slow on master: failure</title><id>http://127.0.0.1:") &&
+           has(&r, "/builds/240</id><updated>2023-11-14T22:13:22.010Z</updated>") &&
+           has(&r, ": step test failed</summary></entry>") && !has(&r, "/builds/500<"),
+       "a feed of what is finished");
+    size_t n = 0;
+    for (const char *p = r.body; (p = strstr(p, "<entry>")); p++)
+        n++;
+    ok(n == 30, "of the newest 30");
+    ok(has_header(&r, "ETag: W/"), "which need not be sent twice");
+    ok(get(w, "/atom/p?branch=%3C%26%01%FF%22", &r) == 200 &&
+           has(&r, "<title>p: &#60;&#38;\xef\xbf\xbd\xef\xbf\xbd&#34;</title>"),
+       "whatever a name has, it is well-formed");
+    ok(get(w, "/atom/nobody", &r) == 404 && get(w, "/atom/p?colour=red", &r) == 400,
+       "no such project, no such key");
+    web_gauges_turn(&w->gauges, 1000);
+    web_gauges_turn(&w->gauges, 1001);
+    web_gauges_turn(&w->gauges, 700000);
+    ok(get(w, "/metrics", &r) == 200 && has(&r, "pawl_turn_seconds_bucket{le=\"0.001\"} 1\n") &&
+           has(&r, "pawl_turn_seconds_bucket{le=\"0.005\"} 2\n") &&
+           has(&r, "pawl_turn_seconds_bucket{le=\"0.500\"} 2\n") &&
+           has(&r, "pawl_turn_seconds_bucket{le=\"+Inf\"} 3\n") &&
+           has(&r, "pawl_turn_seconds_sum 0.702001\npawl_turn_seconds_count 3\n") &&
+           has(&r, "pawl_turn_max_microseconds 700000\n"),
+       "times of turns");
+    ok(has(&r, "pawl_red{project=\"p\",branch=\"master\",builder=\"slow\"} 1\n") &&
+           !has(&r, "builder=\"fast\"} 1") &&
+           has(&r, "pawl_edge{edge=\"stable\",state=\"waiting\"} 1\n") &&
+           has(&r, "\npawl_outbox_oldest_seconds 0.000\n") && has(&r, "\npawl_events_behind 0\n") &&
+           !has(&r, "pawl_requests_oldest_seconds 0.000"),
+       "what is red, where promotions stand, how long things wait");
+}
+
 static void test_why(const world *w)
 {
     PW_AUTO(reply_clear) reply r = {0};
@@ -206,6 +254,7 @@ int main(void)
         test_history(&w);
         test_search(&w);
         test_why(&w);
+        test_outside(&w);
     }
     world_close(&w);
     config_unref(conf);

@@ -137,6 +137,8 @@ const web_route web_routes[] = {
     {"GET", "/metrics", "read", "", NULL, NULL, "Figures for Prometheus", web_get_metrics},
     {"GET", "/badge/{builder}", "read", "project branch", NULL, NULL,
      "BUILDER.svg: its state as a picture", web_get_badge},
+    {"GET", "/atom/{project}", "read", "branch builder", NULL, NULL,
+     "Feed of the newest finished builds of a project or a branch", web_get_atom},
     {"GET", "/", "read", WHERE, NULL, NULL, "Page: home: what is red, and what holds what",
      web_page},
     {"GET", "/branches", "read", WHERE, NULL, NULL, "Page: branches", web_page},

@@ -156,10 +156,7 @@ static void gauges(server *s, pw_usec spent)
     web_gauges *g = &s->gauges;
     core_get_figures(s->core, &f);
     sessions_get_figures(s->links, &l);
-    atomic_fetch_add(&g->turns, 1);
-    atomic_store(&g->turn_us_last, (uint64_t)spent);
-    if ((uint64_t)spent > atomic_load(&g->turn_us_max))
-        atomic_store(&g->turn_us_max, (uint64_t)spent);
+    web_gauges_turn(g, (uint64_t)spent);
     atomic_store(&g->requests_waiting, f.waiting);
     atomic_store(&g->builds_open, f.open);
     atomic_store(&g->workers_connected, f.connected);

@@ -39,6 +39,20 @@ int reader_project_name(reader *self, uint64_t project, char *out, size_t cap, p
     return 0;
 }
 
+int reader_oldest(reader *self, pw_msec *ret_request, pw_msec *ret_message, pw_err *err)
+{
+    PW_AUTO(sql_end) sql_cur cur = {0};
+    int rc = sql_query(&self->c, R_OLDEST, SQL_NO_ARGS, &cur, err);
+
+    if (rc == 0)
+        rc = sql_next(&cur, err);
+    if (rc < 0)
+        return rc;
+    *ret_request = sql_col_i(&cur, 0);
+    *ret_message = sql_col_i(&cur, 1);
+    return 0;
+}
+
 /* ---- branches */
 static const char heads[] = "refs/heads/";
 

@@ -63,6 +63,8 @@ int reader_commits(reader *self, const char *prefix, size_t limit,
                    int (*cb)(void *, const char *project, const char *branch, const store_rev *rev,
                              const char *subject),
                    void *cb_self, pw_err *err);
+/* When what still waits was made first: requests, messages; 0 none. */
+int reader_oldest(reader *self, pw_msec *ret_request, pw_msec *ret_message, pw_err *err);
 /* "" when there is none; cut at the buffer's end. */
 int reader_project_name(reader *self, uint64_t project, char *out, size_t cap, pw_err *err);
 /* Names to ids; PW_ENOTFOUND. */

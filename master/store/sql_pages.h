@@ -8,6 +8,9 @@
 #define J_BRIEF " LEFT JOIN builder x ON x.id=b.builder LEFT JOIN builder y ON y.id=x.parent"
 
 #define READER_PAGES(X)                                                                            \
+    X(OLDEST, "SELECT (SELECT min(created) FROM request INDEXED BY request_open"                   \
+              " WHERE state<2 AND state=0),(SELECT min(created) FROM outbox"                       \
+              " INDEXED BY outbox_open WHERE state<2)")                                            \
     X(PROJECT_NAME, "SELECT name FROM project WHERE id=?1")                                        \
     X(BRANCHES, "SELECT ref,rev FROM tip WHERE project=?1 AND ref>?2 AND ref<'refs/heads0'"        \
                 " ORDER BY ref")                                                                   \

@@ -73,6 +73,9 @@ static const struct {
     {"BUILDS_PROJECT_BAD", "x"},
     {"BRANCH_SIZE", "(subquery-1)"}, /* at most 1,000 rows */
     {"CHANGES_BRANCH", "k"},         /* at most ?2 rows */
+    {"OLDEST", "CONSTANT ROW"},
+    {"OLDEST", "request USING INDEX request_open"},
+    {"OLDEST", "outbox USING INDEX outbox_open"},
     {"BRANCH_BUILDS", "s"},          /* at most ?3 rows */
     {"BEHIND", "(subquery-1)"},      /* at most ?4 */
     {"GREEN_BEFORE", "s"},           /* at most ?6 */

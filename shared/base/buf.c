@@ -197,8 +197,9 @@ char *pw_strf(const char *fmt, ...)
 
 /* Bytes of the UTF-8 character at s (RFC 3629: no overlong forms, no surrogates), or 0 when it is
  * none. */
-static size_t utf8_len(const unsigned char *s)
+size_t pw_utf8_len(const char *text)
 {
+    const unsigned char *s = (const unsigned char *)text;
     unsigned char low = 0x80, high = 0xbf;
     size_t n;
 
@@ -252,7 +253,7 @@ static int json_text(pw_buf *b, const unsigned char *s)
     int rc;
 
     while (*s) {
-        size_t n = utf8_len(s);
+        size_t n = pw_utf8_len((const char *)s);
         bool plain = n > 0 && *s >= 0x20 && *s != '"' && *s != '\\' && *s != 0x7f;
         if (plain) {
             s += n;

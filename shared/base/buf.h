@@ -49,6 +49,8 @@ char *pw_buf_take(pw_buf *b);
 char *pw_strdup(const char *s, bool *failed);
 /* printf into new memory (owned); NULL when memory ran out. */
 char *pw_strf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Bytes of the UTF-8 character that a text begins with (NUL-terminated); 0: it is none. */
+size_t pw_utf8_len(const char *text);
 /* JSON string with quotes; bytes that are not UTF-8 become U+FFFD. */
 int pw_buf_json(pw_buf *b, const char *s);
 

@@ -196,7 +196,7 @@ class Pawl:
         data = json.dumps(body).encode() if body is not None else None
         if data is not None:
             h.setdefault("Content-Type", "application/json")
-        url = self.url + (path if path.startswith(("/healthz", "/metrics", "/badge")) or path == "/" or path.startswith("/builds/") and method == "PAGE" else "/api/v1" + path)
+        url = self.url + (path if path.startswith(("/healthz", "/metrics", "/badge", "/atom")) or path == "/" or path.startswith("/builds/") and method == "PAGE" else "/api/v1" + path)
         r = urllib.request.Request(url, data=data, headers=h, method="GET" if method == "PAGE" else method)
         try:
             with urllib.request.urlopen(r, timeout=30 * SLOW) as a:

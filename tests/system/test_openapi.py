@@ -108,7 +108,7 @@ def paths(full, path):
         return kept
     if "/requests/{id}" in path:
         return [path.replace("{id}", str(n)) for n in (full.waiting, full.red["request"])]
-    return [path.replace("{builder}", "test.svg")]
+    return [path.replace("{builder}", "test.svg").replace("{project}", "p")]
 
 
 def test_every_answer_is_as_described(full):
