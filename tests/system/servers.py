@@ -166,6 +166,9 @@ class Gitolite(Ssh):
     def rules(self, *lines):
         """Of repository `repo`, beside that admin may all."""
         write(os.path.join(self.home, ".gitolite", "conf", "gitolite.conf"), "repo gitolite-admin\n    RW+ = admin\nrepo repo\n    RW+ = admin\n" + "".join(f"    {x}\n" for x in lines))
+        if os.path.exists(os.path.join(self.home, "repositories", "repo.git")):
+            self.run("compile")  # all that new rules need
+            return
         self.run("setup")
         with open(os.path.join(self.home, ".ssh", "authorized_keys")) as f:
             write(os.path.join(self.folder, "keys"), f.read().replace('command="', f'command="HOME={self.home} '))
