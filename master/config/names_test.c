@@ -197,7 +197,7 @@ static const struct mistake {
     {STEP("artifacts: {paths: x, retention: 1}"), 2, 76, "\"retention\""},
     {STEP("artifacts: {paths: x}, dir: y"), 2, 66, "\"dir\" is for steps with \"run\""},
     {STEP("artifacts: x, reports: {tap: y}"), 2, 43, "a step has one of"},
-    {STEP("trigger: {scheduler: x}"), 2, 43, "\"trigger\" is not supported by this version"},
+    {STEP("trigger: {schedler: x}"), 2, 53, "unknown key \"schedler\""},
     {STEP("set_property: x"), 2, 57, "\"set_property\" takes {NAME: VALUE}"},
     {STEP("set_property: {Upper: x}"), 2, 58, "\"Upper\" is no name of a property"},
     {STEP("set_property: {branch: x}"), 2, 58, "property \"branch\" is set by Pawl"},
