@@ -44,6 +44,7 @@ static bool add_request(making *m, core_builder *b, size_t i)
     const core_ask *ask = m->ask;
     const pl_builder *def = &m->def[i];
     pw_err err = {0};
+    bool tried = ask->stamp->proposal == CORE_TRIED; /* also what a step of one triggers */
     task_hold hold = !m->run[i]                                     ? HOLD_UNCHANGED
                      : def->manual && !(ask->person && m->asked[i]) ? HOLD_MANUAL
                                                                     : HOLD_NONE;
@@ -53,7 +54,7 @@ static bool add_request(making *m, core_builder *b, size_t i)
                          .stamp = ask->stamp->id,
                          .prio = ask->prio,
                          .created = pw_wall(self->host),
-                         .collapse = ask->collapse && def->collapse && m->run[i],
+                         .collapse = ask->collapse && def->collapse && m->run[i] && !tried,
                          .props = (uint8_t *)(uintptr_t)ask->props,
                          .props_len = ask->props_len};
     store_task task = {.request = row.id,

@@ -24,8 +24,8 @@ static bool same_lane(const core_request *a, const core_request *b)
 
 int core_lane_put(core *self, core_request *r, pw_err *err)
 {
-    if (!r->by || r->by->supersede == SUPERSEDE_NONE)
-        return 0;
+    if (!r->by || r->by->supersede == SUPERSEDE_NONE || r->stamp->proposal == CORE_TRIED)
+        return 0; /* a try is no commit of its branch, also where a step of it triggers builds */
     uint64_t h = hash(UINT64_C(0xcbf29ce484222325), &r->builder->row, sizeof(r->builder->row));
     h = hash(h, &r->stamp->project_row, sizeof(r->stamp->project_row));
     h = hash(h, r->stamp->branch, strlen(r->stamp->branch));

@@ -1,6 +1,7 @@
 /* What people try: imported first, never of a branch, never merged, trusted when somebody says so;
  * gone with its builds. */
 #include "master/core/fixture.h"
+#include "master/core/parts.h"
 #include "master/store/outbox.h"
 #include "master/store/tries.h"
 #include "tests/tap.h"
@@ -16,6 +17,16 @@
     "promotions:\n  - {name: stable, kind: green, project: p, from: master, to: stable, "          \
     "builders: [test]}\n"                                                                          \
     "notify: [{kind: webhook, name: h, url: 'http://h', events: [build, failure]}]\n"
+#define CONF2                                                                                      \
+    "projects:\n"                                                                                  \
+    "  - {name: p, repository: /r.git, branches: [master], poll: 1h, build_first: true}\n"         \
+    "builders:\n  - {name: test, project: p, requires: {tags: [nobody]}, steps: [{run: x}]}\n"     \
+    "  - {name: docs, project: p, steps: [{run: x}]}\n"                                            \
+    "schedulers:\n  - {name: push, kind: branch, project: p, supersede: running, builders: "       \
+    "[test]}\n"                                                                                    \
+    "  - {name: tr, kind: triggered, project: p, builders: [docs]}\n"                              \
+    "  - {name: next, kind: dependent, project: p, after: tr, supersede: running, builders: "      \
+    "[test]}\n"
 #define BASE "00000000000000000000000000000000000000" /* and two digits */
 
 typedef struct sent {
@@ -207,6 +218,35 @@ static void retention(void)
        "the other one stays");
 }
 
+/* What a step of a try triggers, and what comes after that, is as little of the branch. */
+static void triggered(void)
+{
+    PW_AUTO(world_freep) world *w = world_new(CONF2);
+    pw_err err = {0};
+    if (!w)
+        return;
+    push(w, 0, "master", 0, 1);
+    uint64_t id = worker(w, "w1", 1);
+    up_with(w, id, 1, 4, 1, "isolation=none,bwrap\nuntrusted=true");
+    ok(figures(w).waiting == 1, "a request of master waits");
+    ok(give(w, (sent){.number = 1, .rev = 50, .builders = "docs"}) == 202, "a try");
+    store_rev r = rev(50);
+    core_stamp *s = core_stamp_make(w->core, core_project_row(w->core, 0), "master", &r);
+    ok(s && s->proposal == CORE_TRIED, "of which a step");
+    uint64_t set =
+        s ? core_trigger_scheduler(w->core, 1, s, &(pw_list){0}, "step", "r", 0, NULL, &err) : 0;
+    (void)core_stamp_unref(s);
+    (void)world_go(w);
+    ok(set > 0, "triggers builds");
+    end(w, build_on(w, id), PW_SUCCESS);
+    ok(figures(w).waiting == 2,
+       "what comes after these neither cancels nor takes along what is of "
+       "master: %d",
+       (int)figures(w).waiting);
+    push(w, 0, "master", 1, 2);
+    ok(figures(w).waiting == 2, "a newer commit cancels the one before it alone");
+}
+
 /* How many builds of a branch are kept: tries do not count. */
 static void keep_last(void)
 {
@@ -238,6 +278,7 @@ int main(void)
     branch();
     release();
     retention();
+    triggered();
     keep_last();
     return tap_done();
 }
