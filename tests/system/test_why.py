@@ -1,5 +1,5 @@
 """Each reason for which a request waits, by a real situation; none is ever without one."""
-import json, os, signal
+import json, os, re, signal
 from conftest import until
 
 CONFIG = """
@@ -162,3 +162,93 @@ def test_lost_worker(pawl, repo):
             pass
     pawl.start_worker("w1", wait=False)
     comes(pawl, r, "worker", 'worker "w1" is paused by', f"it is attempt 2 of build {b}")
+
+
+MORE = """
+web: {{listen: "127.0.0.1:0"}}
+workers: {{listen: "tcp://127.0.0.1:0"}}
+projects:
+  - {{name: p, repository: "{repo}", poll: 1s, branches: [master, "side/*"]}}
+  - {{name: f, repository: "{repo}", poll: 1s, branches: [master], pipeline: .pawl.yaml}}
+builders:
+  - {{name: plain, project: p, collapse: false, steps: [{{run: "{gate}"}}]}}
+  - {{name: after, project: p, collapse: false, needs: [plain], steps: [{{run: "true"}}]}}
+  - {{name: hand, project: p, collapse: false, manual: true, steps: [{{run: "true"}}]}}
+  - {{name: boxed, project: p, collapse: false, isolation: "podman:none", steps: [{{run: "true"}}]}}
+  - {{name: odd, project: p, collapse: false, retries: 0, steps: [{{run: "true", dir: nowhere}}]}}
+  - {{name: red, project: p, steps: [{{run: "exit $(cat {result})"}}]}}
+schedulers:
+  - {{name: all, kind: branch, project: p, branches: ["side/one"], builders: [after, hand]}}
+  - {{name: fix, kind: branch, project: p, branches: ["side/fix"], testfix: true, builders: [red]}}
+  - {{name: hands, kind: force, project: p}}
+  - {{name: files, kind: branch, project: f}}
+"""
+
+
+def waiting_of(pawl, builder):
+    found = lambda: [r["id"] for r in pawl.get("/requests?limit=1000")["items"] if r["state"] == "waiting" and r["builder"].split("/")[-1] == builder]
+    return until(found, 30, f"a waiting request of {builder}")[0]
+
+
+def begin_more(pawl, repo, env=None):
+    repo.commit({"a": "1", ".pawl.yaml": "builders: {b: {steps: [{run: 'true'}]}}\n"}, "first")
+    pawl.gate, pawl.result = os.path.join(pawl.dir, "gate"), os.path.join(pawl.dir, "result")
+    with open(pawl.result, "w") as f:
+        f.write("1")
+    pawl.configure(MORE.format(repo=repo.bare, result=pawl.result, gate=f"while [ ! -e {pawl.gate} ]; do sleep 0.05; done; echo end"))
+    pawl.start_master(env)
+    until(lambda: force(pawl, "boxed", fine=False), 20, "the first look")
+
+
+def test_held_back(pawl, repo):
+    """What keeps a request out of the line, or a worker from it."""
+    begin_more(pawl, repo, {"PW_FAULT": "pipeline.read:1=error"})
+    pawl.start_worker("w1", slots=4)
+    why(pawl, waiting_of(pawl, "boxed"), "worker", 'no worker offers isolation "podman:none"')
+    repo.commit({"a": "2"}, "second", branch="side/one")
+    why(pawl, waiting_of(pawl, "after"), "needs", "plain")
+    why(pawl, waiting_of(pawl, "hand"), "manual", "needs start by a person")
+    repo.commit({"a": "3"}, "third", branch="side/fix")
+    first = until(lambda: [b for b in pawl.builds() if b["builder"].endswith("red") and b["state"] == "done"], 60, "a red branch")[0]
+    assert first["result"] == "failure"
+    repo.commit({"a": "4"}, "fourth", branch="side/fix")
+    why(pawl, waiting_of(pawl, "red"), "testfix", f"held by testfix since build {first['id']}")
+    stranger = pawl.request("POST", "/force", {"builder": "plain", "branch": "elsewhere", "revision": repo.git("rev-parse", "HEAD"), "reason": "r"})
+    assert stranger[0] == 202, stranger
+    why(pawl, json.loads(stranger[1])["requests"][0], "worker", "it is not from a configured branch", "no worker takes such builds")
+    assert all_say(pawl) >= 5
+    repo.commit({"a": "5"}, "fifth")
+    why(pawl, waiting_of(pawl, "pipeline"), "pipeline")
+
+
+def test_quarantine_and_full(pawl, repo):
+    begin_more(pawl, repo, {"PW_FAULT": "logs.append:1=error"})
+    pawl.start_worker("w1", slots=1)
+    for _ in range(3):
+        assert pawl.build_of(force(pawl, "odd"))["result"] == "exception"
+    r = force(pawl, "plain")
+    comes(pawl, r, "worker", 'worker "w1" is in quarantine until')
+    pawl.pawl("worker", "resume", "w1")
+    runs(pawl, r)
+    second = force(pawl, "plain")
+    why(pawl, second, "slots")
+    open(pawl.gate, "w").close()  # its output finds no room
+    comes(pawl, second, "master", "the master begins no builds: ")
+    assert pawl.build_of(second)["result"] == "success", "it goes on by itself"
+
+
+def test_every_reason_has_its_situation():
+    """The table of reasons against these tests, and no reason is a shrug."""
+    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+    code = open(os.path.join(root, "master/core/why.c")).read()
+    reasons = re.findall(r"REASON_([A-Z_]+)", open(os.path.join(root, "master/core/decide.h")).read().split("typedef enum core_reason")[1].split("}")[0])
+    table = dict(re.findall(r'\[REASON_([A-Z_]+)\] = \{"([a-z_]+)"', code))
+    assert sorted(table) == sorted(set(reasons)), "each reason has its words"
+    here = open(os.path.abspath(__file__)).read()
+    provoked = {w for line in here.splitlines() if re.match(r" +(?:w = |assert )?(?:why|comes)\(pawl, ", line) for w in re.findall(r', "([a-z_]+)"', line)}
+    # what can begin begins when it is asked about; what lost its builder ends when the configuration is read
+    assert set(table.values()) - provoked == {"next", "builder"}, provoked
+    blocks = re.findall(r"BLOCK_([A-Z_]+)", open(os.path.join(root, "master/core/parts.h")).read().split("typedef enum core_block")[1].split("}")[0])
+    cases = re.findall(r"case BLOCK_([A-Z_]+):", code)
+    assert sorted(set(blocks)) == sorted(cases) and "default:" not in code.split("static void because_worker")[1].split("\n}\n")[0]
+    assert "unknown" not in code and '"?"' not in code.replace('w->row.who : "?"', ""), "nothing answers that nobody knows"
