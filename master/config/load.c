@@ -283,6 +283,7 @@ static config *finish(loader *l)
     config_read_projects(r);
     config_read_builders(r);
     config_read_schedulers(r);
+    config_check_triggers(r);
     config_read_promotions(r);
     config_read_notify(r);
     config_read_providers(r);

@@ -68,6 +68,8 @@ void config_warn(config_reader *r);
 void config_read_promotions(config_reader *r);
 void config_read_notify(config_reader *r);
 void config_read_providers(config_reader *r);
+/* ---- triggers.c: steps that name a scheduler; once all are read */
+void config_check_triggers(config_reader *r);
 void config_provider_clear(config_provider *p);
 void config_read_locks(config_reader *r);
 /* Tells when a lock is not declared, for a pl_reader; self: the config_reader. */
