@@ -44,6 +44,7 @@ void needs_ask(sessions *self, const session *s, const msg_need *m)
     bool ours = a && a->epoch == m->epoch && a->worker == s->worker &&
                 memcmp(a->spool, s->spool, sizeof(a->spool)) == 0;
     const char *wrong = malformed(m);
+    int rc;
     if (!ours)
         refuse(self, s, m, "this master does not know that attempt", 0);
     else if (a->state > ATT_RUNNING)
@@ -52,8 +53,8 @@ void needs_ask(sessions *self, const session *s, const msg_need *m)
         refuse(self, s, m, wrong, 0);
     else if (!self->ask)
         refuse(self, s, m, "this master gives nothing to jobs", 0);
-    else if (self->ask(self->ask_self, a, m, &err) < 0)
-        refuse(self, s, m, err.text, AGAIN_MS);
+    else if ((rc = self->ask(self->ask_self, a, m, &err)) < 0)
+        refuse(self, s, m, err.text, rc == PW_ENOTFOUND ? 0 : AGAIN_MS);
 }
 
 void sessions_blob(sessions *self, const msg_blob *m, const void *p, size_t n)

@@ -83,6 +83,9 @@ int main(void)
     k.code = PW_EFULL;
     agent_say(&a, PW_MSG_NEED, &q, NULL, 0);
     ok(k.n == 2 && refused(n, &a, "all are busy", 2000), "later");
+    k.code = PW_ENOTFOUND;
+    agent_say(&a, PW_MSG_NEED, &q, NULL, 0);
+    ok(k.n == 3 && refused(n, &a, "all are busy", 0), "or never");
 
     net_forget(n);
     msg_blob answer = {
@@ -100,7 +103,7 @@ int main(void)
     (void)ask(n->w, CMD_CANCEL_BUILD, (say){.id = 2, .reason = "x"});
     q.session = a.session;
     agent_say(&a, PW_MSG_NEED, &q, NULL, 0);
-    ok(k.n == 2 && (refused(n, &a, "is over", 0) || refused(n, &a, "does not know", 0)),
+    ok(k.n == 3 && (refused(n, &a, "is over", 0) || refused(n, &a, "does not know", 0)),
        "a closed attempt gets nothing");
     agent_clear(&a);
     agent_clear(&b);

@@ -51,7 +51,7 @@ void sessions_synced(sessions *self, uint64_t ticket, int code, const char *text
 void sessions_tick(sessions *self);
 /* What a running job asks for (`need`), for those who can give it: the attempt is open and this
  * worker's. Both are borrowed. The answer goes to sessions_blob(), at any later time; a negative
- * code: it is told to ask again. */
+ * code: it is told to ask again; PW_ENOTFOUND: that there is nothing. */
 typedef int sessions_ask(void *self, const core_attempt *a, const msg_need *m, pw_err *err);
 void sessions_on_need(sessions *self, sessions_ask *ask, void *ask_self);
 /* An answer: session, epoch, attempt and ask as they came. Dropped when that session is over: it
