@@ -127,14 +127,14 @@ static const struct {
     {HEAD "builders: [{name: b, project: p, steps: [{run: [echo, \"${secret:token}\"]}]}]\n", 3, 55,
      "must not stand in \"run\""},
     {HEAD "builders: [{name: b, project: p, steps: [{run: x, dir: \"${secret:token}\"}]}]\n", 3, 56,
-     "in \"env\" of builders and steps and"},
+     "in \"env\" of builders and steps, and"},
     {HEAD "builders: [{name: b, project: p, properties: {a: \"${secret:token}\"}, steps: [{run: "
           "x}]}]\n",
-     3, 50, "in \"env\" of builders and steps and"},
+     3, 50, "in \"env\" of builders and steps, and"},
     {HEAD "builders: [{name: b, project: p, properties: {env: \"${secret:token}\"}, steps: [{run: "
           "x}]}]\n",
-     3, 52, "in \"env\" of builders and steps and"},
-    {HEAD "name: \"${secret:token}\"\n", 3, 7, "in \"env\" of builders and steps and"},
+     3, 52, "in \"env\" of builders and steps, and"},
+    {HEAD "name: \"${secret:token}\"\n", 3, 7, "in \"env\" of builders and steps, and"},
     {"projects: [{name: p, repository: /r.git, hook_secret: tokem}]\nsecrets: {token: {file: "
      "token}}\n",
      1, 55, "no secret \"tokem\"; did you mean \"token\"?"},
