@@ -2,14 +2,20 @@
 """Real projects through a real master and worker: sources of Debian (by apt-get with a sources list of its own, in a folder of its own;
 the machine's lists are left alone) and of npm are pushed into repositories, and built and tested by a pipeline file of about five
 lines each. Then a mistake is pushed to each. What ran is printed; anything else than what is expected ends it with 1.
-usage: real.py [NAME..]    PAWL_BUILD: the programs; PAWL_REAL_MIRROR: a Debian archive; PAWL_REAL_DIR: keeps the sources there"""
+usage: real.py [NAME..]    PAWL_BUILD: the programs; PAWL_REAL_MIRROR: a Debian archive, instead of the machine's; PAWL_REAL_DIR: keeps the sources there"""
 import glob, os, shutil, subprocess, sys, tarfile, tempfile, time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
 from conftest import Pawl, Repo, until  # noqa: E402
 
-MIRROR = os.environ.get("PAWL_REAL_MIRROR", "http://deb.debian.org/debian")
+
+def mirror():
+    """The archive that this machine installs from."""
+    said = subprocess.run(["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Component: main"], capture_output=True, text=True).stdout.split()
+    return said[0] if said else sys.exit("real: apt-get knows no archive; PAWL_REAL_MIRROR names one")
+
+
 # name: whence it comes, its pipeline file, the mistake (file, old, new), the builder that sees it, what its log says then
 PROJECTS = {
     "zlib": ("debian", "zlib", """\
@@ -64,7 +70,7 @@ def apt(folder):
         os.makedirs(os.path.join(folder, d), exist_ok=True)
     codename = next((line.split("=")[1].strip() for line in open("/etc/os-release") if line.startswith("VERSION_CODENAME=")), "bookworm")
     with open(os.path.join(folder, "sources.list"), "w") as f:
-        f.write(f"deb-src {MIRROR} {codename} main\n")
+        f.write(f"deb-src {os.environ.get('PAWL_REAL_MIRROR') or mirror()} {codename} main\n")
     # its public keys, and how to reach the archive (a proxy), are the machine's
     return ["apt-get", "-q", "-o", f"Dir::Etc::sourcelist={folder}/sources.list", "-o", "Dir::Etc::sourceparts=/dev/null", "-o", f"Dir::State={folder}/state",
             "-o", f"Dir::State::status={folder}/status", "-o", f"Dir::Cache={folder}/cache", "-o", "APT::Sandbox::User="]
