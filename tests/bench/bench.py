@@ -1,12 +1,15 @@
 #!/usr/bin/python3
 """Measures Pawl and, beside it in the same run, Debian's Buildbot 3.7; `make bench` calls it by run.sh.
-usage: bench.py [--only pawl|buildbot] [--reps N] [SECTION...]      sections: noop latency log tail idle start rest
+usage: bench.py [--only pawl|buildbot] [--reps N] [SECTION...]      sections: noop latency log tail idle start rest listen reads
 The programs are those in $BUILD (default build/release); results.md is written to bench/ beside that folder."""
 import argparse, os, shutil, signal, subprocess, sys, time, traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import buildbot_run, measure, pawl
+import buildbot_run, listen, measure, pawl
 from measure import ROOT, Fail
+
+
+MINE = {**pawl.SECTIONS, **listen.SECTIONS}
 
 
 class Bench:
@@ -15,6 +18,7 @@ class Bench:
         self.dir = os.path.join(os.path.dirname(self.bin), "bench")
         self.reps, self.table, self.begin = reps, measure.Table(), time.monotonic()
         pawl.figures(self.table)
+        listen.figures(self.table)
         os.makedirs(self.dir, exist_ok=True)
         self.stamp = os.path.join(self.dir, "stamp")
         subprocess.run(["gcc", "-O2", "-static", "-o", self.stamp, os.path.join(measure.HERE, "stamp.c")], check=True)
@@ -44,6 +48,7 @@ class Bench:
         state = measure.scratch(self.dir, "million")
         shutil.copy(full, os.path.join(state, "pawl.db"))
         os.chmod(state, 0o700)
+        os.mkdir(os.path.join(state, "logs"), 0o700)  # one that is missing is told by /healthz
         os.sync()
         return state
 
@@ -65,7 +70,7 @@ def main():
     a.add_argument("--reps", type=int, default=3, help="runs of each measure that is cheap (Buildbot's are made once)")
     a.add_argument("section", nargs="*", help="all when none is named")
     a = a.parse_args()
-    wrong = set(a.section) - set(pawl.SECTIONS)
+    wrong = set(a.section) - set(MINE)
     if wrong or a.reps < 1:
         a.error(f"unknown section {' '.join(wrong)}" if wrong else "--reps is at least 1")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)) # ends the processes that were started, as Ctrl-C does
@@ -74,8 +79,8 @@ def main():
     load = busy()
     if load > 0.3:
         b.table.note(f"**other programs used {load:.1f} CPUs when this began: the figures are worse than on a quiet machine**")
-    for name in a.section or pawl.SECTIONS:
-        for who, sections in (("pawl", pawl.SECTIONS), ("buildbot", buildbot_run.SECTIONS)):
+    for name in a.section or MINE:
+        for who, sections in (("pawl", MINE), ("buildbot", buildbot_run.SECTIONS)):
             if name not in sections or a.only not in (None, who):
                 continue
             try:
@@ -93,7 +98,7 @@ def main():
         f.write(text)
     print("\n" + text)
     b.say(f"done; the table is in {os.path.join(b.dir, 'results.md')}")
-    for d in [*pawl.SECTIONS, "million", "buildbot"]: # a failed one stays, for its logs
+    for d in [*MINE, "million", "buildbot"]: # a failed one stays, for its logs
         if not any(d in f for f in failed):
             shutil.rmtree(os.path.join(b.dir, d), ignore_errors=True)
     return 1 if failed else 0
