@@ -1,6 +1,8 @@
 /* Lists of everything but builds. */
 #include "master/store/reader_impl.h"
 
+enum { CHANGES_RECENT = 2000 /* rows looked through for those of a project: 1 ms */ };
+
 /* ---- requests */
 static void request_row(const sql_cur *cur, reader_request *ret)
 {
@@ -62,25 +64,58 @@ void reader_change_row(const sql_cur *cur, reader_change *ret)
     ret->missed = sql_col_t(cur, COLS_CHANGE + 4);
 }
 
-int reader_changes(reader *self, const char *project, const char *branch, uint64_t before,
-                   size_t limit, int (*cb)(void *, const reader_change *), void *cb_self,
-                   pw_err *err)
+static int walk_changes(reader *self, enum reader_stmt stmt, const sql_arg arg[4],
+                        int (*cb)(void *, const reader_change *), void *cb_self, pw_err *err)
 {
     PW_AUTO(sql_end) sql_cur cur = {0};
-    uint64_t id = 0;
-    int rc = project ? reader_project_id(self, project, &id, err) : 0;
+    int rc = sql_query(&self->c, stmt, arg, 4, &cur, err);
 
-    if (rc < 0 || (project && !id))
-        return rc;
-    rc = sql_query(&self->c, branch ? R_CHANGES_BRANCH : R_CHANGES,
-                   SQL_ARGS(reader_before(before), reader_limit(limit), sql_u(id), sql_t(branch)),
-                   &cur, err);
     while (rc == 0 && (rc = sql_next(&cur, err)) > 0) {
         reader_change r;
         reader_change_row(&cur, &r);
         rc = sql_row(cb(cb_self, &r));
     }
     return rc;
+}
+
+/* A project that much happens in has its newest changes among everybody's newest: these are looked
+ * through first. What is still wanted then is taken from all changes of the project, sorted. */
+static int walk_project(reader *self, sql_arg arg[4], int (*cb)(void *, const reader_change *),
+                        void *cb_self, pw_err *err)
+{
+    PW_AUTO(sql_end) sql_cur cur = {0};
+    int rc = sql_query(&self->c, R_CHANGES_RECENT, arg, 4, &cur, err);
+
+    for (int left = CHANGES_RECENT; rc == 0 && left > 0 && arg[1].i > 0; left--) {
+        rc = sql_next(&cur, err);
+        if (rc <= 0)
+            return rc; /* all were seen */
+        rc = 0;
+        arg[0] = sql_i(sql_col_i(&cur, 0));
+        if (sql_col_i(&cur, 1)) {
+            rc = reader_change_one(self, sql_col_u(&cur, 0), cb, cb_self, err);
+            arg[1].i--;
+        }
+    }
+    sql_end(&cur);
+    cur = (sql_cur){0};
+    return rc < 0 || arg[1].i == 0 ? rc
+                                   : walk_changes(self, R_CHANGES_PROJECT, arg, cb, cb_self, err);
+}
+
+int reader_changes(reader *self, const char *project, const char *branch, uint64_t before,
+                   size_t limit, int (*cb)(void *, const reader_change *), void *cb_self,
+                   pw_err *err)
+{
+    uint64_t id = 0;
+    int rc = project ? reader_project_id(self, project, &id, err) : 0;
+
+    if (rc < 0 || (project && !id))
+        return rc;
+    sql_arg arg[4] = {reader_before(before), reader_limit(limit), sql_u(id), sql_t(branch)};
+    if (project && !branch)
+        return walk_project(self, arg, cb, cb_self, err);
+    return walk_changes(self, branch ? R_CHANGES_BRANCH : R_CHANGES, arg, cb, cb_self, err);
 }
 
 int reader_change_one(reader *self, uint64_t id, int (*cb)(void *, const reader_change *),

@@ -352,6 +352,29 @@ static void test_events(struct world *w)
     ok(reader_epoch(w->r, &v, NULL) == 0 && v == store_epoch(w->s), "the epoch");
 }
 
+/* A project in which nothing happened since much happened in others. */
+static void test_quiet_project(struct world *w)
+{
+    int rc = store_begin(w->s, NULL);
+    for (uint64_t i = 4; i < 2500; i++) {
+        store_change c = {.id = i, .stamp = w->stamps[2], .subject = (char *)(uintptr_t) "more"};
+        rc |= store_change_add(w->s, &c, NULL);
+    }
+    rc |= store_commit(w->s, NULL);
+    ok(rc == 0, "many changes of another project");
+    ok(reader_changes(w->r, "web", NULL, 0, 9, on_change, NULL, NULL) == 0 &&
+           said("2 web@topic fix 2;1 web@main fix 1;"),
+       "those of the quiet one are found");
+    ok(reader_changes(w->r, "web", NULL, 0, 1, on_change, NULL, NULL) == 0 &&
+           said("2 web@topic fix 2;") &&
+           reader_changes(w->r, "web", NULL, 2, 9, on_change, NULL, NULL) == 0 &&
+           said("1 web@main fix 1;"),
+       "page by page");
+    ok(reader_changes(w->r, "app", NULL, 502, 1, on_change, NULL, NULL) == 0 &&
+           said("501 app@main more 3;"),
+       "and those of the busy one");
+}
+
 int main(void)
 {
     struct world w = {0};
@@ -372,6 +395,7 @@ int main(void)
         test_changes(&w);
         test_rest(&w);
         test_events(&w);
+        test_quiet_project(&w);
     }
     (void)reader_close(w.r);
     (void)store_close(w.s);

@@ -449,6 +449,14 @@
     X(CHANGES, "SELECT " C_CHANGE C_CHANGE_NAMES " FROM change c CROSS JOIN stamp s"               \
                " ON s.id=c.stamp" J_CHANGE " WHERE c.id<?1 AND (?3=0 OR s.project=?3)"             \
                " ORDER BY c.id DESC LIMIT ?2")                                                     \
+    X(CHANGES_RECENT, "SELECT c.id,s.project=?3 FROM change c CROSS JOIN stamp s"                  \
+                      " ON s.id=c.stamp WHERE c.id<?1 ORDER BY c.id DESC")                         \
+    X(CHANGES_PROJECT,                                                                             \
+      "SELECT " C_CHANGE C_CHANGE_NAMES " FROM (SELECT k.id FROM stamp s"                          \
+      " CROSS JOIN change k ON k.stamp=s.id WHERE s.project=?3"                                    \
+      " AND k.id<?1 ORDER BY k.id DESC LIMIT ?2) k"                                                \
+      " CROSS JOIN change c ON c.id=k.id CROSS JOIN stamp s ON s.id=c.stamp" J_CHANGE              \
+      " ORDER BY c.id DESC")                                                                       \
     X(CHANGES_BRANCH,                                                                              \
       "SELECT " C_CHANGE C_CHANGE_NAMES " FROM (SELECT k.id FROM stamp s"                          \
       " CROSS JOIN change k ON k.stamp=s.id WHERE s.branch=?4"                                     \

@@ -72,6 +72,8 @@ static const struct {
     {"BUILDS_PROJECT", "x"},
     {"BUILDS_PROJECT_BAD", "x"},
     {"BRANCH_SIZE", "(subquery-1)"}, /* at most 1,000 rows */
+    {"CHANGES_RECENT", "c"},         /* as many as the reader looks at */
+    {"CHANGES_PROJECT", "k"},        /* at most ?2 rows */
     {"CHANGES_BRANCH", "k"},         /* at most ?2 rows */
     {"OLDEST", "CONSTANT ROW"},
     {"OLDEST", "request USING INDEX request_open"},

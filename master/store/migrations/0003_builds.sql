@@ -126,3 +126,5 @@ CREATE INDEX triggered_set ON triggered(buildset) WHERE buildset > 0;
 CREATE INDEX triggered_open ON triggered(build, step) WHERE result IS NULL;
 -- What the target of a message calls it, where it said so: later ones of the same break refer to it.
 ALTER TABLE outbox ADD COLUMN remote TEXT;
+-- Changes of a project that few of all changes are of.
+CREATE INDEX stamp_project ON stamp(project);
