@@ -114,7 +114,7 @@ static int add_builder(needing *c, size_t k)
 /* ---- ${needs.NAME.PROPERTY} */
 static int give(needing *c, const pl_mention *m, const char *value)
 {
-    msg_pair *v = c->props->v;
+    const msg_pair *v = c->props->v;
     bool failed = false;
     PW_AUTO(pw_freep)
     char *name = pw_strf("needs.%.*s.%.*s", (int)m->name_n, m->name, (int)m->prop_n, m->prop);
@@ -125,10 +125,11 @@ static int give(needing *c, const pl_mention *m, const char *value)
             return 0;
     if (c->props->n >= PW_ENV_MAX)
         return pw_fail(c->err, PW_ELIMIT, "more than %d properties", PW_ENV_MAX);
-    if (!(v = reallocarray(v, c->props->n + 1, sizeof(*v))))
+    msg_pair *more = reallocarray(c->props->v, c->props->n + 1, sizeof(*v));
+    if (!more)
         return pw_fail(c->err, PW_ENOMEM, "out of memory");
-    c->props->v = v;
-    v[c->props->n++] = (msg_pair){pw_take(name), pw_strdup(value, &failed)};
+    c->props->v = more;
+    more[c->props->n++] = (msg_pair){pw_take(name), pw_strdup(value, &failed)};
     return failed ? pw_fail(c->err, PW_ENOMEM, "out of memory") : 0;
 }
 

@@ -82,7 +82,7 @@ bool web_asset_entry(const char *ending, char *out, size_t cap)
 
 void web_assets_hash(char out[WEB_ASSETS_HASH])
 {
-    uint32_t crc = pw_crc32c(0, pw_web_pack, (size_t)(pw_web_pack_end - pw_web_pack));
+    uint32_t crc = pw_crc32c(0, pw_web_pack, (uintptr_t)pw_web_pack_end - (uintptr_t)pw_web_pack);
     (void)snprintf(out, WEB_ASSETS_HASH, "%08" PRIx32, crc);
 }
 

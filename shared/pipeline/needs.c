@@ -54,7 +54,7 @@ static int in_cond(const found *f, const char *text)
 static int in_text(const found *f, const char *text)
 {
     int rc = 0;
-    for (const char *p = text; p && rc == 0 && (p = strstr(p, "${needs."));) {
+    for (const char *p = text; rc == 0 && (p = strstr(p, "${needs."));) {
         p += 2 + MARK;
         size_t n = 0;
         while (p[n] && p[n] != '}' && !(p[n] == ':' && (p[n + 1] == '-' || p[n + 1] == '+')))

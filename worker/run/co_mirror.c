@@ -176,6 +176,7 @@ static int lfs_fill(checkout *c)
         step_fail(c->out, PW_EXCEPTION, "out of memory");
         return -1;
     }
+    /* cppcheck-suppress autoVariables; taken back below */
     c->said = &said;
     rc = co_git(c, false, "--git-dir", c->mirror, "-c", remote, "lfs", "fetch", "origin",
                 c->r->spec.revision);
