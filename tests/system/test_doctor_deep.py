@@ -19,11 +19,20 @@ def idle(simple):
     return simple
 
 
+def asked(pawl):
+    """For a build with some output. A fault of before may have killed the master, or keep it from taking work for seconds."""
+    body = {"builder": "any", "reason": "x", "properties": {"cmd": "i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo line $i; done"}}
+    try:
+        return pawl.master.poll() is not None or pawl.request("POST", "/force", body)[0] == 202
+    except OSError:
+        return False
+
+
 def test_sound_after_many_deaths(idle):
     pawl = idle
     assert not wrong(deep(pawl)), "at first"
     for n in range(6):
-        pawl.post("/force", {"builder": "any", "reason": "x", "properties": {"cmd": "i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo line $i; done"}})
+        until(lambda: asked(pawl), 30, "a build to be taken")
         env = [{"PW_FAULT": "logs.seal:1"}, {"PW_FAULT": "store.commit:40=kill"}, {}, {"PW_FAULT": "logs.append:2"}, {"PW_FAULT": "store.commit:9=kill"}, {}][n]
         pawl.kill(pawl.master)
         pawl.start_master(env=env, wait=False)
