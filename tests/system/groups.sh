@@ -3,7 +3,7 @@
 # processes, and keeps the counts of each. The longest stand first, so that none of them is left for the end.
 export counts=$1 name=$2 build=$3 PYTEST=${PYTEST:-/usr/bin/python3 -m pytest}
 shift 3
-first="try notices demo dead_links exhaustion fault_points source_master artifacts hygiene outbox checkout trigger fetch backup chaos kill reload checker"
+first="dead_links try notices demo exhaustion fault_points source_master artifacts hygiene outbox checkout trigger fetch backup chaos kill reload checker"
 files=()
 for f in $first; do
     for g in "$@"; do [[ $g == */test_$f.py ]] && files+=("$g"); done
